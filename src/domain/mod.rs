@@ -1,0 +1,11 @@
+//! Words that two layers need: ids, regions, scopes, results, reasons, failures.
+//! Pure: no I/O, no clock, no framework.
+
+pub mod document;
+pub mod drift;
+pub mod failure;
+pub mod reason;
+pub mod region;
+pub mod scope;
+pub mod signature_id;
+pub mod verification;

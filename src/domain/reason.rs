@@ -1,0 +1,195 @@
+//! Why a verification did not pass: the closed set of reasons, and what each means for the person.
+//!
+//! The codes are the vendor's table of `errorCode` values for get-result.
+
+/// Why a verification did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the codes are the vendor's own words; `message` says what each means")]
+pub enum Reason {
+    LivenessAttack,
+    IdForgeryDetected,
+    SimilarityFail,
+    StrategyHit,
+    NoFaceDetected,
+    CardInfoMismatch,
+    NoSupportedCard,
+    NoSupportedCardCustomized,
+    CardTypeMismatch,
+    CardLowQualityImage,
+    IncompletedCard,
+    TooManyCards,
+    CardNotFound,
+    OcrNoResult,
+    UserTimeout,
+    ParameterError,
+    Error,
+    Other,
+}
+
+/// What kind of reason it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Somebody tried to deceive.
+    Fraud,
+    /// The face did not match.
+    Face,
+    /// A rule of the account.
+    Policy,
+    /// The document or its image.
+    Document,
+    /// The person did not finish.
+    User,
+    /// The vendor's system.
+    System,
+    /// Not known to this gateway.
+    Other,
+}
+
+impl Reason {
+    /// Every reason, for tables made at start.
+    pub const ALL: [Self; 18] = [
+        Self::LivenessAttack,
+        Self::IdForgeryDetected,
+        Self::SimilarityFail,
+        Self::StrategyHit,
+        Self::NoFaceDetected,
+        Self::CardInfoMismatch,
+        Self::NoSupportedCard,
+        Self::NoSupportedCardCustomized,
+        Self::CardTypeMismatch,
+        Self::CardLowQualityImage,
+        Self::IncompletedCard,
+        Self::TooManyCards,
+        Self::CardNotFound,
+        Self::OcrNoResult,
+        Self::UserTimeout,
+        Self::ParameterError,
+        Self::Error,
+        Self::Other,
+    ];
+
+    /// The reason for one of the vendor's words, folded to upper case. `None` if the word is not in its table.
+    ///
+    /// `NOT_SUPPORTED_CARD` stands in the vendor's samples where its table has `NO_SUPPORTED_CARD`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        if word == "NOT_SUPPORTED_CARD" {
+            return Some(Self::NoSupportedCard);
+        }
+        Self::ALL.into_iter().find(|reason| *reason != Self::Other && reason.code() == word)
+    }
+
+    /// The code callers read.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::LivenessAttack => "LIVENESS_ATTACK",
+            Self::IdForgeryDetected => "ID_FORGERY_DETECTED",
+            Self::SimilarityFail => "SIMILARITY_FAIL",
+            Self::StrategyHit => "STRATEGY_HIT",
+            Self::NoFaceDetected => "NO_FACE_DETECTED",
+            Self::CardInfoMismatch => "CARD_INFO_MISMATCH",
+            Self::NoSupportedCard => "NO_SUPPORTED_CARD",
+            Self::NoSupportedCardCustomized => "NO_SUPPORTED_CARD_CUSTOMIZED",
+            Self::CardTypeMismatch => "CARD_TYPE_MISMATCH",
+            Self::CardLowQualityImage => "CARD_LOW_QUALITY_IMAGE",
+            Self::IncompletedCard => "INCOMPLETED_CARD",
+            Self::TooManyCards => "TOO_MANY_CARDS",
+            Self::CardNotFound => "CARD_NOT_FOUND",
+            Self::OcrNoResult => "OCR_NO_RESULT",
+            Self::UserTimeout => "USER_TIMEOUT",
+            Self::ParameterError => "PARAMETER_ERROR",
+            Self::Error => "ERROR",
+            Self::Other => "OTHER",
+        }
+    }
+
+    /// What kind of reason it is.
+    pub const fn category(self) -> Category {
+        match self {
+            Self::LivenessAttack | Self::IdForgeryDetected => Category::Fraud,
+            Self::SimilarityFail => Category::Face,
+            Self::StrategyHit => Category::Policy,
+            Self::NoFaceDetected
+            | Self::CardInfoMismatch
+            | Self::NoSupportedCard
+            | Self::NoSupportedCardCustomized
+            | Self::CardTypeMismatch
+            | Self::CardLowQualityImage
+            | Self::IncompletedCard
+            | Self::TooManyCards
+            | Self::CardNotFound
+            | Self::OcrNoResult => Category::Document,
+            Self::UserTimeout => Category::User,
+            Self::ParameterError | Self::Error => Category::System,
+            Self::Other => Category::Other,
+        }
+    }
+
+    /// Whether a new attempt by the same person can help.
+    pub const fn user_can_retry(self) -> bool {
+        match self.category() {
+            Category::Face | Category::Document | Category::User | Category::System => true,
+            Category::Fraud | Category::Policy | Category::Other => false,
+        }
+    }
+
+    /// One sentence for the people who read the answer.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::LivenessAttack => "The face capture did not come from a live person.",
+            Self::IdForgeryDetected => "The document appears to be forged.",
+            Self::SimilarityFail => "The face does not match the portrait on the document.",
+            Self::StrategyHit => "A security policy of the account refused this verification.",
+            Self::NoFaceDetected => "No face was found on the front of the document.",
+            Self::CardInfoMismatch => "The front and the back of the document do not belong together.",
+            Self::NoSupportedCard => "The document is of a kind that is not supported.",
+            Self::NoSupportedCardCustomized => "The document is of a known kind that is not supported yet.",
+            Self::CardTypeMismatch => "The document is of another kind than the one asked for.",
+            Self::CardLowQualityImage => "The images of the document are too poor to read.",
+            Self::IncompletedCard => "The document is not whole in its images.",
+            Self::TooManyCards => "More than one document is in the image.",
+            Self::CardNotFound => "No document was found in the image.",
+            Self::OcrNoResult => "Nothing could be read from the document.",
+            Self::UserTimeout => "The person did not finish in time.",
+            Self::ParameterError => "The vendor's capture page sent data that its service refused.",
+            Self::Error => "The vendor's service failed while it processed this verification.",
+            Self::Other => "The upstream gave no reason that this gateway knows.",
+        }
+    }
+}
+
+impl Category {
+    /// The name callers read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fraud => "fraud",
+            Self::Face => "face",
+            Self::Policy => "policy",
+            Self::Document => "document",
+            Self::User => "user",
+            Self::System => "system",
+            Self::Other => "other",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_table_is_found_by_its_word() {
+        for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Other) {
+            assert_eq!(Reason::from_word(reason.code()), Some(reason));
+        }
+        assert_eq!(Reason::from_word("NOT_SUPPORTED_CARD"), Some(Reason::NoSupportedCard));
+        assert_eq!(Reason::from_word("OTHER"), None, "our own word is not the vendor's");
+        assert_eq!(Reason::from_word("SUCCESS"), None);
+    }
+
+    #[test]
+    fn fraud_policy_and_the_unknown_cannot_be_retried_by_the_person() {
+        let hopeless: Vec<_> =
+            Reason::ALL.into_iter().filter(|reason| !reason.user_can_retry()).map(Reason::code).collect();
+        assert_eq!(hopeless, ["LIVENESS_ATTACK", "ID_FORGERY_DETECTED", "STRATEGY_HIT", "OTHER"]);
+    }
+}

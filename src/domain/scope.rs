@@ -1,0 +1,71 @@
+//! What a caller may see or do.
+
+/// One permission of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scope {
+    /// See the checks behind the decision.
+    Checks = 1,
+    /// See who the person is.
+    Identity = 1 << 1,
+    /// See links to images and videos.
+    Media = 1 << 2,
+    /// Ask the upstream again with `Cache-Control: no-cache`.
+    Refresh = 1 << 3,
+    /// Forget an id with `DELETE`.
+    Purge = 1 << 4,
+}
+
+impl Scope {
+    /// Every scope, in the order of the documentation.
+    pub const ALL: [Self; 5] = [Self::Checks, Self::Identity, Self::Media, Self::Refresh, Self::Purge];
+
+    /// The scope's name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checks => "checks",
+            Self::Identity => "identity",
+            Self::Media => "media",
+            Self::Refresh => "refresh",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// The scope of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// A set of scopes. The empty set sees the decision alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// No scope.
+    pub const NONE: Self = Self(0);
+    /// Every scope.
+    pub const ALL: Self = Self(0b1_1111);
+
+    /// This set and `scope`.
+    #[must_use]
+    pub const fn with(self, scope: Scope) -> Self {
+        Self(self.0 | scope as u8)
+    }
+
+    /// Whether `scope` is in this set.
+    pub const fn contains(self, scope: Scope) -> bool {
+        self.0 & scope as u8 != 0
+    }
+
+    /// The names of the scopes in this set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Scope::ALL.into_iter().filter(move |scope| self.contains(*scope)).map(Scope::name)
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        scopes.into_iter().fold(Self::NONE, Self::with)
+    }
+}

@@ -1,0 +1,244 @@
+//! The normalised result of one verification: the decision, and the personal data behind it.
+//!
+//! What holds a person's data has no `Debug` and no `Display`, so it cannot slip into a log line.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::{Map, Value};
+
+use super::reason::Reason;
+use super::region::RegionId;
+use super::signature_id::SignatureId;
+
+/// How long a link lives if it carries no end of its own. The vendor: "all links expire in 1 day".
+pub const LINK_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// One verification as the gateway understands it.
+pub struct Verification {
+    /// The id that was asked for.
+    pub id: SignatureId,
+    /// The region that answered.
+    pub region: RegionId,
+    /// When the upstream's answer was received.
+    pub observed_at: Timestamp,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The upstream's own words, as far as they are harmless.
+    pub upstream: UpstreamWords,
+    /// The face check, if the solution has one.
+    pub face: Option<FaceCheck>,
+    /// The document check, if the solution has one.
+    pub document: Option<DocumentCheck>,
+    /// Who the person is.
+    pub identity: Identity,
+    /// Links to images and videos, https only.
+    pub media: Vec<Medium>,
+}
+
+/// The upstream's verdict, folded into our five words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The upstream says PASS and nothing contradicts it.
+    Passed,
+    /// The upstream says FAIL.
+    Failed(Reason),
+    /// The person gave up or ran out of time.
+    Incomplete(Reason),
+    /// No verdict yet.
+    Pending,
+    /// A word we do not know, or words that contradict each other.
+    Unrecognized,
+}
+
+impl Verdict {
+    /// The `status` word that callers read.
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Passed => Status::Passed,
+            Self::Failed(_) => Status::Failed,
+            Self::Incomplete(_) => Status::Incomplete,
+            Self::Pending => Status::Pending,
+            Self::Unrecognized => Status::Unrecognized,
+        }
+    }
+
+    /// Why it did not pass.
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Passed | Self::Pending => None,
+            Self::Failed(reason) | Self::Incomplete(reason) => Some(reason),
+            Self::Unrecognized => Some(Reason::Other),
+        }
+    }
+
+    /// Whether the upstream has given its verdict.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Passed | Self::Failed(_) | Self::Incomplete(_) => true,
+            Self::Pending | Self::Unrecognized => false,
+        }
+    }
+}
+
+/// The `status` word of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words of Verdict, which says what they mean")]
+pub enum Status {
+    Passed,
+    Failed,
+    Incomplete,
+    Pending,
+    Unrecognized,
+}
+
+impl Status {
+    /// The word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Incomplete => "incomplete",
+            Self::Pending => "pending",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+}
+
+/// The raw words of the upstream that are safe to show with the decision.
+#[derive(Default)]
+pub struct UpstreamWords {
+    /// The vendor's request id, at most 64 characters.
+    pub transaction_id: Option<String>,
+    /// `overallResult`, else `idvResult`, as sent.
+    pub result: Option<String>,
+    /// The first error code that counts, as sent.
+    pub error_code: Option<String>,
+}
+
+/// What one part of a verification says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// PASS
+    Pass,
+    /// FAIL
+    Fail,
+}
+
+impl CheckResult {
+    /// The word callers read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// The face check.
+#[derive(Default)]
+pub struct FaceCheck {
+    /// Pass, fail, or not said.
+    pub result: Option<CheckResult>,
+    /// 0 to 100.
+    pub liveness_score: Option<f64>,
+    /// 0 to 100; `None` while it is processed.
+    pub similarity_score: Option<f64>,
+    /// What happened, in the vendor's order.
+    pub events: Vec<Event>,
+}
+
+/// The document check.
+#[derive(Default)]
+pub struct DocumentCheck {
+    /// Pass, fail, or not said.
+    pub result: Option<CheckResult>,
+    /// The kind of document seen on each side.
+    pub kind: Option<Sides<Option<String>>>,
+    /// The finer kind of document seen on each side.
+    pub sub_kind: Option<Sides<Option<String>>>,
+    /// Complaints about the images.
+    pub quality_labels: Option<Sides<Vec<String>>>,
+    /// Signs of forgery; `None` = not checked yet.
+    pub forgery_labels: Option<Vec<String>>,
+    /// What happened, in the vendor's order.
+    pub events: Vec<Event>,
+}
+
+/// Something for each side of a document.
+#[derive(Default)]
+pub struct Sides<T> {
+    /// The front side.
+    pub front: T,
+    /// The back side.
+    pub back: T,
+}
+
+/// One step of the person's way through the check.
+pub struct Event {
+    /// The vendor's name for the step.
+    pub name: Option<String>,
+    /// Pass, fail, or not said.
+    pub result: Option<CheckResult>,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// Who the person is, as read from the document.
+#[derive(Default)]
+pub struct Identity {
+    /// Full name.
+    pub name: Option<String>,
+    /// The document's number.
+    pub id_number: Option<String>,
+    /// Birth date.
+    pub birth_date: Option<Date>,
+    /// As printed, in the document's language.
+    pub gender: Option<String>,
+    /// As printed.
+    pub nationality: Option<String>,
+    /// As printed.
+    pub address: Option<String>,
+    /// Everything that was read, by the vendor's field names.
+    pub fields: Sides<Map<String, Value>>,
+}
+
+/// One link.
+#[derive(Clone)]
+pub struct Medium {
+    /// What it shows.
+    pub kind: MediumKind,
+    /// An https URL.
+    pub url: String,
+    /// When to stop using it.
+    pub expires_at: Timestamp,
+}
+
+/// What a link shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum MediumKind {
+    Face,
+    FaceFar,
+    FaceNear,
+    FaceSilent,
+    FaceAudit,
+    FaceVideo,
+    DocumentFront,
+    DocumentBack,
+}
+
+impl MediumKind {
+    /// The name callers read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Face => "face",
+            Self::FaceFar => "face_far",
+            Self::FaceNear => "face_near",
+            Self::FaceSilent => "face_silent",
+            Self::FaceAudit => "face_audit",
+            Self::FaceVideo => "face_video",
+            Self::DocumentFront => "document_front",
+            Self::DocumentBack => "document_back",
+        }
+    }
+}
