@@ -1,0 +1,194 @@
+//! The configuration as it is in effect, as TOML, with `***` where a secret is. For `GET /config`.
+
+use std::fmt::{self, Write};
+use std::path::Path;
+
+use super::settings::{Auth, Caller, Config, Jwks, Jwt, LogFormat, Region, Secret, Server};
+use super::value::{show_bytes, show_duration};
+
+const MASK: &str = "***";
+
+impl Config {
+    /// The effective configuration as TOML. Keys are `***`; so are hashes of callers' keys.
+    pub fn masked(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_masked(&mut page);
+        page
+    }
+
+    fn write_masked(&self, page: &mut String) -> fmt::Result {
+        write_server(page, &self.server)?;
+        writeln!(page, "\n[request]")?;
+        writeln!(page, "timeout = \"{}\"", show_duration(self.request.timeout))?;
+        writeln!(page, "fill_timeout = \"{}\"", show_duration(self.request.fill_timeout))?;
+        writeln!(page, "\n[drain]")?;
+        writeln!(page, "delay = \"{}\"", show_duration(self.drain.delay))?;
+        writeln!(page, "deadline = \"{}\"", show_duration(self.drain.deadline))?;
+        self.regions.iter().try_for_each(|region| write_region(page, region))?;
+        write_auth(page, &self.auth)?;
+        self.callers.iter().try_for_each(|caller| write_caller(page, caller))?;
+        self.write_cache(page)?;
+        writeln!(page, "\n[media]\nallowed_hosts = {}", list(&self.media.allowed_hosts))?;
+        let format = match self.telemetry.log_format {
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+        };
+        writeln!(page, "\n[telemetry]\nlog = {}", quoted(&self.telemetry.log))?;
+        writeln!(page, "log_format = \"{format}\"\naudit = {}", self.telemetry.audit)
+    }
+
+    fn write_cache(&self, page: &mut String) -> fmt::Result {
+        let cache = &self.cache;
+        writeln!(page, "\n[cache]\nmax_bytes = \"{}\"", show_bytes(cache.max_bytes))?;
+        let lifetimes = [
+            ("final_ttl", cache.final_ttl),
+            ("incomplete_ttl", cache.incomplete_ttl),
+            ("pending_ttl", cache.pending_ttl),
+            ("not_found_ttl", cache.not_found_ttl),
+            ("stale_max", cache.stale_max),
+        ];
+        lifetimes.iter().try_for_each(|(key, time)| writeln!(page, "{key} = \"{}\"", show_duration(*time)))
+    }
+}
+
+fn write_server(page: &mut String, server: &Server) -> fmt::Result {
+    writeln!(page, "[server]\nlisten = \"{}\"\nadmin_listen = \"{}\"", server.listen, server.admin_listen)?;
+    writeln!(page, "max_connections = {}", server.max_connections)?;
+    let Some(tls) = &server.tls else { return Ok(()) };
+    writeln!(page, "\n[server.tls]")?;
+    write_file(page, "cert_file", Some(&tls.cert_file))?;
+    write_file(page, "key_file", Some(&tls.key_file))?;
+    write_file(page, "client_ca_file", tls.client_ca_file.as_deref())
+}
+
+fn write_region(page: &mut String, region: &Region) -> fmt::Result {
+    writeln!(page, "\n[[regions]]\nname = \"{}\"", region.name)?;
+    writeln!(page, "base_url = {}\ntoken_url = {}", quoted(&region.base_url), quoted(&region.token_url))?;
+    write_secret(page, "access_key", &region.access_key)?;
+    write_secret(page, "secret_key", &region.secret_key)?;
+    writeln!(page, "token_period = \"{}\"", show_duration(region.token_period))?;
+    writeln!(page, "concurrency = {}", region.concurrency)?;
+    writeln!(page, "attempt_timeout = \"{}\"", show_duration(region.attempt_timeout))?;
+    write_file(page, "ca_file", region.ca_file.as_deref())?;
+    writeln!(page, "allow_http = {}", region.allow_http)
+}
+
+fn write_secret(page: &mut String, key: &str, secret: &Secret) -> fmt::Result {
+    match secret {
+        Secret::Inline(_) => writeln!(page, "{key} = \"{MASK}\""),
+        Secret::File(path) => write_file(page, &format!("{key}_file"), Some(path)),
+    }
+}
+
+fn write_auth(page: &mut String, auth: &Auth) -> fmt::Result {
+    let (mode, jwt) = match auth {
+        Auth::None => ("none", None),
+        Auth::Keys => ("keys", None),
+        Auth::Jwt(jwt) => ("jwt", Some(jwt)),
+        Auth::KeysAndJwt(jwt) => ("keys+jwt", Some(jwt)),
+    };
+    writeln!(page, "\n[auth]\nmode = \"{mode}\"")?;
+    let Some(Jwt { issuer, audience, jwks }) = jwt else { return Ok(()) };
+    writeln!(page, "\n[auth.jwt]\nissuer = {}\naudience = {}", quoted(issuer), quoted(audience))?;
+    match jwks {
+        Jwks::Url(url) => writeln!(page, "jwks_url = {}", quoted(url)),
+        Jwks::File(path) => write_file(page, "jwks_file", Some(path)),
+    }
+}
+
+fn write_caller(page: &mut String, caller: &Caller) -> fmt::Result {
+    writeln!(page, "\n[[callers]]\nname = {}", quoted(&caller.name))?;
+    writeln!(page, "key_sha256 = {}", list(&vec![MASK; caller.key_sha256.len()]))?;
+    write_file(page, "key_sha256_file", caller.key_sha256_file.as_deref())?;
+    if let Some(subject) = &caller.subject {
+        writeln!(page, "subject = {}", quoted(subject))?;
+    }
+    writeln!(page, "scopes = {}", list(&caller.scopes.names().collect::<Vec<_>>()))?;
+    if let Some(regions) = &caller.regions {
+        writeln!(
+            page,
+            "regions = {}",
+            list(&regions.iter().map(|region| region.as_str()).collect::<Vec<_>>())
+        )?;
+    }
+    caller.requests_per_second.map_or(Ok(()), |limit| writeln!(page, "requests_per_second = {limit}"))
+}
+
+fn write_file(page: &mut String, key: &str, path: Option<&Path>) -> fmt::Result {
+    path.map_or(Ok(()), |path| writeln!(page, "{key} = {}", quoted(&path.to_string_lossy())))
+}
+
+fn list(items: &[impl AsRef<str>]) -> String {
+    let items: Vec<_> = items.iter().map(|item| quoted(item.as_ref())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{TempFile, parsed};
+
+    #[test]
+    fn the_page_is_the_configuration_again_without_its_secrets() {
+        let key = TempFile::new("masked-key", "file-secret");
+        let path = key.path().display();
+        let hash = "ab".repeat(32);
+        let text = format!(
+            r#"
+            [server]
+            max_connections = 7
+            [server.tls]
+            cert_file = "/dev/null"
+            key_file = "/dev/null"
+            client_ca_file = "/dev/null"
+            [[regions]]
+            name = "my"
+            access_key = "inline-secret"
+            secret_key_file = "{path}"
+            attempt_timeout = "1500ms"
+            [auth]
+            mode = "keys+jwt"
+            [auth.jwt]
+            issuer = "an \"issuer\" \\"
+            audience = "idv"
+            jwks_url = "https://idp.example/keys"
+            [[callers]]
+            name = "a"
+            key_sha256 = ["{hash}"]
+            subject = "s"
+            scopes = ["checks", "purge"]
+            regions = ["my"]
+            requests_per_second = 5
+            [cache]
+            max_bytes = 1000001
+            [media]
+            allowed_hosts = ["*.advance.ai"]
+            [telemetry]
+            log_format = "text"
+            audit = false
+            "#
+        );
+        let page = parsed(&text, &[]).unwrap().masked();
+        for secret in ["inline-secret", "file-secret", &hash] {
+            assert!(!page.contains(secret), "{page}");
+        }
+        let again = parsed(&page.replace("[\"***\"]", &format!("[\"{hash}\"]")), &[]).unwrap();
+        assert_eq!(again.masked(), page);
+        assert_eq!((again.server.max_connections, again.cache.max_bytes), (7, 1_000_001));
+        assert!(page.contains("attempt_timeout = \"1500ms\"") && page.contains("audit = false"));
+    }
+}

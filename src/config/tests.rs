@@ -1,0 +1,222 @@
+//! Whole files: all mistakes at once, variables over the file, secrets in no message.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::ExposeSecret;
+
+use super::testing::{CALLER, REGION, TempFile, found, given, parsed};
+use super::*;
+
+fn keys(mistakes: &[Mistake]) -> Vec<&str> {
+    mistakes.iter().map(|mistake| mistake.key.as_str()).collect()
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let text = r#"
+        colour = "blue"
+        [server]
+        listen = 8080
+        listn = "127.0.0.1:1"
+        [request]
+        timeout = 8
+        [[regions]]
+        name = "my"
+        access_key = "a"
+        [[regions]]
+        name = "zz"
+        secret_key_file = "/nonexistent"
+        [auth]
+        mode = "jwt"
+        [[callers]]
+        name = "a"
+        scopes = ["everything"]
+        regions = ["id"]
+        [cache]
+        max_bytes = true
+        [remote]
+        url = "redis://127.0.0.1"
+    "#;
+    let mistakes = found(text, &[("IDV__NOBODY__KNOWS", "x"), ("IDV__DRAIN__DELAY", "5")]);
+    let expected = [
+        "server.listen",
+        "server.listn",
+        "request.timeout",
+        "IDV__DRAIN__DELAY",
+        "regions[0].secret_key_file",
+        "regions[1].base_url",
+        "regions[1].secret_key_file",
+        "regions[1].access_key_file",
+        "auth.jwt",
+        "callers[0].scopes[0]",
+        "callers[0].regions[0]",
+        "cache.max_bytes",
+        "remote",
+        "colour",
+        "IDV__NOBODY__KNOWS",
+    ];
+    let (mut found, mut expected) = (keys(&mistakes), expected.to_vec());
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn one_mistake_hides_no_other() {
+    let hash = "ab".repeat(32);
+    let text = format!(
+        "[server]\nlisten = \"0.0.0.0:80\"\nmax_connections = 0\n[auth]\nmode = \"none\"\n{REGION}\
+         [[callers]]\nname = \"a b\"\nkey_sha256 = \"{hash}\"\n\
+         [[callers]]\nname = \"b\"\nkey_sha256 = \"{hash}\"\nscopes = [\"x\"]\n"
+    );
+    let expected = [
+        "server.max_connections",
+        "auth.mode",
+        "callers[0].name",
+        "callers[1].scopes[0]",
+        "callers[1].key_sha256[0]",
+    ];
+    assert_eq!(keys(&found(&text, &[])), expected);
+}
+
+#[test]
+fn a_key_with_a_line_end_in_it_is_still_one_line() {
+    let shown = given("\"a\\nb\" = 1").err().unwrap().to_string();
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+}
+
+#[test]
+fn a_syntax_error_is_one_mistake_with_its_place_and_without_the_text() {
+    let mistakes = parsed("[server]\nlisten = \"x\"\n  access_key = hunter2 !\n", &[]).err().unwrap();
+    assert_eq!(mistakes.mistakes.len(), 1);
+    let shown = mistakes.to_string();
+    assert!(shown.starts_with("gateway.toml: line 3, column ") && !shown.contains("hunter2"), "{shown}");
+    let twice = parsed("[server]\n[server]\n", &[]).err().unwrap().to_string();
+    assert!(twice.contains("line 2") && twice.contains("duplicate"), "{twice}");
+}
+
+#[test]
+fn a_missing_file_is_one_mistake() {
+    let mistakes = load(Path::new("/nonexistent/gateway.toml")).err().unwrap();
+    assert_eq!(mistakes.mistakes.len(), 1);
+    assert!(
+        mistakes
+            .to_string()
+            .starts_with("/nonexistent/gateway.toml: the configuration file cannot be read: No such")
+    );
+}
+
+#[test]
+fn a_file_is_loaded() {
+    let file = TempFile::new("whole", &format!("{REGION}{CALLER}"));
+    assert_eq!(load(file.path()).map_err(|mistakes| mistakes.to_string()).unwrap().regions.len(), 1);
+}
+
+#[test]
+fn variables_override_every_type() {
+    let env = [
+        ("IDV__SERVER__LISTEN", "127.0.0.1:9000"),
+        ("IDV__SERVER__MAX_CONNECTIONS", "12"),
+        ("IDV__SERVER__TLS__CERT_FILE", "/dev/null"),
+        ("IDV__SERVER__TLS__KEY_FILE", "/dev/null"),
+        ("IDV__REGIONS__0__CONCURRENCY", "3"),
+        ("IDV__REGIONS__MY__ACCESS_KEY", "from-env"),
+        ("IDV__REGIONS__MY__ALLOW_HTTP", "true"),
+        ("IDV__CALLERS__ONBOARDING__REQUESTS_PER_SECOND", "9"),
+        ("IDV__CALLERS__ONBOARDING__SCOPES", "checks,media"),
+        ("IDV__CACHE__MAX_BYTES", "1048576"),
+        ("IDV__AUTH__MODE", "keys+jwt"),
+        ("IDV__AUTH__JWT__ISSUER", "https://idp.example"),
+        ("IDV__AUTH__JWT__AUDIENCE", "idv"),
+        ("IDV__AUTH__JWT__JWKS_FILE", "/dev/null"),
+        ("IDV__TELEMETRY__AUDIT", "false"),
+        ("UNRELATED", "x"),
+        ("IDV_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let config = parsed(&format!("{REGION}{CALLER}"), &env).map_err(|mistakes| mistakes.to_string()).unwrap();
+    assert_eq!((config.server.listen.port(), config.server.max_connections), (9000, 12));
+    assert!(config.server.tls.is_some() && config.regions[0].allow_http && !config.telemetry.audit);
+    assert_eq!(config.regions[0].access_key.read().unwrap().expose_secret(), "from-env");
+    assert_eq!((config.regions[0].concurrency, config.cache.max_bytes), (3, 1 << 20));
+    assert_eq!(config.callers[0].scopes.names().collect::<Vec<_>>(), ["checks", "media"]);
+    assert!(matches!(config.auth, Auth::KeysAndJwt(_)));
+}
+
+#[test]
+fn a_variable_with_a_bad_value_is_named_itself() {
+    let table = [
+        ("IDV__SERVER__MAX_CONNECTIONS", "many", "whole number"),
+        ("IDV__REQUEST__TIMEOUT", "5", "write \"5s\""),
+        ("IDV__TELEMETRY__AUDIT", "yes", "true or false"),
+        ("IDV__CALLERS__0__SCOPES", "checks,medai", "did you mean `media`?"),
+        ("IDV__CALLERS__0__KEY_SHA256", "hunter2", "64 hexadecimal"),
+        ("IDV__REGIONS__MY__BASE_URL", "http://a.example", "allow_http"),
+        ("IDV__REGIONS__MY__ACCES_KEY", "x", "did you mean `access_key`?"),
+        ("IDV__SERVR__LISTEN", "x", "did you mean `server`?"),
+        ("IDV__WAIT__MAX", "30s", "does not have"),
+        ("IDV__REGIONS__PH__ACCESS_KEY", "x", "matches nothing"),
+        ("IDV__CACHE", "x", "write [cache]"),
+    ];
+    for (name, value, fragment) in table {
+        let mistakes = found(&format!("{REGION}{CALLER}"), &[(name, value)]);
+        assert_eq!(keys(&mistakes), [name], "{mistakes:?}");
+        assert!(mistakes[0].message.contains(fragment), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn secrets_are_in_no_message() {
+    let text = "[[regions]]\nname = \"my\"\naccess_key = \" hunter2\"\nsecret_key = [\"hunter2\"]\n\
+                [[regions]]\nname = \"ph\"\naccess_key_file = \"hunter2\"\nsecret_key = \"hunter2\"\n\
+                secret_key_file = \"/dev/null\"\n\
+                base_url = \"https://hunter2@host\"\n[[callers]]\nname = \"a\"\nkey_sha256 = [\"hunter2\"]\n";
+    let shown = parsed(text, &[("IDV__REGIONS__MY__CONCURRENCY", "hunter2")]).err().unwrap().to_string();
+    assert!(shown.lines().count() >= 7 && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn key_files_are_read_and_checked() {
+    let key = TempFile::new("region-key", "a-key\n");
+    let region = |path: &Path| {
+        format!(
+            "[[regions]]\nname = \"my\"\naccess_key_file = \"{}\"\nsecret_key = \"s\"\n{CALLER}",
+            path.display()
+        )
+    };
+    let config = parsed(&region(key.path()), &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
+    assert_eq!(config.regions[0].access_key.read().unwrap().expose_secret(), "a-key");
+    let empty = TempFile::new("region-empty-key", "\n");
+    assert!(found(&region(empty.path()), &[])[0].message.contains("is empty"));
+}
+
+#[test]
+fn the_admin_address_needs_nothing_else_to_be_right() {
+    let file = TempFile::new("admin", "colour = 1\n[server]\nadmin_listen = \"0.0.0.0:9081\"\n");
+    let address = |path: Option<&Path>, env: &[(&str, &str)]| {
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        admin_address(path, &env).map(|address| address.to_string()).map_err(|mistakes| mistakes.to_string())
+    };
+    assert_eq!(address(None, &[]).unwrap(), "127.0.0.1:8081");
+    assert_eq!(address(Some(file.path()), &[]).unwrap(), "127.0.0.1:9081");
+    let variable = [("IDV__SERVER__ADMIN_LISTEN", "[::]:7000")];
+    assert_eq!(address(Some(file.path()), &variable).unwrap(), "[::1]:7000");
+    let error = address(None, &[("IDV__SERVER__ADMIN_LISTEN", "7000")]).unwrap_err();
+    assert!(error.starts_with("environment: IDV__SERVER__ADMIN_LISTEN: expected an IP address"), "{error}");
+    assert!(address(Some(Path::new("/nonexistent")), &[]).is_err());
+}
+
+#[test]
+fn the_demo_is_a_configuration_that_would_be_accepted() {
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let demo = embedded_demo(address(8080), address(8081), address(9100));
+    assert_eq!(demo.regions[1].base_url, "http://127.0.0.1:9100/ph");
+    let page = demo.masked();
+    let again = parsed(&page, &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
+    assert_eq!((again.masked(), again.regions.len()), (page, 3));
+}
+
+#[test]
+fn a_byte_order_mark_and_comments_are_no_mistake() {
+    assert!(given("\u{feff}# a comment\r\n").is_ok());
+}
