@@ -1,0 +1,82 @@
+//! The Get Result API: checks the token, finds the script of the id and plays it. What results look like is elsewhere.
+
+use super::envelope::{self, Refusal};
+use super::faults;
+use super::host::{Endpoint, Host};
+use super::ids::{self, Known, Outcome, Script};
+use super::ledger::Visit;
+use super::people::Scene;
+use super::results;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// `POST …/get-result`
+pub(super) async fn get_result(State(host): State<Host>, headers: HeaderMap, body: Bytes) -> Response {
+    let asked = signature_id(&body);
+    let id = asked.as_deref().ok();
+    host.books().hits.count(host.region, Endpoint::GetResult, id);
+    if let Some(response) = faults::strike(&host, Endpoint::GetResult, id).await {
+        return response;
+    }
+    if !authorized(&host, &headers) {
+        return envelope::TOKEN.respond(id);
+    }
+    match asked {
+        Ok(id) => answer(&host, &id).await,
+        Err(refusal) => refusal.respond(None),
+    }
+}
+
+fn signature_id(body: &[u8]) -> Result<String, Refusal> {
+    let Ok(Value::Object(request)) = serde_json::from_slice(body) else {
+        return Err(envelope::BAD_REQUEST);
+    };
+    match request.get("signatureId") {
+        Some(Value::String(id)) if !id.is_empty() => Ok(id.clone()),
+        _ => Err(envelope::EMPTY),
+    }
+}
+
+fn authorized(host: &Host, headers: &HeaderMap) -> bool {
+    let token = headers.get("x-access-token").and_then(|value| value.to_str().ok());
+    token.is_some_and(|token| host.books().tokens.live(host.region, token, Instant::now()))
+}
+
+async fn answer(host: &Host, id: &str) -> Response {
+    let Some((known, visit)) = find(host, id) else {
+        return envelope::NOT_EXIST.respond(Some(id));
+    };
+    match known.script {
+        Script::Result(outcome) => result(host, id, &outcome),
+        Script::Pending(time) if visit.age < time => {
+            let scene = Scene::new(id, host.region, Timestamp::now());
+            envelope::success(&results::pending(&scene), Some(id))
+        }
+        Script::Slow(time) => {
+            sleep(time).await;
+            result(host, id, &ids::PASS)
+        }
+        Script::Flaky if visit.asks == 1 => envelope::SERVER.respond(Some(id)),
+        Script::Pending(_) | Script::Flaky => result(host, id, &ids::PASS),
+        Script::Error => envelope::SERVER.respond(Some(id)),
+        Script::Busy => ([(header::RETRY_AFTER, "10s")], envelope::BUSY.respond(Some(id))).into_response(),
+        Script::Html => envelope::page("Service Temporarily Unavailable").into_response(),
+    }
+}
+
+/// The id, if it is known and lives in this region.
+fn find(host: &Host, id: &str) -> Option<(Known, Visit)> {
+    let known = ids::parse(id)?;
+    let visit = host.books().ledger.visit(id, known.home, host.region, Instant::now())?;
+    Some((known, visit))
+}
+
+fn result(host: &Host, id: &str, outcome: &Outcome) -> Response {
+    let scene = Scene::new(id, host.region, Timestamp::now());
+    envelope::success(&results::data(&scene, outcome), Some(id))
+}

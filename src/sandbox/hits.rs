@@ -1,0 +1,63 @@
+//! Counts what was asked, for tests that promise how often. Every call counts, refused and faulted ones too.
+
+use super::bounded::Bounded;
+use super::host::{Endpoint, Host};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// The oldest id is forgotten beyond it.
+const ROOM: usize = 20_000;
+/// Longer ids are counted with their region only.
+const LONGEST_ID: usize = 128;
+
+pub(super) struct Hits {
+    regions: BTreeMap<&'static str, Calls>,
+    ids: Bounded<u64>,
+}
+
+#[derive(Default)]
+struct Calls {
+    token: u64,
+    get_result: u64,
+}
+
+impl Default for Hits {
+    fn default() -> Self {
+        let regions = super::REGIONS.iter().map(|region| (*region, Calls::default())).collect();
+        Self { regions, ids: Bounded::new(ROOM) }
+    }
+}
+
+impl Hits {
+    pub(super) fn count(&mut self, region: &'static str, endpoint: Endpoint, id: Option<&str>) {
+        let calls = self.regions.entry(region).or_default();
+        match endpoint {
+            Endpoint::Token => calls.token += 1,
+            Endpoint::GetResult => calls.get_result += 1,
+        }
+        if let Some(id) = id.filter(|id| id.len() <= LONGEST_ID) {
+            *self.ids.entry(id, || 0) += 1;
+        }
+    }
+
+    fn report(&self) -> Value {
+        let regions: Map<_, _> = self
+            .regions
+            .iter()
+            .map(|(region, calls)| {
+                ((*region).to_owned(), json!({ "token": calls.token, "get_result": calls.get_result }))
+            })
+            .collect();
+        let ids: Map<_, _> = self.ids.iter().map(|(id, count)| (id.clone(), json!(count))).collect();
+        json!({ "regions": regions, "ids": ids })
+    }
+}
+
+/// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
+pub(super) async fn show(State(host): State<Host>) -> Response {
+    let report = host.books().hits.report();
+    ([(header::CONTENT_TYPE, "application/json")], report.to_string()).into_response()
+}

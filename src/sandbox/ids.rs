@@ -1,0 +1,281 @@
+//! What each id does: the table, and how an id is read against it. It knows neither time nor what a body looks like.
+
+use std::time::Duration;
+
+/// Pattern and meaning of every id the simulator knows; `N` stands for seconds, `…` for anything.
+pub const IDS: &[(&str, &str)] = &[
+    ("sim-pass-…", "PASS"),
+    ("sim-fail-liveness-…", "FAIL, LIVENESS_ATTACK"),
+    ("sim-fail-similarity-…", "FAIL, SIMILARITY_FAIL"),
+    ("sim-fail-noface-…", "FAIL, NO_FACE_DETECTED"),
+    ("sim-fail-card-…", "FAIL, CARD_INFO_MISMATCH"),
+    ("sim-fail-forgery-…", "FAIL, ID_FORGERY_DETECTED"),
+    ("sim-fail-strategy-…", "FAIL, STRATEGY_HIT"),
+    ("sim-fail-notsupported-…", "fail, NOT_SUPPORTED_CARD and nulls, as in the vendor's sample"),
+    ("sim-fail-unsupported-…", "FAIL, NO_SUPPORTED_CARD"),
+    ("sim-fail-custom-…", "FAIL, NO_SUPPORTED_CARD_CUSTOMIZED"),
+    ("sim-fail-type-…", "FAIL, CARD_TYPE_MISMATCH"),
+    ("sim-fail-blur-…", "FAIL, CARD_LOW_QUALITY_IMAGE"),
+    ("sim-fail-cut-…", "FAIL, INCOMPLETED_CARD"),
+    ("sim-fail-many-…", "FAIL, TOO_MANY_CARDS"),
+    ("sim-fail-nocard-…", "FAIL, CARD_NOT_FOUND"),
+    ("sim-fail-noocr-…", "FAIL, OCR_NO_RESULT"),
+    ("sim-fail-parameter-…", "FAIL, PARAMETER_ERROR"),
+    ("sim-fail-timeout-…", "FAIL, USER_TIMEOUT"),
+    ("sim-fail-error-…", "FAIL, ERROR"),
+    ("sim-incomplete-…", "INCOMPLETE, USER_TIMEOUT"),
+    ("sim-incomplete-blur-…", "INCOMPLETE, CARD_LOW_QUALITY_IMAGE; any word above from unsupported on"),
+    ("sim-pending-N-…", "null result and partial data, PASS from N seconds after the first ask"),
+    ("sim-slow-N-…", "PASS, each answer N seconds late (60 at most)"),
+    ("sim-flaky-…", "envelope ERROR on the first ask, PASS afterwards"),
+    ("sim-error-…", "envelope ERROR"),
+    ("sim-busy-…", "envelope SERVICE_BUSY with Retry-After: 10s"),
+    ("sim-html-…", "an HTML page with status 200"),
+    ("sim-notfound-…", "SIGNATURE_NOT_EXIST"),
+    ("sim-old-…", "pass in the oldest field generation; sim-old-fail-liveness-… and so on"),
+    ("sim-new-…", "PASS in the newest field generation, video PENDING; sim-new-fail-liveness-… and so on"),
+    ("sim-video-…", "PASS in the newest field generation, with a link to the face video"),
+    ("sim-both-…", "PASS in every region"),
+    ("f302f5d2454a85c2", "the vendor's first sample: PASS with the forgery label photocopy"),
+    ("681760d460df34eb", "the vendor's second sample: FAIL, LIVENESS_ATTACK"),
+];
+
+const LONGEST: usize = 128;
+const LONGEST_DELAY: u64 = 60;
+
+/// A known id: what it does, and where it lives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Known {
+    pub(super) script: Script,
+    pub(super) home: Home,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Script {
+    Result(Outcome),
+    Pending(Duration),
+    Slow(Duration),
+    Flaky,
+    Error,
+    Busy,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Home {
+    Everywhere,
+    Region(&'static str),
+    FirstAsked,
+}
+
+/// A final verdict and the form it comes in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) result: &'static str,
+    pub(super) code: &'static str,
+    pub(super) flaw: Flaw,
+    pub(super) generation: Generation,
+}
+
+/// Where the verification went wrong, which decides how much of a result there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Flaw {
+    None,
+    /// A label that alone decides nothing.
+    Label,
+    Liveness,
+    Similarity,
+    /// The document was read and did not hold.
+    Document,
+    Forgery,
+    /// A rule outside of face and document.
+    Policy,
+    /// The card could not be read: no OCR, no face step.
+    Card,
+    /// The session ended before anything was taken.
+    Session,
+    /// The sample with every part there and every field null.
+    Nulls,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Generation {
+    /// As `Old`, with the lower-case words of some samples.
+    Oldest,
+    Old,
+    Current,
+    /// The flag: whether the video has become a link.
+    New {
+        video: bool,
+    },
+}
+
+struct Code {
+    word: &'static str,
+    code: &'static str,
+    flaw: Flaw,
+}
+
+pub(super) const PASS: Outcome =
+    Outcome { result: "PASS", code: "SUCCESS", flaw: Flaw::None, generation: Generation::Current };
+
+const CODES: &[Code] = &[
+    Code { word: "liveness", code: "LIVENESS_ATTACK", flaw: Flaw::Liveness },
+    Code { word: "similarity", code: "SIMILARITY_FAIL", flaw: Flaw::Similarity },
+    Code { word: "noface", code: "NO_FACE_DETECTED", flaw: Flaw::Document },
+    Code { word: "card", code: "CARD_INFO_MISMATCH", flaw: Flaw::Document },
+    Code { word: "forgery", code: "ID_FORGERY_DETECTED", flaw: Flaw::Forgery },
+    Code { word: "strategy", code: "STRATEGY_HIT", flaw: Flaw::Policy },
+    Code { word: "notsupported", code: "NOT_SUPPORTED_CARD", flaw: Flaw::Nulls },
+    Code { word: "unsupported", code: "NO_SUPPORTED_CARD", flaw: Flaw::Card },
+    Code { word: "custom", code: "NO_SUPPORTED_CARD_CUSTOMIZED", flaw: Flaw::Card },
+    Code { word: "type", code: "CARD_TYPE_MISMATCH", flaw: Flaw::Card },
+    Code { word: "blur", code: "CARD_LOW_QUALITY_IMAGE", flaw: Flaw::Card },
+    Code { word: "cut", code: "INCOMPLETED_CARD", flaw: Flaw::Card },
+    Code { word: "many", code: "TOO_MANY_CARDS", flaw: Flaw::Card },
+    Code { word: "nocard", code: "CARD_NOT_FOUND", flaw: Flaw::Card },
+    Code { word: "noocr", code: "OCR_NO_RESULT", flaw: Flaw::Card },
+    Code { word: "parameter", code: "PARAMETER_ERROR", flaw: Flaw::Session },
+    Code { word: "timeout", code: "USER_TIMEOUT", flaw: Flaw::Session },
+    Code { word: "error", code: "ERROR", flaw: Flaw::Session },
+];
+
+/// None for every id that exists nowhere.
+pub(super) fn parse(id: &str) -> Option<Known> {
+    match id {
+        "f302f5d2454a85c2" => return Some(sample(Outcome { flaw: Flaw::Label, ..PASS })),
+        "681760d460df34eb" => {
+            let outcome = Outcome { generation: Generation::Old, ..failed(&CODES[0]) };
+            return Some(sample(outcome));
+        }
+        _ if id.len() > LONGEST || !id.bytes().all(plain) => return None,
+        _ => {}
+    }
+    let parts: Vec<&str> = id.split('-').collect();
+    let ["sim", words @ ..] = parts.as_slice() else { return None };
+    Some(Known { script: script(words)?, home: home(words) })
+}
+
+fn sample(outcome: Outcome) -> Known {
+    Known { script: Script::Result(outcome), home: Home::FirstAsked }
+}
+
+fn plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
+}
+
+fn home(words: &[&str]) -> Home {
+    if words.first() == Some(&"both") {
+        return Home::Everywhere;
+    }
+    let named = super::REGIONS.iter().find(|region| words.contains(region));
+    named.map_or(Home::FirstAsked, |region| Home::Region(region))
+}
+
+fn script(words: &[&str]) -> Option<Script> {
+    let script = match words {
+        ["pass" | "both", ..] => Script::Result(PASS),
+        ["fail" | "incomplete", ..] => Script::Result(verdict(words)?),
+        ["old", rest @ ..] => in_generation(Generation::Oldest, rest),
+        ["new", rest @ ..] => in_generation(Generation::New { video: false }, rest),
+        ["video", rest @ ..] => in_generation(Generation::New { video: true }, rest),
+        ["pending", seconds, ..] => Script::Pending(Duration::from_secs(seconds.parse::<u32>().ok()?.into())),
+        ["slow", seconds, ..] => Script::Slow(Duration::from_secs(seconds.parse().map(clamp).ok()?)),
+        ["flaky", ..] => Script::Flaky,
+        ["error", ..] => Script::Error,
+        ["busy", ..] => Script::Busy,
+        ["html", ..] => Script::Html,
+        _ => return None,
+    };
+    Some(script)
+}
+
+fn clamp(seconds: u64) -> u64 {
+    seconds.min(LONGEST_DELAY)
+}
+
+/// The verdict the words spell, else PASS, in that generation.
+fn in_generation(generation: Generation, words: &[&str]) -> Script {
+    Script::Result(Outcome { generation, ..verdict(words).unwrap_or(PASS) })
+}
+
+fn verdict(words: &[&str]) -> Option<Outcome> {
+    match words {
+        ["fail", word, ..] => CODES.iter().find(|code| code.word == *word).map(failed),
+        ["incomplete", rest @ ..] => Some(incomplete(rest)),
+        _ => None,
+    }
+}
+
+fn failed(code: &Code) -> Outcome {
+    Outcome { result: "FAIL", code: code.code, flaw: code.flaw, generation: Generation::Current }
+}
+
+/// Only what stops a user on the way can be incomplete; the default is that he ran out of time.
+fn incomplete(words: &[&str]) -> Outcome {
+    let stops = |code: &&Code| matches!(code.flaw, Flaw::Card | Flaw::Session);
+    let named = words.first().and_then(|word| CODES.iter().filter(stops).find(|code| code.word == *word));
+    let (code, flaw) = named.map_or(("USER_TIMEOUT", Flaw::Session), |named| (named.code, named.flaw));
+    Outcome { result: "INCOMPLETE", code, flaw, generation: Generation::Current }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(id: &str) -> Option<(&'static str, &'static str)> {
+        match parse(id)?.script {
+            Script::Result(outcome) => Some((outcome.result, outcome.code)),
+            Script::Pending(_) | Script::Slow(_) | Script::Flaky => None,
+            Script::Error | Script::Busy | Script::Html => None,
+        }
+    }
+
+    #[test]
+    fn every_code_has_its_row_in_the_table() {
+        for code in CODES {
+            let row = format!("sim-fail-{}-…", code.word);
+            let (_, meaning) = IDS.iter().find(|(pattern, _)| *pattern == row).unwrap();
+            assert!(meaning.contains(code.code), "{row}");
+            assert_eq!(outcome(&row.replace('…', "1")), Some(("FAIL", code.code)));
+        }
+    }
+
+    #[test]
+    fn an_incomplete_id_names_its_code_or_timed_out() {
+        assert_eq!(outcome("sim-incomplete-7"), Some(("INCOMPLETE", "USER_TIMEOUT")));
+        assert_eq!(outcome("sim-incomplete-blur-7"), Some(("INCOMPLETE", "CARD_LOW_QUALITY_IMAGE")));
+        assert_eq!(outcome("sim-incomplete-liveness-7"), Some(("INCOMPLETE", "USER_TIMEOUT")));
+    }
+
+    #[test]
+    fn what_the_table_does_not_name_does_not_exist() {
+        for id in [
+            "",
+            "sim",
+            "sim-",
+            "sim-passport-1",
+            "sim-fail-1",
+            "sim-pending-x",
+            "sim-pass-ä",
+            "a",
+            "sim-notfound-1",
+        ] {
+            assert_eq!(parse(id), None, "{id}");
+        }
+        assert_eq!(parse(&format!("sim-pass-{}", "x".repeat(LONGEST))), None);
+    }
+
+    #[test]
+    fn a_part_that_names_a_region_is_the_home() {
+        assert_eq!(parse("sim-pass-ph-7").unwrap().home, Home::Region("ph"));
+        assert_eq!(parse("sim-pass-7").unwrap().home, Home::FirstAsked);
+        assert_eq!(parse("sim-both-ph").unwrap().home, Home::Everywhere);
+    }
+
+    #[test]
+    fn seconds_are_read_and_delays_capped() {
+        assert_eq!(parse("sim-pending-5-a").unwrap().script, Script::Pending(Duration::from_secs(5)));
+        assert_eq!(parse("sim-slow-999-a").unwrap().script, Script::Slow(Duration::from_secs(60)));
+    }
+}

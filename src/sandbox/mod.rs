@@ -1,0 +1,101 @@
+//! The vendor's API in small: an independent statement of its contract, to build, test and show a client against.
+//! It owns what the vendor promises and how the vendor misbehaves; it imports nothing of the gateway and knows of none.
+//!
+//! One port, one path prefix per region: `/my` stands for the vendor's host in Malaysia. Under each prefix
+//!
+//! - `POST /openapi/auth/ticket/v1/generate-token` checks keys, clock and signature and grants a token that expires;
+//! - `POST /intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result` tells the result of a signature id.
+//!
+//! Ids say what they do:
+//!
+//! | id | what it does |
+//! |---|---|
+//! | `sim-pass-…` | PASS |
+//! | `sim-fail-<word>-…` | FAIL; the words are in [`IDS`], one for each error code of the vendor |
+//! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
+//! | `sim-pending-N-…` | null result and partial data, PASS from N seconds after the first ask |
+//! | `sim-slow-N-…` | PASS, each answer N seconds late (60 at most) |
+//! | `sim-flaky-…` | envelope ERROR on the first ask, PASS afterwards |
+//! | `sim-error-…`, `sim-busy-…`, `sim-html-…` | envelope ERROR, SERVICE_BUSY with `Retry-After: 10s`, an HTML page |
+//! | `sim-notfound-…` | SIGNATURE_NOT_EXIST, as any id not in this table |
+//! | `sim-old-…`, `sim-new-…`, `sim-video-…` | PASS in the oldest and the newest field generation, with a video link |
+//! | `sim-old-fail-<word>-…`, `sim-new-incomplete-…` and so on | that verdict in that generation |
+//! | `sim-both-…` | PASS in every region |
+//! | `f302f5d2454a85c2`, `681760d460df34eb` | the vendor's samples: PASS with a forgery label, FAIL |
+//!
+//! An id with a part that names a region (`sim-pass-ph-7`) exists in that region alone. Any other lives in the region
+//! that is asked for it first and does not exist elsewhere, so that one configured region works as well as six.
+//!
+//! Every text about a person, every link and every transaction id in the answer for an id holds that id's marker:
+//! the first 16 hex digits of SHA-256 over `sandbox:` and the id. Words of the protocol, types, dates and countries
+//! are everybody's.
+//!
+//! Tests steer it: `PUT /_sandbox/faults` sets faults to inject (see `faults.rs`), `DELETE` clears them, and
+//! `GET /_sandbox/hits` counts the calls per region, endpoint and id.
+
+mod bounded;
+mod envelope;
+mod faults;
+mod get_result;
+mod hits;
+mod host;
+mod ids;
+mod ledger;
+mod people;
+mod results;
+mod serve;
+mod shapes;
+mod token;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
+use std::future::Future;
+use tokio::net::TcpListener;
+
+pub use ids::IDS;
+
+use host::Host;
+
+/// The access key of the one account there is, in every region.
+pub const ACCESS_KEY: &str = "sandbox-access-key";
+/// The secret key that belongs to [`ACCESS_KEY`].
+pub const SECRET_KEY: &str = "sandbox-secret-key";
+/// The regions served, each under the path prefix of its name. Another prefix gets the HTML 404 of the vendor's edge.
+pub const REGIONS: &[&str] = &["id", "sg", "my", "th", "ph", "vn"];
+
+/// No request of the API comes near it.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// Serves the simulator on `listener` until `shutdown` completes; connections still open then have half a second.
+///
+/// # Errors
+/// When the listener fails to accept again and again.
+pub async fn run(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    serve::serve(listener, router(), shutdown).await
+}
+
+fn router() -> Router {
+    let host = Host::default();
+    let control = Router::new()
+        .route("/faults", put(faults::set).delete(faults::clear))
+        .route("/hits", get(hits::show))
+        .with_state(host.clone());
+    REGIONS
+        .iter()
+        .fold(Router::new(), |router, region| router.nest(&format!("/{region}"), api(host.of(region))))
+        .nest("/_sandbox", control)
+        .fallback(envelope::edge_not_found)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+}
+
+fn api(host: Host) -> Router {
+    Router::new()
+        .route("/openapi/auth/ticket/v1/generate-token", post(token::generate))
+        .route("/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result", post(get_result::get_result))
+        .method_not_allowed_fallback(envelope::method_not_allowed)
+        .with_state(host)
+}

@@ -1,0 +1,113 @@
+//! Connections: accepts, bounds, resets and ends them. It knows no path and no body.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Beyond it the listener's backlog waits.
+const MOST_CONNECTIONS: usize = 1024;
+/// Covers the idle time between two requests as well.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// What open connections have once the end is called.
+const GRACE: Duration = Duration::from_millis(500);
+/// Failed accepts in a row, with a pause between them, before the listener is given up.
+const PATIENCE: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An answer that marks its connection to be cut with a TCP reset, without a byte of it sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("connection reset on demand")
+    }
+}
+
+impl std::error::Error for Reset {}
+
+impl IntoResponse for Reset {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut shutdown = pin!(shutdown);
+    let (stop, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut failures = 0;
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    failures = 0;
+                    connections.spawn(converse(stream, router.clone(), stopped.clone()));
+                }
+                Err(error) if failures >= PATIENCE => return Err(error),
+                Err(_) => {
+                    failures += 1;
+                    sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop((listener, stop));
+    // Clients keep idle connections and faults hang: what has not ended by then is aborted with the set.
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(GRACE, ended).await;
+    Ok(())
+}
+
+async fn converse(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = service.call(request);
+        async move {
+            let Ok(response) = answer.await;
+            if response.extensions().get::<Reset>().is_some() { Err(Reset) } else { Ok(response) }
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        _ = stopped.changed() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    // The router never fails, so an error of the service is the reset.
+    if ended.is_err_and(|error| error.is_user()) {
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
