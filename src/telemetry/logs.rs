@@ -1,0 +1,68 @@
+//! Structured logs on standard output: JSON or text, never blocking an answer, capped where libraries talk too much.
+
+use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// Libraries that write requests, addresses or bytes into their debug logs. Nothing below INFO is taken from them,
+/// whatever the configuration says.
+const CAPPED: [&str; 8] = ["reqwest", "hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
+
+/// Lines that may wait for a slow standard output; further ones are dropped.
+const BUFFERED_LINES: usize = 16_384;
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    Text,
+}
+
+/// Writes buffered lines when dropped.
+#[must_use = "lines still buffered are lost when it is dropped early"]
+pub struct Logs(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
+
+/// Starts logging. `filter` is a level or `target=level,…`.
+///
+/// # Errors
+/// The filter cannot be read, or logging was started before.
+pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn std::error::Error + Send + Sync>> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(BUFFERED_LINES)
+        .finish(std::io::stdout());
+    let cap =
+        filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
+    let lines = match format {
+        Format::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(writer)
+            .boxed(),
+        Format::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
+    Ok(Logs(guard))
+}
+
+/// Makes a panic say where it happened and not what it held: that may be anything.
+pub fn hide_panic_payloads() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
+}
+
+fn is_capped(target: &str) -> bool {
+    CAPPED.iter().any(|library| {
+        target.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    })
+}
