@@ -1,0 +1,124 @@
+//! The client of one region: TLS, pooling, name resolution, and renewal so that DNS changes are seen.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::Instant;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Below what servers usually keep an idle connection, so that it is mostly us who close it.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+/// A pool never asks DNS again while its connections are in use, so the whole client is renewed now and then.
+const RENEW_AFTER: Duration = Duration::from_secs(600);
+/// Renewal times are spread by this share either way, so that regions and replicas do not renew together.
+const RENEW_JITTER: f64 = 0.2;
+const DNS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The connections to one region.
+pub(super) struct Connections {
+    tls: ClientConfig,
+    allow_http: bool,
+    resolver: Resolver,
+    current: Mutex<(Client, Instant)>,
+}
+
+impl Connections {
+    /// Prepares a client; connects to nothing yet.
+    ///
+    /// # Errors
+    /// The CA file cannot be read, or TLS cannot be set up.
+    pub(super) fn new(ca_file: Option<&Path>, allow_http: bool) -> io::Result<Self> {
+        let tls = tls(ca_file)?;
+        let resolver = Resolver::default();
+        let client = client(&tls, allow_http, &resolver)?;
+        let current = Mutex::new((client, next_renewal()));
+        Ok(Self { tls, allow_http, resolver, current })
+    }
+
+    /// The current client. The one before it ends with its last request.
+    pub(super) fn client(&self) -> Client {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if Instant::now() >= current.1 {
+            // It was built once from the same parts; should it fail now, the old one still works.
+            if let Ok(client) = client(&self.tls, self.allow_http, &self.resolver) {
+                current.0 = client;
+            }
+            current.1 = next_renewal();
+        }
+        current.0.clone()
+    }
+}
+
+fn next_renewal() -> Instant {
+    let spread = rand::random_range(1.0 - RENEW_JITTER..1.0 + RENEW_JITTER);
+    Instant::now() + RENEW_AFTER.mul_f64(spread)
+}
+
+fn client(tls: &ClientConfig, allow_http: bool, resolver: &Resolver) -> io::Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .https_only(!allow_http)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE)
+        .dns_resolver(Arc::new(resolver.clone()))
+        .build()
+        .map_err(|error| io::Error::other(error.without_url()))
+}
+
+fn tls(ca_file: Option<&Path>) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = ca_file {
+        for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
+            roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The system's resolver, bounded in time, with the last good answer kept for when it fails.
+#[derive(Clone, Default)]
+struct Resolver {
+    /// A region has one or two host names, so this stays small.
+    last_good: Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let last_good = Arc::clone(&self.last_good);
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let looked_up =
+                tokio::time::timeout(DNS_TIMEOUT, tokio::net::lookup_host((host.as_str(), 0))).await;
+            let found = match looked_up {
+                Ok(Ok(addresses)) => Ok(addresses.collect::<Vec<_>>()),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+            };
+            let mut last_good = last_good.lock().unwrap_or_else(PoisonError::into_inner);
+            let addresses = match found {
+                Ok(addresses) => {
+                    last_good.insert(host.clone(), addresses.clone());
+                    addresses
+                }
+                Err(error) => last_good.get(&host).cloned().ok_or(error)?,
+            };
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The envelope around every answer: `code` decides, whatever the HTTP status says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+
+use super::attempt::Answer;
+use super::normalise::{fold, text_field};
+use super::retry_after;
+use super::wire::{Json, Object};
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::failure::{Kind, UpstreamSaid};
+
+/// The envelope codes we know, and what each means. Sources: the get-result page and the vendor's list of codes
+/// common to every API.
+const CODES: &[(&str, Option<Kind>)] = &[
+    ("SUCCESS", None),
+    ("SIGNATURE_NOT_EXIST", Some(Kind::NotFound)),
+    ("ERROR", Some(Kind::Server)),
+    ("IAM_FAILED", Some(Kind::Auth)),
+    ("SERVICE_BUSY", Some(Kind::Busy)),
+    ("RETRY_LATER", Some(Kind::Busy)),
+    ("INSUFFICIENT_BALANCE", Some(Kind::Account)),
+    ("OVER_QUERY_LIMIT", Some(Kind::Account)),
+    ("ACCOUNT_DISABLED", Some(Kind::Account)),
+    ("SERVICE_DISABLED", Some(Kind::Account)),
+    ("ACCESS_DENIED", Some(Kind::Refused)),
+    ("PARAMETER_ERROR", Some(Kind::Refused)),
+    ("EMPTY_PARAMETER_ERROR", Some(Kind::Refused)),
+    ("CLIENT_ERROR", Some(Kind::Refused)),
+];
+
+/// The members of the envelope.
+const KNOWN: &[&str] = &["code", "message", "data", "extra", "transactionId", "pricingStrategy"];
+
+/// A SUCCESS envelope.
+pub(super) struct Success {
+    pub(super) data: Object,
+    pub(super) transaction_id: Option<String>,
+    /// The server's clock when it answered.
+    pub(super) date: Option<Timestamp>,
+}
+
+/// Any other answer.
+#[derive(Clone)]
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    pub(super) said: Option<UpstreamSaid>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) date: Option<Timestamp>,
+    /// Whether the message speaks of the timestamp: the only thing that tells a wrong clock from a wrong key.
+    pub(super) blames_timestamp: bool,
+}
+
+impl Refusal {
+    pub(super) const fn of(kind: Kind) -> Self {
+        Self { kind, said: None, retry_after: None, date: None, blames_timestamp: false }
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// It is anything but a SUCCESS with an object in `data`.
+pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal> {
+    let Ok(Json::Object(mut envelope)) = Json::read(&answer.body) else {
+        return Err(by_status(&answer, Kind::Malformed));
+    };
+    let Some(Json::Text(code)) = envelope.get("code") else {
+        return Err(by_status(&answer, Kind::Malformed));
+    };
+    let known = CODES.iter().find(|(known, _)| *known == fold(code));
+    for _ in envelope.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
+        drift.add(DriftKind::UnknownField);
+    }
+    if !answer.is_json {
+        drift.add(DriftKind::UnknownValue);
+    }
+    let transaction_id = text_field(&envelope, "transactionId", drift).and_then(plain_id);
+    let Some((code, meaning)) = known else {
+        drift.add(DriftKind::UnknownCode);
+        let refusal = by_status(&answer, Kind::Refused);
+        return Err(Refusal { said: Some(UpstreamSaid { code: None, transaction_id }), ..refusal });
+    };
+    if let Some(kind) = meaning {
+        let blames_timestamp = blames_timestamp(&envelope);
+        let said = UpstreamSaid { code: Some(code), transaction_id };
+        return Err(Refusal { said: Some(said), blames_timestamp, ..with_headers(&answer, *kind) });
+    }
+    match envelope.remove("data") {
+        Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
+        _ => {
+            drift.add(DriftKind::TypeMismatch);
+            let said = UpstreamSaid { code: Some(code), transaction_id };
+            Err(Refusal { said: Some(said), ..Refusal::of(Kind::Malformed) })
+        }
+    }
+}
+
+/// Without a code that we know, the HTTP status decides; `otherwise` if it says nothing either.
+fn by_status(answer: &Answer, otherwise: Kind) -> Refusal {
+    let kind = match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Kind::Auth,
+        StatusCode::TOO_MANY_REQUESTS => Kind::Busy,
+        status if status.is_server_error() => Kind::Server,
+        _ => otherwise,
+    };
+    with_headers(answer, kind)
+}
+
+fn with_headers(answer: &Answer, kind: Kind) -> Refusal {
+    let retry_after = (kind == Kind::Busy).then(|| answer.retry_after.unwrap_or(retry_after::DEFAULT));
+    Refusal { retry_after, date: answer.date, ..Refusal::of(kind) }
+}
+
+fn blames_timestamp(envelope: &Object) -> bool {
+    let message = envelope.get("message").and_then(Json::as_text);
+    message.is_some_and(|message| message.to_ascii_lowercase().contains("timestamp"))
+}
+
+/// A transaction id is shown to callers and in logs, so it must be one: at most 64 plain characters.
+fn plain_id(text: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
+}

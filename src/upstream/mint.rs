@@ -1,0 +1,294 @@
+//! Making one token: the vendor's signature, its clock, and how long what it gives is good for.
+//!
+//! Source: the vendor's Token Authentication API. The request is never logged: it can be replayed for minutes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::attempt::{self, Answer};
+use super::connections::Connections;
+use super::envelope::{self, Refusal, Success};
+use super::retry;
+use super::wire::Json;
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::failure::{Failure, Kind};
+use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+
+/// The longest life the vendor gives a token.
+const MAX_LIFE: Duration = Duration::from_secs(86_400);
+/// Below this an `expiredTime` is in seconds: as milliseconds it would lie in 1973.
+const SMALLEST_MILLIS: i64 = 100_000_000_000;
+
+/// The keys of one region's account.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    /// The vendor's accessKey.
+    pub access: SecretString,
+    /// The vendor's secretKey.
+    pub secret: SecretString,
+}
+
+/// Makes tokens for one region.
+pub(super) struct Mint {
+    pub(super) url: Url,
+    pub(super) period: Duration,
+    pub(super) time_limit: Duration,
+    pub(super) connections: Arc<Connections>,
+    pub(super) metrics: Arc<RegionMetrics>,
+    state: Mutex<State>,
+}
+
+struct State {
+    keys: Keys,
+    /// The keys before the last rotation: the vendor may learn of new ones later than we do.
+    previous: Option<Keys>,
+    /// What to add to our clock for the vendor's timestamp, in milliseconds; learned when it complains.
+    correction: i64,
+}
+
+impl Mint {
+    pub(super) fn new(
+        url: Url,
+        keys: Keys,
+        period: Duration,
+        time_limit: Duration,
+        connections: Arc<Connections>,
+        metrics: Arc<RegionMetrics>,
+    ) -> Self {
+        let state = Mutex::new(State { keys, previous: None, correction: 0 });
+        Self { url, period, time_limit, connections, metrics, state }
+    }
+
+    /// Uses `keys` from now on. Returns whether they are others than before.
+    pub(super) fn rotate(&self, keys: Keys) -> bool {
+        let mut state = self.lock();
+        let same = state.keys.access.expose_secret() == keys.access.expose_secret()
+            && state.keys.secret.expose_secret() == keys.secret.expose_secret();
+        if same {
+            return false;
+        }
+        state.previous = Some(std::mem::replace(&mut state.keys, keys));
+        true
+    }
+
+    /// Fetches a token: its value for the header, and how long it lives.
+    ///
+    /// # Errors
+    /// The token endpoint cannot be reached, or refuses.
+    pub(super) async fn fetch(&self) -> Result<(HeaderValue, Duration), Failure> {
+        let result = self.fetch_with_corrections().await;
+        match &result {
+            Ok((_, life)) => {
+                let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
+                self.metrics.token_expiry.set(expiry);
+                self.metrics.token_refreshes_ok.inc();
+            }
+            Err(failure) => {
+                self.metrics.token_refreshes_failed.inc();
+                tracing::warn!(kind = ?failure.kind, "token refresh failed");
+            }
+        }
+        result
+    }
+
+    /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
+    async fn fetch_with_corrections(&self) -> Result<(HeaderValue, Duration), Failure> {
+        let keys = self.lock().keys.clone();
+        let mut refusal = match self.request_twice(&keys).await {
+            Ok(token) => return Ok(token),
+            Err(refusal) => refusal,
+        };
+        if refusal.blames_timestamp && self.learn_clock(refusal.date) {
+            refusal = match self.request(&keys).await {
+                Ok(token) => return Ok(token),
+                Err(refusal) => refusal,
+            };
+        }
+        let previous = self.lock().previous.clone();
+        if let Some(previous) = previous.filter(|_| is_about_keys(refusal.kind))
+            && let Ok(token) = self.request(&previous).await
+        {
+            return Ok(token);
+        }
+        Err(failure(refusal))
+    }
+
+    /// One request, repeated once if it failed in a way that a second one may not.
+    async fn request_twice(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
+        match self.request(keys).await {
+            Err(refusal) if retry::can_help(refusal.kind) => {
+                tokio::time::sleep(retry::pause(rand::random())).await;
+                self.request(keys).await
+            }
+            result => result,
+        }
+    }
+
+    async fn request(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
+        let started = Instant::now();
+        let body = self.body(keys);
+        let answer = attempt::post(&self.connections.client(), &self.url, None, body, self.time_limit).await;
+        let result = self.read(answer);
+        let outcome = super::outcome(result.as_ref().err().map(|refusal| refusal.kind));
+        self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
+        result
+    }
+
+    fn body(&self, keys: &Keys) -> String {
+        let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
+        json!({
+            "accessKey": keys.access.expose_secret(),
+            "timestamp": timestamp,
+            "signature": signature(keys, timestamp),
+            "periodSecond": self.period.as_secs(),
+        })
+        .to_string()
+    }
+
+    fn read(&self, answer: Result<Answer, Kind>) -> Result<(HeaderValue, Duration), Refusal> {
+        let answer = answer.map_err(Refusal::of)?;
+        if let Some(date) = answer.date {
+            // A date is cut to whole seconds, so on average it is half a second old.
+            let skew = date.duration_since(Timestamp::now()).as_secs_f64() + 0.5;
+            self.metrics.clock_skew.set(skew.round());
+        }
+        let mut drift = Drift::default();
+        let opened = envelope::open(answer, &mut drift);
+        let result = opened.and_then(|success| self.token(&success, &mut drift));
+        for (kind, count) in drift.seen() {
+            self.metrics.drift(kind).inc_by(u64::from(count));
+        }
+        result
+    }
+
+    fn token(&self, success: &Success, drift: &mut Drift) -> Result<(HeaderValue, Duration), Refusal> {
+        let text =
+            super::normalise::text_field(&success.data, "token", drift).filter(|token| !token.is_empty());
+        let value = text.and_then(|token| HeaderValue::from_str(token).ok());
+        let mut value = value.ok_or_else(|| Refusal::of(Kind::Malformed))?;
+        value.set_sensitive(true);
+        let life = life(success.data.get("expiredTime"), success.date, self.period);
+        Ok((
+            value,
+            life.unwrap_or_else(|| {
+                drift.add(DriftKind::UnknownValue);
+                self.period
+            }),
+        ))
+    }
+
+    /// Takes the upstream's clock from its `Date`. Returns whether that changes anything.
+    fn learn_clock(&self, date: Option<Timestamp>) -> bool {
+        let Some(date) = date else { return false };
+        let correction = date.as_millisecond() - Timestamp::now().as_millisecond();
+        let mut state = self.lock();
+        let differs = (correction - state.correction).abs() > 1_500;
+        state.correction = correction;
+        drop(state);
+        tracing::warn!(skew_seconds = correction / 1000, "the upstream's clock differs from ours");
+        differs
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The vendor's signature: lower-case hex SHA-256 of access key, secret key and timestamp, with nothing between.
+fn signature(keys: &Keys, timestamp: i64) -> String {
+    let mut hash = Sha256::new();
+    hash.update(keys.access.expose_secret());
+    hash.update(keys.secret.expose_secret());
+    hash.update(timestamp.to_string());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How long a token lives: its end less the server's time. `None` if what was sent makes no sense.
+///
+/// Counted from now on the monotonic clock, so that neither clock being wrong shortens or lengthens it.
+fn life(expired_time: Option<&Json>, server_time: Option<Timestamp>, period: Duration) -> Option<Duration> {
+    let digits = match expired_time {
+        None | Some(Json::Null) => return Some(period),
+        Some(Json::Number(digits) | Json::Text(digits)) => digits,
+        Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => return None,
+    };
+    let end: i64 = digits.trim().parse().ok()?;
+    let end = if end < SMALLEST_MILLIS { end.checked_mul(1000)? } else { end };
+    let Some(server_time) = server_time else { return Some(period) };
+    let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life > 0)?;
+    let life = Duration::from_millis(life.unsigned_abs());
+    (life <= MAX_LIFE * 2).then(|| life.min(MAX_LIFE))
+}
+
+const fn is_about_keys(kind: Kind) -> bool {
+    matches!(kind, Kind::Auth | Kind::Refused | Kind::Account)
+}
+
+/// A refusal of the token endpoint in the words of a lookup: wrong keys are an `Auth` failure, an endpoint that cannot
+/// be asked makes the region unavailable.
+fn failure(refusal: Refusal) -> Failure {
+    let kind = match refusal.kind {
+        Kind::Refused | Kind::Auth | Kind::NotFound => Kind::Auth,
+        Kind::Connect | Kind::Reset | Kind::Truncated | Kind::Timeout | Kind::Server | Kind::Malformed => {
+            Kind::Unavailable
+        }
+        Kind::Account
+        | Kind::Busy
+        | Kind::Unavailable
+        | Kind::Ambiguous
+        | Kind::RegionUndetermined
+        | Kind::IdMismatch
+        | Kind::Overloaded
+        | Kind::ShuttingDown
+        | Kind::Internal => refusal.kind,
+    };
+    Failure { kind, region: None, retry_after: refusal.retry_after, upstream: refusal.said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_vendors() {
+        let keys = Keys { access: "sampleaccesskey".into(), secret: "samplesecretkey".into() };
+        let expected = "02209bbeaf0d0a3dd587f6a1ba22f84c98d142e3b545e77db7e4906ca56349f5";
+        assert_eq!(signature(&keys, 1_665_993_522_952), expected);
+    }
+
+    #[test]
+    fn a_tokens_life_is_its_end_less_the_servers_time() {
+        let server: Timestamp = "2022-01-19T08:14:32Z".parse().unwrap();
+        let end = server.as_millisecond() + 120_000;
+        let hour = Duration::from_secs(3600);
+        let number = |n: i64| Some(Json::Number(n.to_string()));
+        let cases = [
+            (number(end), Some(Duration::from_secs(120))),
+            (number(end / 1000), Some(Duration::from_secs(120))),
+            (Some(Json::Text(end.to_string())), Some(Duration::from_secs(120))),
+            (None, Some(hour)),
+            (Some(Json::Null), Some(hour)),
+            (number(0), None),
+            (number(-1), None),
+            (number(end - 200_000), None),
+            (number(i64::MAX), None),
+            (Some(Json::Bool(true)), None),
+        ];
+        for (n, (sent, life)) in cases.into_iter().enumerate() {
+            assert_eq!(super::life(sent.as_ref(), Some(server), hour), life, "case {n}");
+        }
+        assert_eq!(
+            super::life(number(end).as_ref(), None, hour),
+            Some(hour),
+            "no Date: the period asked for"
+        );
+    }
+}

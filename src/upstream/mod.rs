@@ -1,0 +1,117 @@
+//! The upstream: `Upstream::fetch` asks one region for one id, within a deadline.
+//!
+//! Inside: deadline( room( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
+//! so that a sick region slows no other. Nothing above this module knows reqwest or the vendor's words.
+
+mod attempt;
+mod breaker;
+mod connections;
+mod envelope;
+mod mint;
+mod normalise;
+mod region;
+mod retry;
+mod retry_after;
+mod room;
+mod token;
+mod wire;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::{RegionId, RegionName};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verification;
+use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
+
+pub(crate) use mint::Keys;
+use region::Region;
+
+/// What one region is made of.
+pub(crate) struct RegionSettings {
+    /// Its place in the configuration.
+    pub id: RegionId,
+    /// Its name, for logs.
+    pub name: RegionName,
+    /// Where get-result is, without a trailing slash.
+    pub base_url: String,
+    /// Where the token endpoint is, without a trailing slash.
+    pub token_url: String,
+    /// The account's keys.
+    pub keys: Keys,
+    /// The life asked for tokens.
+    pub token_period: Duration,
+    /// Attempts at once.
+    pub concurrency: usize,
+    /// What one attempt may take, body included.
+    pub attempt_timeout: Duration,
+    /// A PEM file of certificate authorities to trust beside the bundled ones.
+    pub ca_file: Option<PathBuf>,
+    /// Whether plain http is accepted.
+    pub allow_http: bool,
+    /// Hosts that media links may point at; empty = any.
+    pub media_hosts: Vec<String>,
+    /// Where its numbers go.
+    pub metrics: Arc<RegionMetrics>,
+}
+
+/// Every region's upstream.
+pub(crate) struct Upstream {
+    regions: Box<[Region]>,
+}
+
+impl Upstream {
+    /// Prepares every region; connects to nothing yet.
+    ///
+    /// # Errors
+    /// A CA file cannot be read, a URL is none, or TLS cannot be set up.
+    pub(crate) fn new(regions: Vec<RegionSettings>) -> io::Result<Self> {
+        let regions = regions.into_iter().map(Region::new).collect::<io::Result<_>>()?;
+        Ok(Self { regions })
+    }
+
+    /// Asks `region` for `id`.
+    ///
+    /// # Errors
+    /// The region has no such id ([`Kind::NotFound`]), or it could not be asked, or not by `deadline`.
+    pub(crate) async fn fetch(
+        &self,
+        region: RegionId,
+        id: SignatureId,
+        deadline: Instant,
+    ) -> Result<Verification, Failure> {
+        let fetched = tokio::time::timeout_at(deadline, self.regions[region.index()].fetch(id)).await;
+        fetched.unwrap_or(Err(Failure::new(Kind::Timeout))).map_err(|failure| failure.in_region(region))
+    }
+
+    /// Uses these keys for `region` from now on. Returns whether they are others than before.
+    pub(crate) fn rotate_keys(&self, region: RegionId, keys: Keys) -> bool {
+        self.regions[region.index()].rotate_keys(keys)
+    }
+}
+
+/// The metric label for how a request ended; `None` = SUCCESS.
+const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
+    let Some(kind) = failure else { return UpstreamOutcome::Ok };
+    match kind {
+        Kind::NotFound => UpstreamOutcome::NotFound,
+        Kind::Busy => UpstreamOutcome::Busy,
+        Kind::Auth => UpstreamOutcome::Auth,
+        Kind::Account => UpstreamOutcome::Account,
+        Kind::Timeout => UpstreamOutcome::Timeout,
+        Kind::Malformed | Kind::Truncated | Kind::IdMismatch => UpstreamOutcome::Malformed,
+        Kind::Connect | Kind::Reset | Kind::Unavailable => UpstreamOutcome::Unavailable,
+        Kind::Server
+        | Kind::Refused
+        | Kind::Ambiguous
+        | Kind::RegionUndetermined
+        | Kind::Overloaded
+        | Kind::ShuttingDown
+        | Kind::Internal => UpstreamOutcome::Error,
+    }
+}

@@ -1,0 +1,63 @@
+//! Reading members loosely: null and absent are the same, a wrong type is drift and reads as absent.
+
+use jiff::Timestamp;
+
+use crate::domain::drift::{Drift, DriftKind};
+use crate::upstream::wire::{Json, Object};
+
+/// A member that should be text.
+pub(in crate::upstream) fn text<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a str> {
+    read(object.get(key)?, Json::as_text, drift)
+}
+
+/// A member that should be an object.
+pub(super) fn object<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a Object> {
+    read(object.get(key)?, Json::as_object, drift)
+}
+
+/// A member that should be an array.
+pub(super) fn array<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a [Json]> {
+    read(object.get(key)?, Json::as_array, drift)
+}
+
+/// A member that should be an array of text; other items are left out.
+pub(super) fn texts(object: &Object, key: &str, drift: &mut Drift) -> Option<Vec<String>> {
+    let items = array(object, key, drift)?;
+    Some(items.iter().filter_map(|item| read(item, Json::as_text, drift)).map(str::to_owned).collect())
+}
+
+/// A score from 0 to 100: an integer, a float or a numeric string. The vendor sends all three.
+pub(super) fn score(object: &Object, key: &str, drift: &mut Drift) -> Option<f64> {
+    let digits = read(object.get(key)?, Json::as_digits, drift)?;
+    let score = digits.parse().ok().filter(|score| (0.0..=100.0).contains(score));
+    if score.is_none() {
+        drift.add(DriftKind::UnknownValue);
+    }
+    score
+}
+
+/// A moment in epoch milliseconds: a number or a numeric string.
+pub(super) fn millis(object: &Object, key: &str, drift: &mut Drift) -> Option<Timestamp> {
+    let digits = read(object.get(key)?, Json::as_digits, drift)?;
+    let moment = digits.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    if moment.is_none() {
+        drift.add(DriftKind::UnknownValue);
+    }
+    moment
+}
+
+/// Reads a value as one type. Null is merely absent; any other type is drift.
+fn read<'a, T>(value: &'a Json, read: impl Fn(&'a Json) -> Option<T>, drift: &mut Drift) -> Option<T> {
+    let read = read(value);
+    if read.is_none() && !value.is_null() {
+        drift.add(DriftKind::TypeMismatch);
+    }
+    read
+}
+
+/// Counts the members that nobody documented.
+pub(super) fn count_unknown(object: &Object, known: &[&str], drift: &mut Drift) {
+    for _ in object.keys().filter(|key| !known.contains(&key.as_str())) {
+        drift.add(DriftKind::UnknownField);
+    }
+}

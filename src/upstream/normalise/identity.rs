@@ -1,0 +1,123 @@
+//! Who the person is: canonical fields out of open maps that differ by document, country and generation.
+
+use jiff::civil::{Date, date};
+use serde_json::{Map, Value};
+
+use super::fields;
+use crate::domain::drift::Drift;
+use crate::domain::verification::{Identity, Sides};
+use crate::upstream::wire::{Json, Object};
+
+/// The identity read from a document part.
+pub(super) fn identity(document: Option<&Object>, drift: &mut Drift) -> Identity {
+    let Some(ocr) = document.and_then(|document| fields::object(document, "ocrInfo", drift)) else {
+        return Identity::default();
+    };
+    let front = fields::object(ocr, "front", drift);
+    let back = fields::object(ocr, "back", drift);
+    let first = |keys: &[&str]| {
+        let sides = [front, back].into_iter().flatten();
+        let mut candidates =
+            keys.iter().flat_map(|key| sides.clone().filter_map(move |side| plain(side.get(*key)?)));
+        candidates.next()
+    };
+    Identity {
+        name: first(&["name", "fullName"]),
+        id_number: first(&["idNumber", "secondaryIdNumber"]),
+        birth_date: first(&["birthdayParsed", "birthday", "birthDate", "dateOfBirth"])
+            .and_then(|text| birth_date(&text)),
+        gender: first(&["gender"]),
+        nationality: first(&["nationality", "citizen", "citizenship"]),
+        address: first(&["address"]),
+        fields: Sides { front: open_map(front), back: open_map(back) },
+    }
+}
+
+/// A value as text; the vendor writes "nothing" as null, as `""` and as the word `"null"`.
+fn plain(value: &Json) -> Option<String> {
+    match value {
+        Json::Text(text) if is_blank(text) => None,
+        Json::Text(text) => Some(text.clone()),
+        Json::Number(digits) => Some(digits.clone()),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty() || text.eq_ignore_ascii_case("null")
+}
+
+fn open_map(side: Option<&Object>) -> Map<String, Value> {
+    side.into_iter().flatten().map(|(key, value)| (key.clone(), open_value(value))).collect()
+}
+
+fn open_value(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Number(digits) => digits.parse().map_or_else(|_| Value::String(digits.clone()), Value::Number),
+        Json::Text(text) if is_blank(text) => Value::Null,
+        Json::Text(text) => Value::String(text.clone()),
+        Json::Array(items) => items.iter().map(open_value).collect(),
+        Json::Object(object) => Value::Object(open_map(Some(object))),
+    }
+}
+
+/// Reads the vendor's spellings of a date: `1977/10/28`, `1977-10-28`, `OCTOBER 28,1977`, `28 OCTOBER 1977`.
+///
+/// A date whose day and month could be confused (`03/04/1977`) is not read: the raw text is in `fields`.
+fn birth_date(text: &str) -> Option<Date> {
+    let mut parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let number = |part: &str| part.parse::<i16>().ok();
+    let (year, month, day) = match (month(first), month(second), first.len()) {
+        (Some(month), _, _) => (number(third)?, month, number(second)?),
+        (None, Some(month), _) => (number(third)?, month, number(first)?),
+        (None, None, 4) => (number(first)?, number(second)?, number(third)?),
+        (None, None, _) => return None,
+    };
+    let in_range = (1800..=2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let whole = in_range.then(|| date(year, month as i8, 1))?;
+    whole.with().day(day as i8).build().ok()
+}
+
+fn month(word: &str) -> Option<i16> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let word = word.to_ascii_lowercase();
+    let named = |month: &&str| **month == word || (word.len() == 3 && month.starts_with(&word));
+    MONTHS.iter().position(named).map(|index| index as i16 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vendors_spellings_of_a_date_are_read() {
+        for text in ["1977/10/28", "1977-10-28", "OCTOBER 28,1977", "October 28, 1977", "28 Oct 1977"] {
+            assert_eq!(birth_date(text), Some(date(1977, 10, 28)), "{text}");
+        }
+        for text in
+            ["", "03/04/1977", "1977/02/30", "1977/13/01", "0000/01/01", "28-10", "unknown", "1 2 3 4"]
+        {
+            assert_eq!(birth_date(text), None, "{text}");
+        }
+    }
+}

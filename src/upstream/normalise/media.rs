@@ -1,0 +1,190 @@
+//! Links to images and videos: which ones we hand on, and how long they are good for.
+
+use jiff::{SignedDuration, Timestamp, civil};
+use reqwest::Url;
+
+use super::fields;
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::verification::{LINK_LIFE, Medium, MediumKind};
+use crate::upstream::wire::Object;
+
+/// The face fields that hold links.
+const FACE: &[(&str, MediumKind)] = &[
+    ("faceImage", MediumKind::Face),
+    ("faceImageFar", MediumKind::FaceFar),
+    ("faceImageNear", MediumKind::FaceNear),
+    ("silentImage", MediumKind::FaceSilent),
+    ("auditImageUrl", MediumKind::FaceAudit),
+    ("faceVideoUrl", MediumKind::FaceVideo),
+];
+
+/// The document fields that hold links, in both generations' names; the first of a kind counts.
+const DOCUMENT: &[(&str, MediumKind)] = &[
+    ("docFrontImage", MediumKind::DocumentFront),
+    ("idFrontImage", MediumKind::DocumentFront),
+    ("docBackImage", MediumKind::DocumentBack),
+    ("idBackImage", MediumKind::DocumentBack),
+];
+
+/// The words that stand in `faceVideoUrl` where there is no video (yet).
+const STATES: &[&str] = &["PENDING", "ERROR"];
+
+/// The most a link's end is moved forward, so that nobody is handed a link that dies in their hands.
+const MAX_MARGIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// The hosts that links may point at; empty = any.
+#[derive(Clone, Default)]
+pub(in crate::upstream) struct AllowedHosts(Vec<String>);
+
+impl AllowedHosts {
+    /// `patterns` are hosts, or `*.` and a domain for every host below it.
+    pub(in crate::upstream) fn new(patterns: Vec<String>) -> Self {
+        Self(patterns)
+    }
+
+    fn allow(&self, host: &str) -> bool {
+        let matches = |pattern: &String| match pattern.strip_prefix('*') {
+            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+            None => host == pattern,
+        };
+        self.0.is_empty() || self.0.iter().any(matches)
+    }
+}
+
+/// The links of an answer. Those we do not hand on (not https, with credentials, inline images) are counted as drift.
+pub(super) fn links(
+    face: Option<&Object>,
+    document: Option<&Object>,
+    hosts: &AllowedHosts,
+    observed_at: Timestamp,
+    drift: &mut Drift,
+) -> Vec<Medium> {
+    let mut media: Vec<Medium> = Vec::new();
+    for (part, names) in [(face, FACE), (document, DOCUMENT)] {
+        let Some(part) = part else { continue };
+        for (name, kind) in names {
+            let Some(text) = fields::text(part, name, drift).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let is_state = *kind == MediumKind::FaceVideo && STATES.contains(&text.trim());
+            let is_repeated = media.iter().any(|medium| medium.kind == *kind);
+            if is_state || is_repeated {
+                continue;
+            }
+            match https_url(text, hosts) {
+                Some(url) => {
+                    let expires_at = expires_at(&url, observed_at);
+                    media.push(Medium { kind: *kind, url: text.to_owned(), expires_at });
+                }
+                None => drift.add(DriftKind::UnknownValue),
+            }
+        }
+    }
+    media
+}
+
+fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
+    // The parser forgives blanks and control characters; whoever follows the link may not.
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return None;
+    }
+    let url = Url::parse(text).ok()?;
+    let is_plain = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
+    (is_plain && hosts.allow(url.host_str()?)).then_some(url)
+}
+
+/// When to stop using a link: its own end, else a day after it was seen, less a margin.
+fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
+    let end =
+        own_end(url, observed_at).or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
+    let life = end.duration_since(observed_at);
+    let margin = (life / 10).clamp(SignedDuration::ZERO, MAX_MARGIN);
+    end.checked_sub(margin).unwrap_or(end)
+}
+
+/// The end that the link itself carries: `X-Amz-Date` + `X-Amz-Expires`, `x-oss-expires`, or `Expires`.
+fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
+    let parameter = |name: &str| {
+        let found = url.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.into_owned())
+    };
+    let seconds = |name: &str| parameter(name)?.parse::<i64>().ok();
+    if let Some(life) = seconds("X-Amz-Expires") {
+        return after(basic_date(&parameter("X-Amz-Date")?)?, life);
+    }
+    if let Some(life) = seconds("x-oss-expires") {
+        let from = parameter("x-oss-date").and_then(|text| basic_date(&text));
+        // Without a date it is an absolute time if it is as large as one.
+        return if from.is_none() && life > 1_000_000_000 {
+            Timestamp::from_second(life).ok()
+        } else {
+            after(from.unwrap_or(observed_at), life)
+        };
+    }
+    Timestamp::from_second(seconds("Expires")?).ok()
+}
+
+fn after(from: Timestamp, seconds: i64) -> Option<Timestamp> {
+    from.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// `20261122T100000Z`
+fn basic_date(text: &str) -> Option<Timestamp> {
+    let date = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_link_ends_when_it_says_less_a_margin() {
+        let observed = at("2026-11-22T10:00:00Z");
+        let cases = [
+            ("https://m.example/a", "2026-11-23T09:00:00Z"),
+            ("https://m.example/a?X-Amz-Date=20261122T100000Z&X-Amz-Expires=600", "2026-11-22T10:09:00Z"),
+            ("https://m.example/a?Expires=1795345200", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?x-oss-date=20261122T100000Z&x-oss-expires=36000", "2026-11-22T19:00:00Z"),
+            ("https://m.example/a?x-oss-expires=1795345200", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?Expires=1000000000", "2001-09-09T01:46:40Z"),
+            ("https://m.example/a?Expires=soon", "2026-11-23T09:00:00Z"),
+            ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),
+        ];
+        for (url, end) in cases {
+            assert_eq!(expires_at(&Url::parse(url).unwrap(), observed), at(end), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_plain_https_links_to_allowed_hosts_are_handed_on() {
+        let any = AllowedHosts::default();
+        for bad in [
+            "http://m.example/a",
+            "https://user@m.example/a",
+            "https://user:pass@m.example/a",
+            "data:image/png;base64,AAAA",
+            "javascript:alert(1)",
+            "iVBORw0KGgoAAAANSUhEUg",
+            "https://m.example/a b",
+            "file:///etc/passwd",
+        ] {
+            assert!(https_url(bad, &any).is_none(), "{bad}");
+        }
+        let some = AllowedHosts::new(vec!["cdn.example".into(), "*.media.example".into()]);
+        for (url, allowed) in [
+            ("https://cdn.example/a", true),
+            ("https://CDN.example/a", true),
+            ("https://a.media.example/a", true),
+            ("https://media.example/a", false),
+            ("https://evilmedia.example/a", false),
+            ("https://cdn.example.evil.example/a", false),
+        ] {
+            assert_eq!(https_url(url, &some).is_some(), allowed, "{url}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The upstream's dialect: both generations of its field names, its words, its types, and what of them we believe.
+//!
+//! Nothing here fails because of a field, word or type that we do not know: it is counted as drift, and where it
+//! touches the verdict, the verdict is `unrecognized`.
+
+mod fields;
+mod identity;
+mod media;
+mod parts;
+mod verdict;
+
+use jiff::Timestamp;
+
+use super::wire::{Json, Object};
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::region::RegionId;
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::{UpstreamWords, Verification};
+
+pub(super) use fields::text as text_field;
+pub(super) use media::AllowedHosts;
+pub(super) use verdict::fold;
+
+/// The members of `data` that any of the vendor's product pages names.
+const KNOWN: &[&str] = &[
+    "signatureId",
+    "overallResult",
+    "idvResult",
+    "submissionCompleted",
+    "errorCode",
+    "errorCodes",
+    "faceDetail",
+    "docDetail",
+    "docDatabaseDetail",
+    "addressDetail",
+    "feeDetail",
+    "countryCodeIso3",
+    "inputParameters",
+];
+
+/// What is known of an answer beside its `data`.
+pub(super) struct Context<'a> {
+    pub(super) id: SignatureId,
+    pub(super) region: RegionId,
+    pub(super) observed_at: Timestamp,
+    pub(super) transaction_id: Option<String>,
+    pub(super) allowed_hosts: &'a AllowedHosts,
+}
+
+/// The answer is about another id.
+#[derive(Debug)]
+pub(super) struct IdMismatch;
+
+/// Makes a verification of the `data` of a SUCCESS envelope.
+///
+/// # Errors
+/// `data.signatureId` names another id than the one asked for.
+pub(super) fn normalise(
+    data: &Object,
+    context: Context<'_>,
+    drift: &mut Drift,
+) -> Result<Verification, IdMismatch> {
+    check_id(data, &context.id, drift)?;
+    fields::count_unknown(data, KNOWN, drift);
+    let face = parts::face(data, drift);
+    let document = parts::document(data, drift);
+    let verdict = verdict::verdict(data, &[face.says, document.says], drift);
+    let media = media::links(face.object, document.object, context.allowed_hosts, context.observed_at, drift);
+    Ok(Verification {
+        id: context.id,
+        region: context.region,
+        observed_at: context.observed_at,
+        verdict,
+        upstream: UpstreamWords { transaction_id: context.transaction_id, ..verdict::raw_words(data) },
+        identity: identity::identity(document.object, drift),
+        face: face.check,
+        document: document.check,
+        media,
+    })
+}
+
+/// The vendor's samples leave the id out while a result is pending, so only another id is a mismatch.
+fn check_id(data: &Object, asked: &SignatureId, drift: &mut Drift) -> Result<(), IdMismatch> {
+    let echoed = match data.get("signatureId") {
+        None | Some(Json::Null) => return Ok(()),
+        Some(Json::Text(text)) if text.is_empty() => {
+            drift.add(DriftKind::UnknownValue);
+            return Ok(());
+        }
+        Some(Json::Text(text)) => text,
+        Some(Json::Number(digits)) => {
+            drift.add(DriftKind::TypeMismatch);
+            digits
+        }
+        Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => {
+            drift.add(DriftKind::TypeMismatch);
+            return Err(IdMismatch);
+        }
+    };
+    if echoed == asked.as_str() { Ok(()) } else { Err(IdMismatch) }
+}

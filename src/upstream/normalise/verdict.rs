@@ -1,0 +1,158 @@
+//! The verdict: what the upstream says, and whether everything it says agrees.
+
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::reason::Reason;
+use crate::domain::verification::{UpstreamWords, Verdict};
+use crate::upstream::wire::{Json, Object};
+
+/// The longest raw word that is shown to callers, in characters.
+const MAX_WORD: usize = 64;
+
+/// What one field says about a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Null or absent.
+    Nothing,
+    Pass,
+    Fail,
+    Incomplete,
+    /// A word we do not know, or no word at all.
+    Unknown,
+}
+
+/// What one error code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    Success,
+    Known(Reason),
+    Unknown,
+}
+
+/// The verdict of `data`, whose parts (face, document) say `parts`.
+pub(super) fn verdict(data: &Object, parts: &[Says], drift: &mut Drift) -> Verdict {
+    let overall = result(data.get("overallResult"), drift);
+    let idv = result(data.get("idvResult"), drift);
+    let codes = codes(data, drift);
+    match agree(overall, idv, drift) {
+        Says::Nothing => Verdict::Pending,
+        Says::Unknown => Verdict::Unrecognized,
+        Says::Fail => Verdict::Failed(reason(&codes, drift)),
+        Says::Incomplete => Verdict::Incomplete(reason(&codes, drift)),
+        Says::Pass => {
+            let codes_agree = codes.iter().all(|code| *code == Code::Success);
+            let parts_agree = parts.iter().all(|part| matches!(part, Says::Pass | Says::Nothing));
+            if codes_agree && parts_agree {
+                return Verdict::Passed;
+            }
+            drift.add(DriftKind::Conflict);
+            Verdict::Unrecognized
+        }
+    }
+}
+
+/// What a result field says, whatever the case and the blanks around it.
+pub(super) fn result(field: Option<&Json>, drift: &mut Drift) -> Says {
+    let Some(field) = field.filter(|field| !field.is_null()) else { return Says::Nothing };
+    let Some(word) = field.as_text() else {
+        drift.add(DriftKind::TypeMismatch);
+        return Says::Unknown;
+    };
+    let says = match fold(word).as_str() {
+        "PASS" => Says::Pass,
+        "FAIL" => Says::Fail,
+        "INCOMPLETE" => Says::Incomplete,
+        _ => Says::Unknown,
+    };
+    if says == Says::Unknown || !is_documented_spelling(word) {
+        drift.add(DriftKind::UnknownValue);
+    }
+    says
+}
+
+/// What two fields for the same thing say together: if both say something, they must agree.
+pub(super) fn agree(one: Says, other: Says, drift: &mut Drift) -> Says {
+    match (one, other) {
+        (Says::Nothing, said) | (said, Says::Nothing) => said,
+        (one, other) if one == other => one,
+        _ => {
+            drift.add(DriftKind::Conflict);
+            Says::Unknown
+        }
+    }
+}
+
+/// The raw words beside the verdict: the newer result field first, and the error code that counts.
+pub(super) fn raw_words(data: &Object) -> UpstreamWords {
+    let result = ["overallResult", "idvResult"].iter().find_map(|key| data.get(*key)?.as_text());
+    let codes: Vec<&str> = code_fields(data).filter_map(Json::as_text).collect();
+    let error_code = codes.iter().find(|code| fold(code) != "SUCCESS").or(codes.first());
+    UpstreamWords {
+        transaction_id: None,
+        result: result.map(cap),
+        error_code: error_code.map(|code| cap(code)),
+    }
+}
+
+/// Trimmed, ASCII upper case.
+pub(in crate::upstream) fn fold(word: &str) -> String {
+    word.trim().to_ascii_uppercase()
+}
+
+/// The documentation writes upper case, its samples also lower case.
+fn is_documented_spelling(word: &str) -> bool {
+    let all = |is_case: fn(&char) -> bool| word.chars().all(|letter| is_case(&letter));
+    all(char::is_ascii_uppercase) || all(char::is_ascii_lowercase)
+}
+
+/// The first code that explains, else `Other`: SUCCESS does not explain a failure.
+fn reason(codes: &[Code], drift: &mut Drift) -> Reason {
+    let explanation = codes.iter().find_map(|code| match code {
+        Code::Success => None,
+        Code::Known(reason) => Some(*reason),
+        Code::Unknown => Some(Reason::Other),
+    });
+    if explanation.is_none() && !codes.is_empty() {
+        drift.add(DriftKind::Conflict);
+    }
+    explanation.unwrap_or(Reason::Other)
+}
+
+/// Every error code given, in either generation's field.
+fn codes(data: &Object, drift: &mut Drift) -> Vec<Code> {
+    let mut codes: Vec<Code> = code_fields(data).map(|field| code(field, drift)).collect();
+    let is_no_list = |field: &Json| !field.is_null() && field.as_array().is_none();
+    if data.get("errorCodes").is_some_and(is_no_list) {
+        drift.add(DriftKind::TypeMismatch);
+        codes.push(Code::Unknown);
+    }
+    codes
+}
+
+fn code(field: &Json, drift: &mut Drift) -> Code {
+    let Json::Text(word) = field else {
+        drift.add(DriftKind::TypeMismatch);
+        return Code::Unknown;
+    };
+    let word = fold(word);
+    if word == "SUCCESS" {
+        return Code::Success;
+    }
+    Reason::from_word(&word).map_or_else(
+        || {
+            drift.add(DriftKind::UnknownCode);
+            Code::Unknown
+        },
+        Code::Known,
+    )
+}
+
+/// `errorCode`, if given, and the items of `errorCodes`.
+fn code_fields(data: &Object) -> impl Iterator<Item = &Json> {
+    let single = data.get("errorCode").filter(|field| !field.is_null());
+    let list = data.get("errorCodes").and_then(Json::as_array).unwrap_or_default();
+    single.into_iter().chain(list)
+}
+
+fn cap(word: &str) -> String {
+    word.chars().take(MAX_WORD).collect()
+}

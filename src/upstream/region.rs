@@ -1,0 +1,205 @@
+//! One region: everything an attempt there needs, and the order in which it is asked.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Url;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Phase};
+use super::connections::Connections;
+use super::envelope::{self, Refusal, Success};
+use super::mint::{Keys, Mint};
+use super::normalise::{self, AllowedHosts};
+use super::room::Room;
+use super::token::{Token, Tokens};
+use super::{RegionSettings, attempt, outcome, retry};
+use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::{RegionId, RegionName};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verification;
+use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+
+const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
+const RESULT_PATH: &str = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result";
+
+/// One region.
+pub(super) struct Region {
+    id: RegionId,
+    name: RegionName,
+    url: Url,
+    attempt_timeout: Duration,
+    connections: Arc<Connections>,
+    tokens: Arc<Tokens>,
+    room: Room,
+    breaker: Breaker,
+    budget: retry::Budget,
+    /// The upstream asked us to slow down until then.
+    paused_until: Mutex<Option<Instant>>,
+    media_hosts: AllowedHosts,
+    metrics: Arc<RegionMetrics>,
+}
+
+impl Region {
+    pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
+        let url = |base: &str, path: &str| Url::parse(&format!("{base}{path}")).map_err(io::Error::other);
+        let connections = Arc::new(Connections::new(settings.ca_file.as_deref(), settings.allow_http)?);
+        let mint = Mint::new(
+            url(&settings.token_url, TOKEN_PATH)?,
+            settings.keys,
+            settings.token_period,
+            settings.attempt_timeout,
+            Arc::clone(&connections),
+            Arc::clone(&settings.metrics),
+        );
+        Ok(Self {
+            id: settings.id,
+            name: settings.name,
+            url: url(&settings.base_url, RESULT_PATH)?,
+            attempt_timeout: settings.attempt_timeout,
+            connections,
+            tokens: Tokens::new(mint),
+            room: Room::new(settings.concurrency),
+            breaker: Breaker::new(Instant::now()),
+            budget: retry::Budget::new(Instant::now()),
+            paused_until: Mutex::new(None),
+            media_hosts: AllowedHosts::new(settings.media_hosts),
+            metrics: settings.metrics,
+        })
+    }
+
+    /// Asks this region for `id`: one attempt, and a second one where it can help.
+    pub(super) async fn fetch(&self, id: SignatureId) -> Result<Verification, Failure> {
+        let _place =
+            self.room.enter().await.map_err(|kind| Failure::new(kind).retry_after(Duration::from_secs(1)))?;
+        self.budget.deposit(Instant::now());
+        let first = self.attempt(id).await;
+        let Err(failure) = first else { return first };
+        if !retry::can_help(failure.kind) || !self.budget.withdraw(Instant::now()) {
+            return Err(failure);
+        }
+        self.metrics.retries.inc();
+        tokio::time::sleep(retry::pause(rand::random())).await;
+        self.attempt(id).await
+    }
+
+    pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
+        let are_new = self.tokens.mint().rotate(keys);
+        if are_new {
+            self.tokens.keys_changed();
+        }
+        are_new
+    }
+
+    /// One attempt, if the region is neither paused nor given up.
+    async fn attempt(&self, id: SignatureId) -> Result<Verification, Failure> {
+        self.check_pause()?;
+        let permit = self.breaker.admit(Instant::now());
+        let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
+        self.show_breaker(self.breaker.phase());
+        let token = self.tokens.get().await?;
+        let result = self.ask_with(id, token).await;
+        let failure = result.as_ref().err().map(|failure| failure.kind);
+        if let Some(phase) = permit.settle(failure, Instant::now()) {
+            self.show_breaker(phase);
+            tracing::warn!(region = %self.name, phase = ?phase, "breaker changed");
+        }
+        result
+    }
+
+    /// Asks with `token`; if the upstream does not accept it, once more with a newer one.
+    async fn ask_with(&self, id: SignatureId, token: Arc<Token>) -> Result<Verification, Failure> {
+        let refused = match self.ask(id, &token).await {
+            Err(refused) if refused.kind == Kind::Auth => refused,
+            result => return result,
+        };
+        let newer = match self.tokens.replace(&token).await {
+            Ok(newer) => newer,
+            Err(failure) if failure.kind == Kind::Auth => return Err(refused),
+            Err(failure) => return Err(failure),
+        };
+        let result = self.ask(id, &newer).await;
+        match &result {
+            Err(failure) if failure.kind == Kind::Auth => self.tokens.refused_again(),
+            _ => self.tokens.accepted_again(),
+        }
+        result
+    }
+
+    /// One request and what its answer means.
+    async fn ask(&self, id: SignatureId, token: &Token) -> Result<Verification, Failure> {
+        let started = Instant::now();
+        let body = json!({ "signatureId": id.as_str() }).to_string();
+        let client = self.connections.client();
+        let answer = attempt::post(&client, &self.url, Some(token.value()), body, self.attempt_timeout).await;
+        let mut drift = Drift::default();
+        let result = match answer {
+            Ok(answer) => envelope::open(answer, &mut drift)
+                .and_then(|success| self.understand(id, success, &mut drift)),
+            Err(kind) => Err(Refusal::of(kind)),
+        };
+        for (kind, count) in drift.seen() {
+            self.metrics.drift(kind).inc_by(u64::from(count));
+        }
+        let kind = result.as_ref().err().map(|refusal| refusal.kind);
+        self.metrics.endpoint(Endpoint::GetResult).observe(outcome(kind), started.elapsed());
+        result.map_err(|refusal| self.failure(refusal))
+    }
+
+    fn understand(
+        &self,
+        id: SignatureId,
+        success: Success,
+        drift: &mut Drift,
+    ) -> Result<Verification, Refusal> {
+        let said = crate::domain::failure::UpstreamSaid {
+            code: Some("SUCCESS"),
+            transaction_id: success.transaction_id.clone(),
+        };
+        let context = normalise::Context {
+            id,
+            region: self.id,
+            observed_at: Timestamp::now(),
+            transaction_id: success.transaction_id,
+            allowed_hosts: &self.media_hosts,
+        };
+        normalise::normalise(&success.data, context, drift).map_err(|normalise::IdMismatch| {
+            drift.add(DriftKind::IdMismatch);
+            Refusal { said: Some(said), ..Refusal::of(Kind::IdMismatch) }
+        })
+    }
+
+    fn failure(&self, refusal: Refusal) -> Failure {
+        if let (Kind::Busy, Some(pause)) = (refusal.kind, refusal.retry_after) {
+            self.pause(pause);
+        }
+        Failure { kind: refusal.kind, region: None, retry_after: refusal.retry_after, upstream: refusal.said }
+    }
+
+    fn check_pause(&self) -> Result<(), Failure> {
+        let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match paused_until {
+            Some(until) if now < until => Err(Failure::new(Kind::Busy).retry_after(until - now)),
+            _ => Ok(()),
+        }
+    }
+
+    fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused_until = (*paused_until).max(Some(until));
+    }
+
+    fn show_breaker(&self, phase: Phase) {
+        self.metrics.breaker_state.set(match phase {
+            Phase::Passing => 0,
+            Phase::Probing => 1,
+            Phase::Tripped => 2,
+        });
+    }
+}

@@ -1,0 +1,57 @@
+//! `Retry-After` as the upstream writes it: `10`, `10s` (the vendor's own example), or an HTTP date.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
+/// What to wait if the upstream asks us to slow down without saying how long.
+pub(super) const DEFAULT: Duration = Duration::from_secs(5);
+/// However short or long the upstream asks for, we wait within these bounds, in seconds.
+const BOUNDS: std::ops::RangeInclusive<f64> = 1.0..=60.0;
+
+/// Reads a header value; `None` if it makes no sense.
+pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let digits = value.strip_suffix(['s', 'S']).unwrap_or(value).trim_end();
+    let seconds = match digits.parse::<i64>() {
+        Ok(seconds) => seconds as f64,
+        Err(_) => http_date(value)?.duration_since(now).as_secs_f64(),
+    };
+    Some(Duration::from_secs_f64(seconds.clamp(*BOUNDS.start(), *BOUNDS.end())))
+}
+
+/// Reads an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(super) fn http_date(value: &str) -> Option<Timestamp> {
+    // The day of the week adds nothing, and a wrong one should not lose the date.
+    let (_, date) = value.split_once(", ")?;
+    let date = DateTime::strptime("%d %b %Y %H:%M:%S GMT", date.trim()).ok()?;
+    date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_read_and_clamped_to_1_to_60_seconds() {
+        let now: Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+        let cases = [
+            ("10", Some(10)),
+            ("10s", Some(10)),
+            (" 7 ", Some(7)),
+            ("0", Some(1)),
+            ("-1", Some(1)),
+            ("99999999", Some(60)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(1)),
+            ("Sun, 06 Nov 2094 08:49:37 GMT", Some(60)),
+            ("soon", None),
+            ("", None),
+            ("s", None),
+            ("1e3", None),
+        ];
+        for (value, seconds) in cases {
+            assert_eq!(parse(value, now), seconds.map(Duration::from_secs), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Access tokens: one refresh in flight per region, refreshed early while the old one still serves, rejected by value.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::mint::Mint;
+use crate::domain::failure::{Failure, Kind};
+
+/// A refresh starts when this share of a token's life is over, drawn at random so that replicas spread out.
+const EARLY: std::ops::Range<f64> = 0.72..0.80;
+/// How long after a failed refresh, or a fresh token that was refused, the next refresh may start; doubled each time.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// An access token. Its value is marked sensitive and has no `Debug`.
+pub(super) struct Token {
+    value: HeaderValue,
+    generation: u64,
+    refresh_at: Instant,
+    expires_at: Instant,
+}
+
+impl Token {
+    /// The value for the header that carries it.
+    pub(super) const fn value(&self) -> &HeaderValue {
+        &self.value
+    }
+}
+
+/// The tokens of one region.
+pub(super) struct Tokens {
+    mint: Mint,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Arc<Token>>,
+    generation: u64,
+    refresh: Option<Refresh>,
+    /// The last refresh failed: how, and until when none is tried again.
+    failed: Option<(Failure, Instant)>,
+    failed_backoff: Backoff,
+    /// A fresh token was refused: until when refusals are final.
+    refused_until: Option<Instant>,
+    refused_backoff: Backoff,
+}
+
+/// What those who wait for a refresh receive; closed without a value if the refresh panicked.
+type Refresh = watch::Receiver<Option<Result<Arc<Token>, Failure>>>;
+
+impl Tokens {
+    pub(super) fn new(mint: Mint) -> Arc<Self> {
+        Arc::new(Self { mint, state: Mutex::default() })
+    }
+
+    /// A token to use now.
+    ///
+    /// # Errors
+    /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
+    pub(super) async fn get(self: &Arc<Self>) -> Result<Arc<Token>, Failure> {
+        let refresh = {
+            let mut state = self.lock();
+            let now = Instant::now();
+            if let Some(token) = state.current.clone().filter(|token| now < token.expires_at) {
+                if now >= token.refresh_at && state.may_refresh(now).is_ok() {
+                    self.join_refresh(&mut state);
+                }
+                return Ok(token);
+            }
+            state.may_refresh(now)?;
+            self.join_refresh(&mut state)
+        };
+        wait(refresh).await
+    }
+
+    /// Says that the upstream refused `token`, and gives the one to try instead.
+    ///
+    /// If `token` was replaced meanwhile, that is simply the current one: a thousand refusals cost one refresh.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; and [`Kind::Auth`] at once while a fresh token was refused a moment ago.
+    pub(super) async fn replace(self: &Arc<Self>, token: &Token) -> Result<Arc<Token>, Failure> {
+        let refresh = {
+            let mut state = self.lock();
+            let now = Instant::now();
+            let newer = state.current.clone().filter(|current| current.generation > token.generation);
+            if let Some(newer) = newer.filter(|newer| now < newer.expires_at) {
+                return Ok(newer);
+            }
+            if state.refused_until.is_some_and(|until| now < until) {
+                return Err(Failure::new(Kind::Auth));
+            }
+            state.may_refresh(now)?;
+            state.current = None;
+            self.join_refresh(&mut state)
+        };
+        wait(refresh).await
+    }
+
+    /// Says that the replacement was refused too: it stays in use, but refusals are final for a growing while.
+    pub(super) fn refused_again(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.refused_until.is_none_or(|until| until <= now) {
+            state.refused_until = Some(now + state.refused_backoff.next());
+        }
+    }
+
+    /// Says that the replacement was accepted.
+    pub(super) fn accepted_again(&self) {
+        let mut state = self.lock();
+        state.refused_until = None;
+        state.refused_backoff = Backoff::default();
+    }
+
+    /// New keys have come: whatever the old ones ran into is no longer a reason to wait.
+    pub(super) fn keys_changed(&self) {
+        let mut state = self.lock();
+        state.failed = None;
+        state.failed_backoff = Backoff::default();
+        state.refused_until = None;
+        state.refused_backoff = Backoff::default();
+    }
+
+    /// The mint, for what concerns keys alone.
+    pub(super) const fn mint(&self) -> &Mint {
+        &self.mint
+    }
+
+    /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh.
+    fn join_refresh(self: &Arc<Self>, state: &mut State) -> Refresh {
+        if let Some(refresh) = state.refresh.as_ref().filter(|refresh| refresh.has_changed().is_ok()) {
+            return refresh.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.refresh = Some(receiver.clone());
+        let tokens = Arc::clone(self);
+        tokio::spawn(async move {
+            let minted = tokens.mint.fetch().await;
+            let result = tokens.lock().settle(minted);
+            sender.send_replace(Some(result));
+        });
+        receiver
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait(mut refresh: Refresh) -> Result<Arc<Token>, Failure> {
+    match refresh.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(result)) => result.clone(),
+        Ok(None) | Err(_) => Err(Failure::new(Kind::Internal)),
+    }
+}
+
+impl State {
+    /// Whether the token endpoint may be asked now.
+    fn may_refresh(&self, now: Instant) -> Result<(), Failure> {
+        match &self.failed {
+            Some((failure, until)) if now < *until => Err(failure.clone().retry_after(*until - now)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in how a refresh ended.
+    fn settle(&mut self, minted: Result<(HeaderValue, Duration), Failure>) -> Result<Arc<Token>, Failure> {
+        self.refresh = None;
+        let now = Instant::now();
+        match minted {
+            Ok((value, life)) => {
+                self.generation += 1;
+                self.failed = None;
+                self.failed_backoff = Backoff::default();
+                let token = Arc::new(Token {
+                    value,
+                    generation: self.generation,
+                    refresh_at: now + life.mul_f64(rand::random_range(EARLY)),
+                    expires_at: now + life,
+                });
+                self.current = Some(Arc::clone(&token));
+                Ok(token)
+            }
+            Err(failure) => {
+                let pause = self.failed_backoff.next();
+                self.failed = Some((failure.clone(), now + pause));
+                Err(failure.retry_after(pause))
+            }
+        }
+    }
+}
+
+/// 1 s, 2 s, 4 s … 60 s.
+#[derive(Default)]
+struct Backoff(Option<Duration>);
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let next = self.0.map_or(FIRST_BACKOFF, |last| (last * 2).min(MAX_BACKOFF));
+        self.0 = Some(next);
+        next
+    }
+}
