@@ -1,0 +1,251 @@
+//! The one task per id and region: started by the first who asks, joined by the rest, owned by none of them.
+//!
+//! One lock guards the table of flights and the moment a flight lands, so that "is it in memory, is it in flight" has
+//! one answer, and a purge or a second region's answer cannot slip in between.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::entry::{Entry, Lifetimes};
+use super::learned::Learned;
+use super::memory::Memory;
+use super::{Render, Settings};
+use crate::domain::document::Document;
+use crate::domain::drift::DriftKind;
+use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::{RegionId, RegionSet};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verification;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Upstream;
+
+/// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
+const MAX_FLIGHTS: usize = 10_000;
+
+type Key = (SignatureId, RegionId);
+
+/// How a flight ended, and whether memory keeps it.
+#[derive(Clone)]
+pub(super) enum Landing {
+    Found(Arc<Entry>, bool),
+    Failed(Failure, bool),
+}
+
+/// How one gets at a landing.
+pub(super) enum Boarding {
+    /// It is there.
+    Landed(Landing),
+    /// It is on its way.
+    Flying(Arrivals, Seat),
+}
+
+/// Whether a flight was under way already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seat {
+    First,
+    Joined,
+}
+
+/// What those who wait for a flight receive; closed without a value if the fill panicked.
+pub(super) type Arrivals = watch::Receiver<Option<Landing>>;
+
+/// Every flight under way, and what they fill.
+pub(super) struct Flights {
+    table: Mutex<Table>,
+    memory: Memory,
+    learned: Learned,
+    upstream: Arc<Upstream>,
+    metrics: Arc<Metrics>,
+    fill_timeout: Duration,
+    lifetimes: Lifetimes,
+    regions: RegionSet,
+    render: Render,
+}
+
+#[derive(Default)]
+struct Table {
+    flights: HashMap<Key, (u64, Arrivals)>,
+    next_number: u64,
+}
+
+impl Flights {
+    pub(super) fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Arc<Self> {
+        let memory = Memory::new(settings.max_bytes, settings.lifetimes.not_found_ttl, Arc::clone(&metrics));
+        Arc::new(Self {
+            table: Mutex::default(),
+            memory,
+            learned: Learned::new(),
+            upstream,
+            metrics,
+            fill_timeout: settings.fill_timeout,
+            lifetimes: settings.lifetimes,
+            regions: settings.regions,
+            render: settings.render,
+        })
+    }
+
+    pub(super) const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(super) const fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
+    pub(super) fn is_in_flight(&self, id: &SignatureId, region: RegionId) -> bool {
+        self.lock().flights.contains_key(&(*id, region))
+    }
+
+    /// Joins the flight for `id` in `region`, or starts it. If one has landed since `looked_at`, when the caller found
+    /// nothing in memory, what it brought is taken instead.
+    pub(super) fn board(
+        self: &Arc<Self>,
+        id: SignatureId,
+        region: RegionId,
+        looked_at: Option<Instant>,
+    ) -> Boarding {
+        let mut table = self.lock();
+        let under_way = table.flights.len();
+        let number = table.next_number;
+        match table.flights.entry((id, region)) {
+            Slot::Occupied(flight) => Boarding::Flying(flight.get().1.clone(), Seat::Joined),
+            Slot::Vacant(slot) => {
+                if let Some(landing) =
+                    looked_at.and_then(|looked_at| self.landed_since(looked_at, &id, region))
+                {
+                    return Boarding::Landed(landing);
+                }
+                if under_way >= MAX_FLIGHTS {
+                    let failure = Failure::new(Kind::Overloaded).retry_after(Duration::from_secs(1));
+                    return Boarding::Landed(Landing::Failed(failure, false));
+                }
+                let (sender, arrivals) = watch::channel(None);
+                slot.insert((number, arrivals.clone()));
+                table.next_number += 1;
+                let flight = Flight { flights: Arc::clone(self), key: (id, region), number };
+                self.metrics.lookups.fills_in_flight.inc();
+                tokio::spawn(flight.fly(sender));
+                Boarding::Flying(arrivals, Seat::First)
+            }
+        }
+    }
+
+    /// What a flight brought between the caller's look into memory and now.
+    fn landed_since(&self, looked_at: Instant, id: &SignatureId, region: RegionId) -> Option<Landing> {
+        let entry =
+            self.memory.get(id).filter(|entry| entry.region() == region && entry.stored_at() >= looked_at);
+        if let Some(entry) = entry {
+            return Some(Landing::Found(entry, true));
+        }
+        let is_absent = self.memory.absent(id, RegionSet::only(region)).contains(region);
+        is_absent.then(|| Landing::Failed(Failure::new(Kind::NotFound).in_region(region), true))
+    }
+
+    /// Forgets an id everywhere. Its flights go on for those who wait, but what they bring is not kept.
+    pub(super) fn purge(&self, id: &SignatureId) {
+        let mut table = self.lock();
+        table.flights.retain(|(flying, _), _| flying != id);
+        self.memory.forget(id);
+        self.memory.forget_absences(id, self.regions);
+        self.learned.forget(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One flight. However it ends, dropping it takes it off the table.
+struct Flight {
+    flights: Arc<Flights>,
+    key: Key,
+    number: u64,
+}
+
+impl Flight {
+    async fn fly(self, arrivals: watch::Sender<Option<Landing>>) {
+        let (id, region) = self.key;
+        let deadline = Instant::now() + self.flights.fill_timeout;
+        let fetched = self.flights.upstream.fetch(region, id, deadline).await;
+        let landing = self.land(fetched);
+        drop(self);
+        arrivals.send_replace(Some(landing));
+    }
+
+    /// Puts what was fetched where it belongs, unless the id was purged meanwhile.
+    fn land(&self, fetched: Result<Verification, Failure>) -> Landing {
+        let rendered = fetched.map(|verification| {
+            let document = (self.flights.render)(&verification);
+            (verification, document)
+        });
+        let mut table = self.flights.lock();
+        let is_current = table.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number);
+        let landing = match rendered {
+            Ok((verification, document)) => self.found(verification, document, is_current),
+            Err(failure) => self.failed(failure, is_current),
+        };
+        if is_current {
+            table.flights.remove(&self.key);
+        }
+        landing
+    }
+
+    fn found(&self, verification: Verification, document: Document, is_current: bool) -> Landing {
+        let Flights { memory, learned, metrics, lifetimes, .. } = &*self.flights;
+        let (id, region) = self.key;
+        let verdict = verification.verdict;
+        let holders_now = RegionSet::only(region);
+        if !is_current {
+            return Landing::Found(
+                Arc::new(Entry::new(verification, document, holders_now, lifetimes)),
+                false,
+            );
+        }
+        memory.unmark_absent(id, region);
+        let (before, holders) = learned.add(id, region);
+        if let Some(first) = learned.note(id, verdict.is_final()) {
+            metrics.region(region).observe_final(verdict);
+            if let Some(pending_for) = first.pending_for {
+                metrics.region(region).time_to_final.observe(pending_for.as_secs_f64());
+            }
+        }
+        let entry = Arc::new(Entry::new(verification, document, holders, lifetimes));
+        if holders.len() > 1 && !before.contains(region) {
+            metrics.region(region).drift(DriftKind::Conflict).inc();
+            memory.forget(&id);
+            return Landing::Found(entry, false);
+        }
+        memory.put(id, Arc::clone(&entry));
+        Landing::Found(entry, true)
+    }
+
+    fn failed(&self, failure: Failure, is_current: bool) -> Landing {
+        let is_absent = failure.kind == Kind::NotFound;
+        if is_absent && is_current {
+            let Flights { memory, learned, .. } = &*self.flights;
+            let (id, region) = self.key;
+            memory.mark_absent(id, region);
+            memory.forget_from(&id, region);
+            learned.remove(id, region);
+        }
+        Landing::Failed(failure, is_absent && is_current)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.flights.metrics.panics.inc();
+        }
+        self.flights.metrics.lookups.fills_in_flight.dec();
+        let mut table = self.flights.lock();
+        if table.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            table.flights.remove(&self.key);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Finding an id: hit, else join, else fill.
+//!
+//! `Lookup::find` decides from memory what can be decided, and otherwise asks regions through flights: one task per id
+//! and region, shared by everybody who asks, owned by nobody who may hang up.
+
+mod entry;
+mod flight;
+mod learned;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::domain::document::Document;
+use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::{RegionId, RegionSet, Route};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verification;
+use crate::telemetry::metrics::{LookupOutcome, Metrics};
+use crate::upstream::Upstream;
+
+pub(crate) use entry::{Entry, Lifetimes};
+use flight::{Boarding, Flights, Landing, Seat};
+
+/// What a lookup asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask {
+    /// The id.
+    pub id: SignatureId,
+    /// The regions that may be asked.
+    pub route: Route,
+    /// Whether to ask the upstream even if memory has an answer.
+    pub refresh: bool,
+    /// Whether the caller will see media, so that dead links matter.
+    pub wants_media: bool,
+}
+
+/// A result, and where it came from.
+pub(crate) struct Found {
+    /// The result.
+    pub entry: Arc<Entry>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// No result, and where that came from.
+pub(crate) struct Missed {
+    /// Why there is none.
+    pub failure: Failure,
+    /// Where that came from.
+    pub source: Source,
+}
+
+/// Where an answer came from, as `Cache-Status` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From memory; fresh for this long.
+    Hit {
+        /// Whole seconds left.
+        ttl: u64,
+    },
+    /// From memory past its time, because no region could answer.
+    Stale {
+        /// Whole seconds since it was fresh; 0 if a refresh failed while it still was.
+        age: u64,
+    },
+    /// From the upstream.
+    Fetched {
+        /// The caller asked for a refresh.
+        requested: bool,
+        /// The answer is kept.
+        stored: bool,
+        /// Somebody else had asked already.
+        joined: bool,
+    },
+    /// From what is known of the id, without an entry.
+    Known,
+}
+
+/// What finds ids.
+pub(crate) struct Lookup {
+    flights: Arc<Flights>,
+    metrics: Arc<Metrics>,
+    timeout: Duration,
+}
+
+/// What a lookup is made of.
+pub(crate) struct Settings {
+    /// What a caller waits at most.
+    pub timeout: Duration,
+    /// What a fill may take, whoever still waits.
+    pub fill_timeout: Duration,
+    /// The most memory results may take, in bytes.
+    pub max_bytes: u64,
+    /// How long results are kept.
+    pub lifetimes: Lifetimes,
+    /// Every region.
+    pub regions: RegionSet,
+    /// Makes the document of a verification; done once per fill.
+    pub render: Render,
+}
+
+/// Makes the document of a verification.
+pub(crate) type Render = Box<dyn Fn(&Verification) -> Document + Send + Sync>;
+
+impl Lookup {
+    /// A lookup with an empty memory.
+    pub(crate) fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Self {
+        let timeout = settings.timeout;
+        Self { flights: Flights::new(settings, upstream, Arc::clone(&metrics)), metrics, timeout }
+    }
+
+    /// Finds an id.
+    ///
+    /// # Errors
+    /// No region that may be asked has it, or not all could be asked, or the time is up.
+    pub(crate) async fn find(&self, ask: &Ask) -> Result<Found, Missed> {
+        let now = Instant::now();
+        if let Some(decided) = self.decide_from_memory(ask, now) {
+            self.count(&decided);
+            return decided;
+        }
+        let asked = match tokio::time::timeout_at(now + self.timeout, self.ask_regions(ask, now)).await {
+            Ok(asked) => asked,
+            Err(_) => Err(Missed { failure: self.timed_out(ask), source: fetched(ask) }),
+        };
+        let answer = asked.or_else(|missed| self.fall_back(ask, missed));
+        self.count(&answer);
+        answer
+    }
+
+    /// Forgets an id: its result, its regions, its marks. A fill under way will not put it back.
+    pub(crate) fn purge(&self, id: &SignatureId) {
+        self.flights.purge(id);
+    }
+
+    /// Brings the cache's gauges up to date.
+    pub(crate) fn refresh_gauges(&self) {
+        self.flights.memory().refresh_gauges();
+    }
+
+    /// What memory alone can answer.
+    fn decide_from_memory(&self, ask: &Ask, now: Instant) -> Option<Result<Found, Missed>> {
+        let memory = self.flights.memory();
+        if !ask.refresh
+            && let Some(entry) = memory.get(&ask.id).filter(|entry| entry.serves(&ask.route))
+            && let Some(ttl) = entry.ttl(now)
+            && !self.wants_new_links(ask, &entry, now)
+        {
+            return Some(Ok(Found { entry, source: Source::Hit { ttl } }));
+        }
+        let holders = self.flights.learned().holders(&ask.id).and(ask.route.regions());
+        if !ask.route.is_pinned() && holders.len() > 1 {
+            return Some(Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known }));
+        }
+        if ask.refresh {
+            return None;
+        }
+        let ttl = memory.absent_everywhere(&ask.id, ask.route.regions())?;
+        Some(Err(Missed { failure: not_found(ask.route.regions()), source: Source::Hit { ttl } }))
+    }
+
+    /// Whether the entry's links are dead and this caller is the one to have them renewed, or may join in that.
+    fn wants_new_links(&self, ask: &Ask, entry: &Entry, now: Instant) -> bool {
+        let are_dead = ask.wants_media && entry.has_dead_links(Timestamp::now());
+        are_dead && (self.flights.is_in_flight(&ask.id, entry.region()) || entry.claim_link_renewal(now))
+    }
+
+    /// Asks the region that is known to hold the id, or else all that may.
+    async fn ask_regions(&self, ask: &Ask, looked_at: Instant) -> Result<Found, Missed> {
+        let allowed = ask.route.regions();
+        let learned = self.flights.learned().holders(&ask.id).and(allowed);
+        if learned.len() == 1 {
+            let asked = self.ask_set(ask, learned, true, looked_at).await;
+            match asked {
+                Err(missed) if missed.failure.kind == Kind::NotFound && allowed != learned => {}
+                asked => return asked,
+            }
+        }
+        let absent = if ask.refresh { learned } else { self.flights.memory().absent(&ask.id, allowed) };
+        self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, looked_at).await
+    }
+
+    /// Asks all of `regions` at once: the first that has the id answers, the others are still heard by their flights.
+    /// If `is_alone`, the route is one region, whose own failure is the answer.
+    async fn ask_set(
+        &self,
+        ask: &Ask,
+        regions: RegionSet,
+        is_alone: bool,
+        looked_at: Instant,
+    ) -> Result<Found, Missed> {
+        let mut source = fetched(ask);
+        let mut failure = None;
+        let mut flights: FuturesUnordered<_> =
+            regions.iter().map(|region| self.fly(ask, region, looked_at)).collect();
+        while let Some((landing, joined)) = flights.next().await {
+            let stored = match landing {
+                Landing::Found(entry, stored) if !self.is_ambiguous(ask) => {
+                    let source = Source::Fetched { requested: ask.refresh, stored, joined };
+                    return Ok(Found { entry, source });
+                }
+                Landing::Found(..) => {
+                    return Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known });
+                }
+                Landing::Failed(failed, stored) => {
+                    failure = failure.or((failed.kind != Kind::NotFound).then_some(failed));
+                    stored
+                }
+            };
+            source = Source::Fetched { requested: ask.refresh, stored, joined };
+        }
+        let Some(failure) = failure else { return Err(Missed { failure: not_found(regions), source }) };
+        let failure = if is_alone { failure } else { undetermined(&failure) };
+        Err(Missed { failure, source: fetched(ask) })
+    }
+
+    async fn fly(&self, ask: &Ask, region: RegionId, looked_at: Instant) -> (Landing, bool) {
+        let looked_at = (!ask.refresh).then_some(looked_at);
+        let (mut arrivals, seat) = match self.flights.board(ask.id, region, looked_at) {
+            Boarding::Landed(landing) => return (landing, true),
+            Boarding::Flying(arrivals, seat) => (arrivals, seat),
+        };
+        let landing = match arrivals.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(landing)) => landing.clone(),
+            // The fill panicked.
+            Ok(None) | Err(_) => Landing::Failed(Failure::new(Kind::Internal), false),
+        };
+        (landing, seat == Seat::Joined)
+    }
+
+    fn is_ambiguous(&self, ask: &Ask) -> bool {
+        let holders = self.flights.learned().holders(&ask.id).and(ask.route.regions());
+        !ask.route.is_pinned() && holders.len() > 1
+    }
+
+    /// What memory still has for when no region could answer: final results only.
+    fn fall_back(&self, ask: &Ask, missed: Missed) -> Result<Found, Missed> {
+        if !may_fall_back(missed.failure.kind) {
+            return Err(missed);
+        }
+        let entry = self.flights.memory().get(&ask.id);
+        let usable = entry.filter(|entry| entry.is_final() && entry.serves(&ask.route));
+        let Some(entry) = usable.filter(|_| !self.is_ambiguous(ask)) else { return Err(missed) };
+        let now = Instant::now();
+        let source = match entry.ttl(now) {
+            // Only its links were to be renewed.
+            Some(ttl) if !ask.refresh => Source::Hit { ttl },
+            _ => Source::Stale { age: entry.seconds_past(now) },
+        };
+        Ok(Found { entry, source })
+    }
+
+    fn timed_out(&self, ask: &Ask) -> Failure {
+        let timeout = Failure::new(Kind::Timeout);
+        let learned = self.flights.learned().holders(&ask.id).and(ask.route.regions());
+        if ask.route.regions().len() == 1 || learned.len() == 1 { timeout } else { undetermined(&timeout) }
+    }
+
+    fn count(&self, answer: &Result<Found, Missed>) {
+        let outcome = match answer {
+            Ok(Found { source, .. }) => outcome(*source),
+            Err(Missed { failure, source }) if failure.kind == Kind::NotFound => outcome(*source),
+            Err(_) => LookupOutcome::Failed,
+        };
+        self.metrics.lookups.observe(outcome);
+    }
+}
+
+const fn outcome(source: Source) -> LookupOutcome {
+    match source {
+        Source::Hit { .. } | Source::Known => LookupOutcome::Hit,
+        Source::Stale { .. } => LookupOutcome::Stale,
+        Source::Fetched { joined: true, .. } => LookupOutcome::Joined,
+        Source::Fetched { joined: false, .. } => LookupOutcome::Filled,
+    }
+}
+
+/// "Does not exist", said by all of `regions`; named if it is one.
+fn not_found(regions: RegionSet) -> Failure {
+    let failure = Failure::new(Kind::NotFound);
+    let mut asked = regions.iter();
+    match (asked.next(), asked.next()) {
+        (Some(only), None) => failure.in_region(only),
+        _ => failure,
+    }
+}
+
+const fn fetched(ask: &Ask) -> Source {
+    Source::Fetched { requested: ask.refresh, stored: false, joined: false }
+}
+
+/// A region that could not be asked turns "not found" into "not known".
+fn undetermined(failure: &Failure) -> Failure {
+    let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
+    Failure { region: failure.region, ..Failure::new(Kind::RegionUndetermined) }.retry_after(retry_after)
+}
+
+/// Whether a failure means that no region could answer. A region that says "not found", or answers for another id,
+/// did answer.
+const fn may_fall_back(kind: Kind) -> bool {
+    match kind {
+        Kind::RegionUndetermined
+        | Kind::Connect
+        | Kind::Reset
+        | Kind::Truncated
+        | Kind::Timeout
+        | Kind::Server
+        | Kind::Refused
+        | Kind::Malformed
+        | Kind::Auth
+        | Kind::Account
+        | Kind::Busy
+        | Kind::Unavailable
+        | Kind::Overloaded
+        | Kind::ShuttingDown => true,
+        Kind::NotFound | Kind::Ambiguous | Kind::IdMismatch | Kind::Internal => false,
+    }
+}
