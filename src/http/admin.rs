@@ -1,0 +1,66 @@
+//! The admin listener: health, metrics, the contract, the effective configuration. For operators, not for callers.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use super::error::{ApiError, Code};
+use super::lifecycle::{Lifecycle, Stage};
+use crate::lookup::Lookup;
+use crate::telemetry::metrics::Metrics;
+
+/// The contract, as it stands at the top of the repository.
+const OPENAPI: &str = include_str!("../../openapi.yaml");
+
+/// What the admin listener's handlers work with.
+pub(crate) struct Admin {
+    /// Where the numbers are.
+    pub metrics: Arc<Metrics>,
+    /// Whose gauges are brought up to date for a scrape.
+    pub lookup: Arc<Lookup>,
+    /// Whether the gateway is starting, serving or going away.
+    pub lifecycle: Lifecycle,
+    /// The effective configuration as TOML, secrets masked.
+    pub config: String,
+}
+
+/// The process lives.
+pub(super) async fn livez() -> Response {
+    health(StatusCode::OK, "ok")
+}
+
+/// New traffic is welcome. Never because of the upstream: another replica would have the same one.
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.lifecycle.stage() {
+        Stage::Ready => health(StatusCode::OK, "ok"),
+        Stage::Starting => health(StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        Stage::Draining | Stage::Closing | Stage::GivingUp => {
+            health(StatusCode::SERVICE_UNAVAILABLE, "draining")
+        }
+    }
+}
+
+/// Everything Prometheus wants to know.
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
+    admin.lookup.refresh_gauges();
+    let text = admin.metrics.expose();
+    let text = text.map_err(|_| ApiError::new(Code::Internal, "The metrics could not be written."))?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// The contract.
+pub(super) async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/yaml")], OPENAPI).into_response()
+}
+
+/// The effective configuration.
+pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
+    ([(CONTENT_TYPE, "application/toml")], admin.config.clone()).into_response()
+}
+
+fn health(status: StatusCode, word: &str) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], format!(r#"{{"status":"{word}"}}"#)).into_response()
+}

@@ -1,0 +1,158 @@
+//! How callers prove who they are, and what each may see.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use super::error::{ApiError, Code};
+use crate::domain::region::RegionSet;
+use crate::domain::scope::Scopes;
+use crate::telemetry::metrics::Metrics;
+
+/// The SHA-256 of a caller's whole bearer text.
+pub(super) type KeyHash = [u8; 32];
+
+/// What one caller is made of.
+pub(crate) struct CallerSettings {
+    /// Its name, in logs and metrics.
+    pub name: String,
+    /// What it may see and do.
+    pub scopes: Scopes,
+    /// The regions it may use.
+    pub regions: RegionSet,
+    /// How often it may call; a burst may be one second's worth.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// The hashes of its keys; several while it rotates.
+    pub keys: Vec<KeyHash>,
+}
+
+/// An authenticated internal service.
+pub(super) struct Caller {
+    name: Arc<str>,
+    scopes: Scopes,
+    regions: RegionSet,
+    /// Its place in the configuration.
+    index: usize,
+    limiter: Option<DefaultDirectRateLimiter>,
+}
+
+impl Caller {
+    fn new(index: usize, settings: &CallerSettings) -> Self {
+        let limiter = |rate| RateLimiter::direct(Quota::per_second(rate));
+        Self {
+            name: settings.name.as_str().into(),
+            scopes: settings.scopes,
+            regions: settings.regions,
+            index,
+            limiter: settings.requests_per_second.map(limiter),
+        }
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// What it may see and do.
+    pub(super) const fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// The regions it may use.
+    pub(super) const fn regions(&self) -> RegionSet {
+        self.regions
+    }
+}
+
+/// Everybody who may call.
+pub(crate) struct Callers {
+    callers: Box<[Arc<Caller>]>,
+    /// Whose key each hash is, by the caller's place. Swapped whole when key files change.
+    keys: ArcSwap<Vec<(KeyHash, u32)>>,
+    /// Set if nobody has to prove anything.
+    anonymous: Option<Arc<Caller>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Callers {
+    /// Callers who prove themselves by key.
+    pub(crate) fn with_keys(settings: &[CallerSettings], metrics: Arc<Metrics>) -> Self {
+        let callers =
+            settings.iter().enumerate().map(|(index, settings)| Arc::new(Caller::new(index, settings)));
+        let callers: Box<[_]> = callers.collect();
+        let this = Self { callers, keys: ArcSwap::default(), anonymous: None, metrics };
+        let keys: Vec<_> = settings.iter().map(|settings| settings.keys.clone()).collect();
+        this.replace_keys(&keys);
+        this
+    }
+
+    /// Anybody, with every scope: for a listener that only this machine can reach.
+    pub(crate) fn anonymous(regions: RegionSet, metrics: Arc<Metrics>) -> Self {
+        let settings = CallerSettings {
+            name: "anonymous".to_owned(),
+            scopes: Scopes::ALL,
+            regions,
+            requests_per_second: None,
+            keys: Vec::new(),
+        };
+        let anonymous = Some(Arc::new(Caller::new(0, &settings)));
+        Self { callers: Box::default(), keys: ArcSwap::default(), anonymous, metrics }
+    }
+
+    /// Uses these keys from now on: one list per caller, in the order of the configuration. Returns whether they are
+    /// others than before.
+    pub(crate) fn replace_keys(&self, keys: &[Vec<KeyHash>]) -> bool {
+        let owned = (0_u32..).zip(keys);
+        let owned = owned.flat_map(|(caller, keys)| keys.iter().map(move |key| (*key, caller))).collect();
+        let are_new = **self.keys.load() != owned;
+        if are_new {
+            self.keys.store(Arc::new(owned));
+        }
+        are_new
+    }
+
+    /// The caller that a request proves to come from, if it may call now.
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+        let caller = match &self.anonymous {
+            Some(anonymous) => Arc::clone(anonymous),
+            None => self.by_key(bearer(headers).unwrap_or_default())?,
+        };
+        self.check_rate(&caller)?;
+        Ok(caller)
+    }
+
+    /// Compares with every key, whichever it is, so that the time taken says nothing.
+    fn by_key(&self, bearer: &[u8]) -> Result<Arc<Caller>, ApiError> {
+        let hash: KeyHash = Sha256::digest(bearer).into();
+        let mut found = u32::MAX;
+        for (key, caller) in self.keys.load().iter() {
+            found.conditional_assign(caller, hash.ct_eq(key));
+        }
+        let unauthenticated =
+            ApiError::new(Code::Unauthenticated, "Send a valid key: Authorization: Bearer <key>.");
+        self.callers.get(found as usize).cloned().ok_or(unauthenticated)
+    }
+
+    fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
+        let Some(limiter) = &caller.limiter else { return Ok(()) };
+        let Err(too_early) = limiter.check() else { return Ok(()) };
+        if let Some(counter) = self.metrics.rate_limited.get(caller.index) {
+            counter.inc();
+        }
+        let wait = too_early.wait_time_from(DefaultClock::default().now());
+        Err(ApiError::rate_limited(wait.as_secs_f64().ceil().max(1.0) as u64))
+    }
+}
+
+/// The text after `Bearer`. That there is at most one such header is checked before.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, text) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| text.trim_ascii())
+}

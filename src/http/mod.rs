@@ -1,0 +1,72 @@
+//! The public and the admin listener: their URL spaces on one page, and what surrounds every request.
+
+mod admin;
+mod body;
+mod caller;
+mod error;
+mod idv;
+mod lifecycle;
+mod observe;
+mod phase;
+mod render;
+mod serve;
+mod timed;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, get};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::domain::region::Regions;
+use crate::lookup::Lookup;
+use crate::telemetry::metrics::Metrics;
+
+pub(crate) use admin::Admin;
+pub(crate) use caller::{CallerSettings, Callers};
+pub(crate) use lifecycle::{Lifecycle, Stage};
+pub(crate) use render::Renderer;
+pub(crate) use serve::{Limits, serve};
+
+/// What the public listener's handlers work with.
+pub(crate) struct Public {
+    /// Who may call.
+    pub callers: Callers,
+    /// The regions by name.
+    pub regions: Regions,
+    /// What finds ids.
+    pub lookup: Arc<Lookup>,
+    /// Where the numbers go.
+    pub metrics: Arc<Metrics>,
+    /// Whether the gateway is starting, serving or going away.
+    pub lifecycle: Lifecycle,
+}
+
+/// The public URL space.
+pub(crate) fn public(public: Arc<Public>) -> Router {
+    let metrics = Arc::clone(&public.metrics);
+    Router::new()
+        .route("/idv/", any(idv::handle))
+        .route("/idv/{*id}", any(idv::handle))
+        .fallback(error::no_such_route)
+        .with_state(public)
+        .layer(CatchPanicLayer::custom(error::Panicked { metrics: Arc::clone(&metrics) }))
+        .layer(from_fn_with_state(observe::Access::public(metrics), observe::observe))
+}
+
+/// The admin URL space.
+pub(crate) fn admin(admin: Arc<Admin>) -> Router {
+    let metrics = Arc::clone(&admin.metrics);
+    Router::new()
+        .route("/livez", get(admin::livez))
+        .route("/readyz", get(admin::readyz))
+        .route("/metrics", get(admin::metrics))
+        .route("/openapi.yaml", get(admin::openapi))
+        .route("/config", get(admin::config))
+        .method_not_allowed_fallback(error::get_only)
+        .fallback(error::no_such_route)
+        .with_state(admin)
+        .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
+        .layer(from_fn_with_state(observe::Access::admin(), observe::observe))
+}

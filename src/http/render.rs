@@ -1,0 +1,243 @@
+//! Our public JSON: the document of a verification, made once, and the answer cut from it for each caller.
+
+use std::fmt::Write;
+
+use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::body::Sliced;
+use crate::domain::document::{Document, Ends};
+use crate::domain::reason::Reason;
+use crate::domain::region::Regions;
+use crate::domain::scope::{Scope, Scopes};
+use crate::domain::verification::{
+    CheckResult, DocumentCheck, Event, FaceCheck, Identity, Medium, Sides, Verification,
+};
+use crate::lookup::{Found, Lifetimes, Source};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// The answer of a lookup, for somebody who may see `scopes`. For a fresh entry this is slicing, not JSON work.
+pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
+    let entry = &found.entry;
+    let is_stale = matches!(found.source, Source::Stale { .. });
+    let now = Timestamp::now();
+    let slices = if scopes.contains(Scope::Media) && entry.has_dead_links(now) {
+        let mut media = Vec::new();
+        write_part(&mut media, "media", &media_json(entry.live_links(now)));
+        entry.document().cut_with_media(scopes, is_stale, &media)
+    } else {
+        entry.document().cut(scopes, is_stale)
+    };
+    let mut response = Response::new(Body::new(Sliced::new(slices)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = entry.retry_after() {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    set_cache_status(headers, found.source);
+    response
+}
+
+/// Says where an answer came from (RFC 9211).
+pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
+    let mut text = String::with_capacity(40);
+    text.push_str("idv-gateway; ");
+    // Writing to a string does not fail.
+    let _ = match source {
+        Source::Hit { ttl } => write!(text, "hit; ttl={ttl}"),
+        Source::Stale { age } => write!(text, "hit; ttl=-{}", age.max(1)),
+        Source::Fetched { requested: true, .. } => write!(text, "fwd=request"),
+        Source::Fetched { stored, joined, .. } => {
+            let stored = if stored { "; stored" } else { "" };
+            let joined = if joined { "; collapsed" } else { "" };
+            write!(text, "fwd=miss{stored}{joined}")
+        }
+        Source::Known => return,
+    };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(CACHE_STATUS, value);
+    }
+}
+
+/// The same in one word, for logs.
+pub(super) const fn cache_word(source: Source) -> &'static str {
+    match source {
+        Source::Hit { .. } | Source::Known => "hit",
+        Source::Stale { .. } => "stale",
+        Source::Fetched { requested: true, .. } => "request",
+        Source::Fetched { joined: true, .. } => "joined",
+        Source::Fetched { joined: false, .. } => "miss",
+    }
+}
+
+/// Makes documents.
+pub(crate) struct Renderer {
+    /// The regions by name.
+    pub regions: Regions,
+    /// How long results are kept, for `retryAfterSeconds`.
+    pub lifetimes: Lifetimes,
+}
+
+/// The decision: what every caller sees.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Decision<'a> {
+    signature_id: &'a str,
+    status: &'static str,
+    r#final: bool,
+    reason: Option<ReasonJson>,
+    region: &'a str,
+    observed_at: String,
+    stale: bool,
+    retry_after_seconds: Option<u64>,
+    upstream: UpstreamJson<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasonJson {
+    code: &'static str,
+    category: &'static str,
+    user_can_retry: bool,
+    message: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpstreamJson<'a> {
+    transaction_id: Option<&'a str>,
+    result: Option<&'a str>,
+    error_code: Option<&'a str>,
+}
+
+impl Renderer {
+    /// Renders a verification, with every part and for both freshnesses.
+    pub(crate) fn document(&self, verification: &Verification) -> Document {
+        let mut buffer = Vec::with_capacity(2048);
+        self.write_decision(&mut buffer, verification, false);
+        let decision = buffer.len();
+        write_part(&mut buffer, "checks", &checks_json(verification));
+        let checks = buffer.len();
+        write_part(&mut buffer, "identity", &identity_json(&verification.identity));
+        let identity = buffer.len();
+        write_part(&mut buffer, "media", &media_json(verification.media.iter()));
+        let media = buffer.len();
+        buffer.push(b'}');
+        self.write_decision(&mut buffer, verification, true);
+        Document::new(buffer, Ends { decision, checks, identity, media })
+    }
+
+    /// Writes the decision as an object that is still open.
+    fn write_decision(&self, buffer: &mut Vec<u8>, verification: &Verification, stale: bool) {
+        let verdict = verification.verdict;
+        let decision = Decision {
+            signature_id: verification.id.as_str(),
+            status: verdict.status().name(),
+            r#final: verdict.is_final(),
+            reason: verdict.reason().map(reason_json),
+            region: self.regions.name(verification.region).as_str(),
+            observed_at: seconds(verification.observed_at),
+            stale,
+            retry_after_seconds: self.lifetimes.retry_after(verdict),
+            upstream: UpstreamJson {
+                transaction_id: verification.upstream.transaction_id.as_deref(),
+                result: verification.upstream.result.as_deref(),
+                error_code: verification.upstream.error_code.as_deref(),
+            },
+        };
+        write_json(buffer, &decision);
+        let closing_brace = buffer.pop();
+        debug_assert_eq!(closing_brace, Some(b'}'), "an object ends with its brace");
+    }
+}
+
+fn write_part(buffer: &mut Vec<u8>, name: &str, value: &serde_json::Value) {
+    buffer.extend_from_slice(b",\"");
+    buffer.extend_from_slice(name.as_bytes());
+    buffer.extend_from_slice(b"\":");
+    write_json(buffer, value);
+}
+
+/// Text keys, finite numbers and a buffer that grows: there is nothing here that could fail.
+fn write_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(buffer, value);
+    debug_assert!(written.is_ok(), "our own values can be written as JSON");
+}
+
+const fn reason_json(reason: Reason) -> ReasonJson {
+    ReasonJson {
+        code: reason.code(),
+        category: reason.category().name(),
+        user_can_retry: reason.user_can_retry(),
+        message: reason.message(),
+    }
+}
+
+fn checks_json(verification: &Verification) -> serde_json::Value {
+    json!({
+        "face": verification.face.as_ref().map(face_json),
+        "document": verification.document.as_ref().map(document_json),
+    })
+}
+
+fn face_json(face: &FaceCheck) -> serde_json::Value {
+    json!({
+        "result": face.result.map(CheckResult::name),
+        "livenessScore": face.liveness_score,
+        "similarityScore": face.similarity_score,
+        "events": events_json(&face.events),
+    })
+}
+
+fn document_json(document: &DocumentCheck) -> serde_json::Value {
+    json!({
+        "result": document.result.map(CheckResult::name),
+        "type": document.kind.as_ref().map(sides_json),
+        "subType": document.sub_kind.as_ref().map(sides_json),
+        "qualityLabels": document.quality_labels.as_ref().map(sides_json),
+        "forgeryLabels": document.forgery_labels,
+        "events": events_json(&document.events),
+    })
+}
+
+fn sides_json<T: Serialize>(sides: &Sides<T>) -> serde_json::Value {
+    json!({ "front": sides.front, "back": sides.back })
+}
+
+fn events_json(events: &[Event]) -> Vec<serde_json::Value> {
+    let event = |event: &Event| json!({ "event": event.name, "result": event.result.map(CheckResult::name), "at": event.at.map(millis) });
+    events.iter().map(event).collect()
+}
+
+fn identity_json(identity: &Identity) -> serde_json::Value {
+    json!({
+        "name": identity.name,
+        "idNumber": identity.id_number,
+        "birthDate": identity.birth_date.map(|date| date.to_string()),
+        "gender": identity.gender,
+        "nationality": identity.nationality,
+        "address": identity.address,
+        "fields": sides_json(&identity.fields),
+    })
+}
+
+fn media_json<'a>(media: impl Iterator<Item = &'a Medium>) -> serde_json::Value {
+    let link = |medium: &Medium| json!({ "kind": medium.kind.name(), "url": medium.url, "expiresAt": seconds(medium.expires_at) });
+    media.map(link).collect()
+}
+
+/// `2026-11-22T10:00:00Z`
+fn seconds(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+/// `2022-10-17T07:58:42.952Z`
+fn millis(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
