@@ -1,0 +1,136 @@
+//! The wiring: every part built from its own settings, and none of them from the configuration as a whole.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::config::{self, Config};
+use crate::domain::region::{RegionId, RegionSet, Regions};
+use crate::http::{Admin, CallerSettings, Callers, Lifecycle, Public, Renderer};
+use crate::lookup::{self, Lifetimes, Lookup};
+use crate::reload::Reloader;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{Keys, RegionSettings, Upstream};
+
+/// Every part, built and connected.
+pub(crate) struct App {
+    /// What the public listener serves.
+    pub public: Arc<Public>,
+    /// What the admin listener serves.
+    pub admin: Arc<Admin>,
+    /// The stage of the process.
+    pub lifecycle: Lifecycle,
+    /// What is read again while the gateway runs.
+    pub reloaders: Vec<Reloader>,
+}
+
+impl App {
+    /// Builds every part. Nothing is connected to yet, so a sick upstream does not keep the gateway from starting.
+    ///
+    /// # Errors
+    /// A key or certificate file cannot be read any more.
+    pub(crate) fn new(config: &Config) -> io::Result<Self> {
+        let lifecycle = Lifecycle::default();
+        let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
+        let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
+        let metrics = Arc::new(Metrics::new(regions.names(), &callers).map_err(io::Error::other)?);
+        let upstream = Arc::new(upstream(config, &regions, &metrics)?);
+        let lookup = Arc::new(lookup(config, &regions, Arc::clone(&upstream), &metrics));
+        let admin = Admin {
+            metrics: Arc::clone(&metrics),
+            lookup: Arc::clone(&lookup),
+            lifecycle: lifecycle.clone(),
+            config: config.masked(),
+        };
+        let callers = callers_of(config, &regions, &metrics)?;
+        let public = Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone() });
+        let mut reloaders = upstream_keys(config, &upstream, &public);
+        reloaders.push(caller_keys(config, &public));
+        Ok(Self { public, admin: Arc::new(admin), lifecycle, reloaders })
+    }
+}
+
+fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result<Upstream> {
+    let settings = regions.all().iter().zip(&config.regions).map(|(id, region)| {
+        Ok(RegionSettings {
+            id,
+            name: region.name.clone(),
+            base_url: region.base_url.clone(),
+            token_url: region.token_url.clone(),
+            keys: keys(region)?,
+            token_period: region.token_period,
+            concurrency: region.concurrency,
+            attempt_timeout: region.attempt_timeout,
+            ca_file: region.ca_file.clone(),
+            allow_http: region.allow_http,
+            media_hosts: config.media.allowed_hosts.clone(),
+            metrics: Arc::clone(metrics.region(id)),
+        })
+    });
+    Upstream::new(settings.collect::<io::Result<_>>()?)
+}
+
+fn keys(region: &config::Region) -> io::Result<Keys> {
+    Ok(Keys { access: region.access_key.read()?, secret: region.secret_key.read()? })
+}
+
+/// Each region's keys, followed on disk.
+fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> Vec<Reloader> {
+    let reloader = |(id, region): (RegionId, &config::Region)| {
+        let (upstream, region) = (Arc::clone(upstream), region.clone());
+        let name = format!("keys of region {}", region.name);
+        let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
+        Reloader::new(name, Arc::clone(&public.metrics.reloads), reload)
+    };
+    public.regions.all().iter().zip(&config.regions).map(reloader).collect()
+}
+
+/// The callers' keys, followed on disk.
+fn caller_keys(config: &Config, public: &Arc<Public>) -> Reloader {
+    let (callers, metrics) = (config.callers.clone(), Arc::clone(&public.metrics.reloads));
+    let public = Arc::clone(public);
+    Reloader::new("keys of callers".to_owned(), metrics, move || {
+        let keys = callers.iter().map(config::Caller::read_keys).collect::<io::Result<Vec<_>>>()?;
+        Ok(public.callers.replace_keys(&keys))
+    })
+}
+
+fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: &Arc<Metrics>) -> Lookup {
+    let lifetimes = Lifetimes {
+        final_ttl: config.cache.final_ttl,
+        incomplete_ttl: config.cache.incomplete_ttl,
+        pending_ttl: config.cache.pending_ttl,
+        not_found_ttl: config.cache.not_found_ttl,
+        stale_max: config.cache.stale_max,
+    };
+    let renderer = Renderer { regions: regions.clone(), lifetimes };
+    let settings = lookup::Settings {
+        timeout: config.request.timeout,
+        fill_timeout: config.request.fill_timeout,
+        max_bytes: config.cache.max_bytes,
+        lifetimes,
+        regions: regions.all(),
+        render: Box::new(move |verification| renderer.document(verification)),
+    };
+    Lookup::new(settings, upstream, Arc::clone(metrics))
+}
+
+fn callers_of(config: &Config, regions: &Regions, metrics: &Arc<Metrics>) -> io::Result<Callers> {
+    if matches!(config.auth, config::Auth::None) {
+        return Ok(Callers::anonymous(regions.all(), Arc::clone(metrics)));
+    }
+    let settings = config.callers.iter().map(|caller| {
+        Ok(CallerSettings {
+            name: caller.name.clone(),
+            scopes: caller.scopes,
+            regions: allowed(caller, regions),
+            requests_per_second: caller.requests_per_second,
+            keys: caller.read_keys()?,
+        })
+    });
+    Ok(Callers::with_keys(&settings.collect::<io::Result<Vec<_>>>()?, Arc::clone(metrics)))
+}
+
+fn allowed(caller: &config::Caller, regions: &Regions) -> RegionSet {
+    let Some(names) = &caller.regions else { return regions.all() };
+    names.iter().filter_map(|name| regions.find(name.as_str())).collect()
+}

@@ -1,0 +1,76 @@
+//! `demo`: gateway and sandbox in one process, with nothing to configure.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use super::serve::{bind, listen, run_until_stopped};
+use super::{block_on, fail, say};
+use crate::{config, sandbox};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Where callers come.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where operators come.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    admin_listen: SocketAddr,
+    /// Where the simulated upstream is.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    sandbox_listen: SocketAddr,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    if !args.listen.ip().is_loopback() {
+        return fail(
+            "demo asks nobody for a key, so --listen must be a loopback address such as 127.0.0.1:8080",
+        );
+    }
+    block_on(demo(args))
+}
+
+async fn demo(args: &Args) -> ExitCode {
+    let bound = async {
+        let listeners = listen(args.listen, args.admin_listen).await?;
+        Ok::<_, String>((listeners, bind(args.sandbox_listen).await?))
+    };
+    let (listeners, upstream) = match bound.await {
+        Ok(bound) => bound,
+        Err(why) => {
+            return fail(format_args!(
+                "{why}\n--listen, --admin-listen and --sandbox-listen choose other ports"
+            ));
+        }
+    };
+    let addresses = (listeners.public.local_addr(), listeners.admin.local_addr(), upstream.local_addr());
+    let (Ok(public), Ok(admin), Ok(simulated)) = addresses else {
+        return fail("the listeners have no addresses");
+    };
+    let sandbox = tokio::spawn(sandbox::run(upstream, std::future::pending()));
+    say(what_to_try(public, admin, simulated));
+    let config = config::embedded_demo(public, admin, simulated);
+    let code = run_until_stopped(listeners, &config).await;
+    sandbox.abort();
+    code
+}
+
+fn what_to_try(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> String {
+    format!(
+        "\
+idv-gateway demo: callers at http://{public}, operators at http://{admin}, simulated upstream at http://{sandbox}
+
+  A pass (the vendor's own sample id):
+    curl -s http://{public}/idv/f302f5d2454a85c2
+  A failure, with its reason:
+    curl -s http://{public}/idv/sim-fail-liveness-1
+  Pending, final after 5 seconds (ask twice):
+    curl -s http://{public}/idv/sim-pending-5-1
+  An id that no region has:
+    curl -s http://{public}/idv/sim-notfound-1
+  What Prometheus sees:
+    curl -s http://{admin}/metrics
+
+`idv-gateway sandbox --help` lists the ids that say what they do. Stop with Ctrl-C.
+"
+    )
+}

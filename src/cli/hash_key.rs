@@ -1,0 +1,49 @@
+//! `hash-key`: a key for a caller, and what of it goes into the configuration.
+
+use std::io::Read;
+use std::process::ExitCode;
+
+use sha2::{Digest, Sha256};
+
+use super::{fail, say};
+
+/// Make a key for a caller, and the hash of it for the configuration.
+///
+/// The caller sends the key as `Authorization: Bearer <key>`; the gateway's configuration holds its SHA-256 only.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Hash the key on standard input instead of making one.
+    #[arg(long)]
+    stdin: bool,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let key = if args.stdin {
+        match key_from_stdin() {
+            Ok(key) => key,
+            Err(why) => return fail(why),
+        }
+    } else {
+        let key = hex(&rand::random::<[u8; 32]>());
+        say(format_args!("key         {key}\n            give it to the caller; it is not stored anywhere"));
+        key
+    };
+    say(format_args!("key_sha256  {}", hex(&Sha256::digest(&key))));
+    ExitCode::SUCCESS
+}
+
+fn key_from_stdin() -> Result<String, String> {
+    let mut key = String::new();
+    std::io::stdin().read_to_string(&mut key).map_err(|error| format!("cannot read the key: {error}"))?;
+    let key = key.trim_end_matches(['\r', '\n']);
+    let is_token = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_token {
+        Ok(key.to_owned())
+    } else {
+        Err("a key is one line of visible ASCII characters".to_owned())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

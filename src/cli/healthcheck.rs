@@ -1,0 +1,54 @@
+//! `healthcheck`: asks a running gateway's `/livez`, for images without a shell.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{EX_CONFIG, block_on, complain, fail};
+use crate::config;
+
+/// A gateway that takes longer than this to say that it lives does not live.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The admin listener [default: from the configuration or its variables, else 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// The configuration file that the gateway runs with.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let from_config = || config::admin_address_from_env(args.config.as_deref());
+    let admin = match args.admin.map_or_else(from_config, Ok) {
+        Ok(admin) => admin,
+        Err(mistakes) => {
+            complain(mistakes);
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    block_on(async move {
+        match tokio::time::timeout(PATIENCE, is_alive(admin)).await {
+            Ok(Ok(true)) => ExitCode::SUCCESS,
+            Ok(Ok(false)) => fail(format_args!("http://{admin}/livez does not answer 200")),
+            Ok(Err(error)) => fail(format_args!("cannot ask http://{admin}/livez: {error}")),
+            Err(_) => fail(format_args!("http://{admin}/livez does not answer within {PATIENCE:?}")),
+        }
+    })
+}
+
+/// One request, by hand: a client library would be more than this question needs.
+async fn is_alive(admin: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(admin).await?;
+    let request = format!("GET /livez HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    Ok(head == *b"HTTP/1.1 200")
+}

@@ -1,0 +1,86 @@
+//! The commands, one file each. Everything a person reads on a terminal is written here.
+
+mod check_config;
+mod demo;
+mod hash_key;
+mod healthcheck;
+mod sandbox;
+mod serve;
+mod signals;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit code for a bad configuration (`EX_CONFIG` of sysexits.h).
+const EX_CONFIG: u8 = 78;
+
+/// One small, stable, honest answer per signature id, in front of ADVANCE.AI's identity verification.
+///
+/// New here? `idv-gateway demo` runs the gateway with a simulated upstream and prints what to try.
+#[derive(Parser)]
+#[command(name = "idv-gateway", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Args),
+    /// Run the gateway and a simulated upstream, with nothing to configure, and print what to try.
+    Demo(demo::Args),
+    /// Run the simulated upstream alone.
+    Sandbox(sandbox::Args),
+    /// Check a configuration file, and report every mistake in it.
+    CheckConfig(check_config::Args),
+    /// Make a key for a caller, and the hash of it for the configuration.
+    HashKey(hash_key::Args),
+    /// Ask a running gateway whether it lives: for images without a shell.
+    Healthcheck(healthcheck::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Sandbox(args) => sandbox::run(&args),
+        Command::CheckConfig(args) => check_config::run(&args),
+        Command::HashKey(args) => hash_key::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+    }
+}
+
+/// Runs a command that needs the runtime.
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // Name look-ups that hang must not keep a stopped process alive.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => fail(format_args!("cannot start: {error}")),
+    }
+}
+
+/// Writes to standard output. A reader that went away is no reason to fail.
+fn say(text: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Writes why a command failed.
+fn fail(why: impl Display) -> ExitCode {
+    complain(why);
+    ExitCode::FAILURE
+}
+
+/// Writes to standard error.
+fn complain(why: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{why}");
+}

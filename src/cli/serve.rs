@@ -1,0 +1,83 @@
+//! `serve`: the gateway, from a configuration file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::signals::StopSignals;
+use super::{EX_CONFIG, block_on, complain, fail};
+use crate::config::{self, Config, LogFormat};
+use crate::telemetry::logs::{self, Format};
+use crate::{Ended, Listeners};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The TOML file; IDV__SECTION__KEY variables override what it says.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    match config::load(&args.config) {
+        Ok(config) => block_on(serve(&config)),
+        Err(mistakes) => {
+            complain(mistakes);
+            ExitCode::from(EX_CONFIG)
+        }
+    }
+}
+
+async fn serve(config: &Config) -> ExitCode {
+    let listeners = match listen(config.server.listen, config.server.admin_listen).await {
+        Ok(listeners) => listeners,
+        Err(why) => return fail(why),
+    };
+    run_until_stopped(listeners, config).await
+}
+
+/// Opens both listeners.
+pub(super) async fn listen(public: SocketAddr, admin: SocketAddr) -> Result<Listeners, String> {
+    Ok(Listeners { public: bind(public).await?, admin: bind(admin).await? })
+}
+
+/// Opens one listener.
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Runs a gateway until a signal, and at a second one stops at once.
+pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> ExitCode {
+    let format = match config.telemetry.log_format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text,
+    };
+    let _logs = match logs::start(&config.telemetry.log, format) {
+        Ok(logs) => logs,
+        Err(error) => return fail(format_args!("cannot start logging: {error}")),
+    };
+    logs::hide_panic_payloads();
+    let mut signals = match StopSignals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(format_args!("cannot listen for signals: {error}")),
+    };
+    let (stop, stopped) = oneshot::channel();
+    let gateway = crate::run(listeners, config, async {
+        let _ = stopped.await;
+    });
+    let second_signal = async {
+        signals.next().await;
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        ended = gateway => match ended {
+            Ok(Ended::Drained) => ExitCode::SUCCESS,
+            Ok(Ended::CutShort) => ExitCode::FAILURE,
+            Err(error) => fail(format_args!("cannot start: {error}")),
+        },
+        () = second_signal => ExitCode::FAILURE,
+    }
+}

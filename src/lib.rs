@@ -1,0 +1,103 @@
+//! idv-gateway: one small, stable, honest answer per signature id, in front of ADVANCE.AI's identity verification.
+//!
+//! Modules in reading order: a request goes down through them, its answer comes back up.
+
+pub mod cli;
+pub mod config;
+
+mod app;
+mod http;
+mod lookup;
+mod reload;
+mod upstream;
+
+pub mod domain;
+pub mod sandbox;
+pub mod telemetry;
+
+use std::future::Future;
+use std::io;
+
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::app::App;
+use crate::config::{Config, Drain};
+use crate::http::{Lifecycle, Limits, Stage};
+
+/// Connections to the admin listener at once: probes, scrapers and a few people.
+const ADMIN_CONNECTIONS: usize = 256;
+/// This long before the drain's deadline, requests still under way are answered whatever they wait for.
+const LAST_CALL: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The sockets of one gateway.
+pub struct Listeners {
+    /// Where callers come.
+    pub public: TcpListener,
+    /// Where operators come.
+    pub admin: TcpListener,
+}
+
+/// How a gateway ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything under way was finished.
+    Drained,
+    /// The deadline came first.
+    CutShort,
+}
+
+/// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.
+///
+/// # Errors
+/// A key or certificate file cannot be read any more.
+pub async fn run(
+    listeners: Listeners,
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<Ended> {
+    let app = App::new(config)?;
+    let lifecycle = app.lifecycle;
+    let public_limits = Limits { max_connections: config.server.max_connections, until: Stage::Closing };
+    // The admin listener answers probes and scrapes to the very end.
+    let admin_limits = Limits { max_connections: ADMIN_CONNECTIONS, until: Stage::GivingUp };
+    let public = http::serve(listeners.public, http::public(app.public), public_limits, lifecycle.clone());
+    let admin = http::serve(listeners.admin, http::admin(app.admin), admin_limits, lifecycle.clone());
+    let admin = tokio::spawn(admin);
+    let public = tokio::spawn(public);
+    lifecycle.enter(Stage::Ready);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "gateway started");
+    tokio::select! {
+        () = shutdown => {}
+        () = reload::run(app.reloaders) => {}
+    }
+    let ended = drain(&config.drain, &lifecycle, public).await;
+    admin.abort();
+    tracing::info!(ended = ?ended, "gateway stopped");
+    Ok(ended)
+}
+
+/// Not ready; serve on for a while; accept no more; wait for what is under way; hard stop at the deadline.
+async fn drain(settings: &Drain, lifecycle: &Lifecycle, public: tokio::task::JoinHandle<()>) -> Ended {
+    tracing::info!("gateway draining");
+    let deadline = Instant::now() + settings.deadline;
+    lifecycle.enter(Stage::Draining);
+    sleep(settings.delay).await;
+    lifecycle.enter(Stage::Closing);
+    let stop = public.abort_handle();
+    let finish = async {
+        tokio::pin!(public);
+        tokio::select! {
+            _ = public.as_mut() => return,
+            () = sleep_until(deadline - LAST_CALL.min(settings.deadline / 4)) => {}
+        }
+        lifecycle.enter(Stage::GivingUp);
+        let _ = public.await;
+    };
+    let ended = match timeout_at(deadline, finish).await {
+        Ok(()) => Ended::Drained,
+        Err(_) => Ended::CutShort,
+    };
+    stop.abort();
+    ended
+}

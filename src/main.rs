@@ -1,0 +1,7 @@
+//! The command line's door: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    idv_gateway::cli::main()
+}

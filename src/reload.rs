@@ -1,0 +1,71 @@
+//! Files that may change while the gateway runs: read again every few seconds and on SIGHUP.
+//!
+//! What counts is the content, not the file's dates or inode: Kubernetes swaps a link above mounted secrets. A new
+//! content that cannot be used never replaces what is in use.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::telemetry::metrics::ReloadMetrics;
+
+/// How often files are looked at: they are followed within this time.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// One thing that is made of files.
+pub(crate) struct Reloader {
+    /// What it is, for logs.
+    name: String,
+    /// Reads the files and uses what they hold, if that is new. Returns whether it was.
+    reload: Box<dyn FnMut() -> io::Result<bool> + Send>,
+    metrics: Arc<ReloadMetrics>,
+    is_failing: bool,
+}
+
+impl Reloader {
+    /// A reloader called `name`.
+    pub(crate) fn new(
+        name: String,
+        metrics: Arc<ReloadMetrics>,
+        reload: impl FnMut() -> io::Result<bool> + Send + 'static,
+    ) -> Self {
+        Self { name, reload: Box::new(reload), metrics, is_failing: false }
+    }
+
+    fn run(&mut self) {
+        match (self.reload)() {
+            Ok(false) => self.is_failing = false,
+            Ok(true) => {
+                self.is_failing = false;
+                self.metrics.used.inc();
+                tracing::info!(what = self.name, "reloaded");
+            }
+            Err(error) => {
+                self.metrics.refused.inc();
+                if !self.is_failing {
+                    tracing::error!(what = self.name, %error, "cannot reload; what was in use stays in use");
+                }
+                self.is_failing = true;
+            }
+        }
+    }
+}
+
+/// Runs the reloaders for as long as it is polled.
+pub(crate) async fn run(mut reloaders: Vec<Reloader>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            _ = hangup.recv() => {}
+        }
+        let ran = tokio::task::spawn_blocking(move || {
+            reloaders.iter_mut().for_each(Reloader::run);
+            reloaders
+        });
+        let Ok(again) = ran.await else { return };
+        reloaders = again;
+    }
+}
