@@ -1,0 +1,83 @@
+//! A client that sends exactly what it is told to, one request per connection.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::within;
+
+/// One answer, read to the end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case, in the order received.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The only header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| known == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} is given twice: {:?}", self.headers);
+        value
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The problem code.
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        self.json()["code"].as_str().expect("a problem has a code").to_owned()
+    }
+
+    /// Status and problem code, or the status word of a verification.
+    pub fn gist(&self) -> (u16, String) {
+        let key = if self.status == 200 { "status" } else { "code" };
+        (self.status, self.json()[key].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Sends one request and reads the answer until the server closes.
+pub async fn request(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let bytes = raw(to, head.as_bytes()).await;
+    parse(&bytes)
+        .unwrap_or_else(|| panic!("no answer to {method} {target}: {:?}", String::from_utf8_lossy(&bytes)))
+}
+
+/// Sends bytes and reads all that comes back until the server closes. A reset ends the reading too.
+pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    within("an answer and its end", async {
+        let mut stream = TcpStream::connect(to).await.expect("the gateway accepts connections");
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        answer
+    })
+    .await
+}
+
+/// Reads one answer from bytes.
+pub fn parse(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    Some(Answer { status, headers, body: bytes[end + 4..].to_vec() })
+}

@@ -1,0 +1,131 @@
+//! A real gateway on ports of its own, in this process, stopped when dropped.
+
+use std::net::SocketAddr;
+
+use idv_gateway::{Listeners, config};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::client::{self, Answer};
+use super::upstream::Upstream;
+
+/// A running gateway.
+pub struct Gateway {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<idv_gateway::Ended>>,
+}
+
+/// One region of a test's configuration, at a scripted upstream.
+pub fn region(name: &str, upstream: &Upstream) -> String {
+    region_at(name, &upstream.base_url())
+}
+
+/// One region of a test's configuration, at any base URL.
+pub fn region_at(name: &str, base_url: &str) -> String {
+    format!(
+        "[[regions]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nallow_http = true\n\
+         access_key = \"test-access-key\"\nsecret_key = \"test-secret-key\"\n"
+    )
+}
+
+/// Callers need no key and have every scope.
+pub const OPEN: &str = "[auth]\nmode = \"none\"\n";
+
+/// The drain of a test: no delay, a short deadline.
+pub const QUICK_DRAIN: &str = "[drain]\ndelay = \"0s\"\ndeadline = \"2s\"\n";
+
+impl Gateway {
+    /// A gateway with one region, `my`, at `upstream`, whose callers need no key and have every scope.
+    pub async fn over(upstream: &Upstream) -> Self {
+        Self::with(&[OPEN, &region("my", upstream)]).await
+    }
+
+    /// A gateway with a configuration made of these pieces of TOML; listeners and drain are given by the test.
+    pub async fn with(pieces: &[&str]) -> Self {
+        let public = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let admin = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addresses = (public.local_addr().expect("bound"), admin.local_addr().expect("bound"));
+        let drain = if pieces.iter().any(|piece| piece.contains("[drain]")) { "" } else { QUICK_DRAIN };
+        let text = format!("{}\n{drain}", pieces.join("\n"));
+        let config =
+            config::parse("test.toml", &text, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            idv_gateway::run(Listeners { public, admin }, &config, shutdown).await
+        });
+        let gateway = Self { public: addresses.0, admin: addresses.1, stop: Some(stop), task };
+        super::eventually("readiness", async || gateway.admin("/readyz").await.status == 200).await;
+        gateway
+    }
+
+    /// `GET` from the public listener, without a key.
+    pub async fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, &[]).await
+    }
+
+    /// `GET` from the public listener with a caller's key.
+    pub async fn get_as(&self, key: &str, target: &str) -> Answer {
+        self.send("GET", target, &[("Authorization", &format!("Bearer {key}"))]).await
+    }
+
+    /// Any request to the public listener.
+    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+        client::request(self.public, method, target, headers).await
+    }
+
+    /// Any bytes to the public listener.
+    pub async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        client::raw(self.public, bytes).await
+    }
+
+    /// `GET` from the admin listener.
+    pub async fn admin(&self, target: &str) -> Answer {
+        client::request(self.admin, "GET", target, &[]).await
+    }
+
+    /// The value of one metric series as written, e.g. `idv_lookups_total{outcome="hit"}`; labels in any order.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let wanted = normalised(series);
+        let text = self.admin("/metrics").await;
+        let lines = text.text().lines().filter(|line| !line.starts_with('#'));
+        let mut found =
+            lines.filter_map(|line| line.rsplit_once(' ')).filter(|(name, _)| normalised(name) == wanted);
+        let (_, value) = found.next().unwrap_or_else(|| panic!("{series} is not exported"));
+        value.parse().expect("a metric is a number")
+    }
+
+    /// Asks the gateway to stop.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until the gateway has stopped.
+    pub async fn ended(mut self) -> idv_gateway::Ended {
+        let ended = super::within("the gateway's end", &mut self.task).await;
+        ended.expect("the gateway does not panic").expect("the gateway runs")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A series with its labels sorted.
+fn normalised(series: &str) -> (String, Vec<String>) {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let labels = labels.trim_end_matches('}');
+    let mut labels: Vec<String> =
+        labels.split("\",").map(|label| label.trim_end_matches('"').to_owned()).collect();
+    labels.sort();
+    (name.to_owned(), labels)
+}
