@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{self, Config};
+use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
-use crate::http::{Admin, CallerSettings, Callers, Lifecycle, Public, Renderer};
+use crate::http::{
+    Admin, Audit, CallerSettings, Callers, JwksSource, JwtSettings, Lifecycle, Public, Renderer, Tls,
+    TlsFiles, Verifier,
+};
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Keys, RegionSettings, Upstream};
+use crate::upstream::{JwksEndpoint, Keys, RegionSettings, Upstream};
 
 /// Every part, built and connected.
 pub(crate) struct App {
@@ -17,6 +20,8 @@ pub(crate) struct App {
     pub public: Arc<Public>,
     /// What the admin listener serves.
     pub admin: Arc<Admin>,
+    /// TLS of the public listener, if it has any.
+    pub tls: Option<Arc<Tls>>,
     /// The stage of the process.
     pub lifecycle: Lifecycle,
     /// What is read again while the gateway runs.
@@ -31,8 +36,8 @@ impl App {
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let lifecycle = Lifecycle::default();
         let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
-        let callers: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
-        let metrics = Arc::new(Metrics::new(regions.names(), &callers).map_err(io::Error::other)?);
+        let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
+        let metrics = Arc::new(Metrics::new(regions.names(), &names).map_err(io::Error::other)?);
         let upstream = Arc::new(upstream(config, &regions, &metrics)?);
         let lookup = Arc::new(lookup(config, &regions, Arc::clone(&upstream), &metrics));
         let admin = Admin {
@@ -41,11 +46,24 @@ impl App {
             lifecycle: lifecycle.clone(),
             config: config.masked(),
         };
-        let callers = callers_of(config, &regions, &metrics)?;
-        let public = Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone() });
+        let verifier = verifier(&config.auth)?;
+        let callers = callers(config, verifier.clone(), &regions, &metrics)?;
+        let audit = audit(&config.telemetry)?;
+        let reloads = Arc::clone(&metrics.reloads);
+        let public =
+            Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone(), audit });
+        let tls = config.server.tls.as_ref().map(tls).transpose()?;
         let mut reloaders = upstream_keys(config, &upstream, &public);
         reloaders.push(caller_keys(config, &public));
-        Ok(Self { public, admin: Arc::new(admin), lifecycle, reloaders })
+        if let Some(verifier) = verifier {
+            reloaders.push(Reloader::new("key set of tokens".to_owned(), Arc::clone(&reloads), move || {
+                verifier.reload_file()
+            }));
+        }
+        if let Some(tls) = tls.clone() {
+            reloaders.push(Reloader::new("certificate".to_owned(), reloads, move || tls.reload()));
+        }
+        Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, reloaders })
     }
 }
 
@@ -86,10 +104,11 @@ fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> 
 
 /// The callers' keys, followed on disk.
 fn caller_keys(config: &Config, public: &Arc<Public>) -> Reloader {
-    let (callers, metrics) = (config.callers.clone(), Arc::clone(&public.metrics.reloads));
+    let (callers, auth, metrics) =
+        (config.callers.clone(), config.auth.clone(), Arc::clone(&public.metrics.reloads));
     let public = Arc::clone(public);
     Reloader::new("keys of callers".to_owned(), metrics, move || {
-        let keys = callers.iter().map(config::Caller::read_keys).collect::<io::Result<Vec<_>>>()?;
+        let keys = callers.iter().map(|caller| keys_of(caller, &auth)).collect::<io::Result<Vec<_>>>()?;
         Ok(public.callers.replace_keys(&keys))
     })
 }
@@ -114,8 +133,13 @@ fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: 
     Lookup::new(settings, upstream, Arc::clone(metrics))
 }
 
-fn callers_of(config: &Config, regions: &Regions, metrics: &Arc<Metrics>) -> io::Result<Callers> {
-    if matches!(config.auth, config::Auth::None) {
+fn callers(
+    config: &Config,
+    verifier: Option<Arc<Verifier>>,
+    regions: &Regions,
+    metrics: &Arc<Metrics>,
+) -> io::Result<Callers> {
+    if config.auth == Auth::None {
         return Ok(Callers::anonymous(regions.all(), Arc::clone(metrics)));
     }
     let settings = config.callers.iter().map(|caller| {
@@ -124,10 +148,49 @@ fn callers_of(config: &Config, regions: &Regions, metrics: &Arc<Metrics>) -> io:
             scopes: caller.scopes,
             regions: allowed(caller, regions),
             requests_per_second: caller.requests_per_second,
-            keys: caller.read_keys()?,
+            keys: keys_of(caller, &config.auth)?,
+            subject: caller.subject.clone(),
         })
     });
-    Ok(Callers::with_keys(&settings.collect::<io::Result<Vec<_>>>()?, Arc::clone(metrics)))
+    Ok(Callers::new(&settings.collect::<io::Result<Vec<_>>>()?, verifier, Arc::clone(metrics)))
+}
+
+/// A caller's keys, where keys count.
+fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
+    match auth {
+        Auth::Keys | Auth::KeysAndJwt(_) => caller.read_keys(),
+        Auth::None | Auth::Jwt(_) => Ok(Vec::new()),
+    }
+}
+
+fn verifier(auth: &Auth) -> io::Result<Option<Arc<Verifier>>> {
+    let (Auth::Jwt(jwt) | Auth::KeysAndJwt(jwt)) = auth else { return Ok(None) };
+    let source = match &jwt.jwks {
+        Jwks::File(path) => JwksSource::File(path.clone()),
+        Jwks::Url(url) => {
+            let (ca_file, token_file) = (jwt.jwks_ca_file.as_deref(), jwt.jwks_token_file.clone());
+            JwksSource::Endpoint(Box::new(JwksEndpoint::new(url, ca_file, token_file)?))
+        }
+    };
+    let settings = JwtSettings { issuer: jwt.issuer.clone(), audience: jwt.audience.clone(), source };
+    let named = |error| io::Error::other(format!("auth.jwt: {error}"));
+    Ok(Some(Arc::new(Verifier::new(settings).map_err(named)?)))
+}
+
+fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
+    match &telemetry.audit_key_file {
+        _ if !telemetry.audit => Ok(Audit::off()),
+        Some(path) => Ok(Audit::with_key(&std::fs::read(path)?)),
+        None => Ok(Audit::with_key(&rand::random::<[u8; 32]>())),
+    }
+}
+
+fn tls(tls: &config::Tls) -> io::Result<Arc<Tls>> {
+    Tls::new(TlsFiles {
+        cert: tls.cert_file.clone(),
+        key: tls.key_file.clone(),
+        client_ca: tls.client_ca_file.clone(),
+    })
 }
 
 fn allowed(caller: &config::Caller, regions: &Regions) -> RegionSet {

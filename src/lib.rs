@@ -47,6 +47,14 @@ pub enum Ended {
     CutShort,
 }
 
+/// Builds every part of a gateway and drops it again: what a configuration's files hold is tried, not only read.
+///
+/// # Errors
+/// What a file holds cannot be used; the message names its key in the configuration where it can.
+pub fn check(config: &Config) -> io::Result<()> {
+    App::new(config).map(drop)
+}
+
 /// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.
 ///
 /// # Errors
@@ -61,8 +69,9 @@ pub async fn run(
     let public_limits = Limits { max_connections: config.server.max_connections, until: Stage::Closing };
     // The admin listener answers probes and scrapes to the very end.
     let admin_limits = Limits { max_connections: ADMIN_CONNECTIONS, until: Stage::GivingUp };
-    let public = http::serve(listeners.public, http::public(app.public), public_limits, lifecycle.clone());
-    let admin = http::serve(listeners.admin, http::admin(app.admin), admin_limits, lifecycle.clone());
+    let public =
+        http::serve(listeners.public, app.tls, http::public(app.public), public_limits, lifecycle.clone());
+    let admin = http::serve(listeners.admin, None, http::admin(app.admin), admin_limits, lifecycle.clone());
     let admin = tokio::spawn(admin);
     let public = tokio::spawn(public);
     lifecycle.enter(Stage::Ready);

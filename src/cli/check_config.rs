@@ -14,14 +14,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    match config::load(&args.config) {
-        Ok(_) => {
-            say(format_args!("{}: good", args.config.display()));
-            ExitCode::SUCCESS
-        }
+    let file = args.config.display();
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
         Err(mistakes) => {
             complain(mistakes);
-            ExitCode::from(EX_CONFIG)
+            return ExitCode::from(EX_CONFIG);
         }
+    };
+    if let Err(error) = crate::check(&config) {
+        complain(format_args!("{file}: {error}"));
+        return ExitCode::from(EX_CONFIG);
     }
+    say(format_args!("{file}: good"));
+    ExitCode::SUCCESS
 }

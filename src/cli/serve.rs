@@ -76,7 +76,10 @@ pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> 
         ended = gateway => match ended {
             Ok(Ended::Drained) => ExitCode::SUCCESS,
             Ok(Ended::CutShort) => ExitCode::FAILURE,
-            Err(error) => fail(format_args!("cannot start: {error}")),
+            Err(error) => {
+                complain(format_args!("cannot start: {error}"));
+                ExitCode::from(EX_CONFIG)
+            }
         },
         () = second_signal => ExitCode::FAILURE,
     }

@@ -71,9 +71,13 @@ fn jwt(auth: &mut Section<'_>) -> Setting<Jwt> {
     let url = section.read("jwks_url", jwks_url);
     let file = section.read("jwks_file", |raw| files::readable(raw).map(Jwks::File));
     let jwks = section.one_of(("jwks_url", url), ("jwks_file", file));
+    let ca_file = section.read("jwks_ca_file", files::readable).optional();
+    let token_file = section.read("jwks_token_file", files::readable).optional();
     section.finish();
-    match (issuer, audience, jwks) {
-        (Some(issuer), Some(audience), Some(jwks)) => Setting::Given(Jwt { issuer, audience, jwks }),
+    match (issuer, audience, jwks, ca_file, token_file) {
+        (Some(issuer), Some(audience), Some(jwks), Some(jwks_ca_file), Some(jwks_token_file)) => {
+            Setting::Given(Jwt { issuer, audience, jwks, jwks_ca_file, jwks_token_file })
+        }
         _ => Setting::Wrong,
     }
 }

@@ -35,7 +35,8 @@ impl Config {
             LogFormat::Text => "text",
         };
         writeln!(page, "\n[telemetry]\nlog = {}", quoted(&self.telemetry.log))?;
-        writeln!(page, "log_format = \"{format}\"\naudit = {}", self.telemetry.audit)
+        writeln!(page, "log_format = \"{format}\"\naudit = {}", self.telemetry.audit)?;
+        write_file(page, "audit_key_file", self.telemetry.audit_key_file.as_deref())
     }
 
     fn write_cache(&self, page: &mut String) -> fmt::Result {
@@ -89,12 +90,14 @@ fn write_auth(page: &mut String, auth: &Auth) -> fmt::Result {
         Auth::KeysAndJwt(jwt) => ("keys+jwt", Some(jwt)),
     };
     writeln!(page, "\n[auth]\nmode = \"{mode}\"")?;
-    let Some(Jwt { issuer, audience, jwks }) = jwt else { return Ok(()) };
+    let Some(Jwt { issuer, audience, jwks, jwks_ca_file, jwks_token_file }) = jwt else { return Ok(()) };
     writeln!(page, "\n[auth.jwt]\nissuer = {}\naudience = {}", quoted(issuer), quoted(audience))?;
     match jwks {
-        Jwks::Url(url) => writeln!(page, "jwks_url = {}", quoted(url)),
-        Jwks::File(path) => write_file(page, "jwks_file", Some(path)),
+        Jwks::Url(url) => writeln!(page, "jwks_url = {}", quoted(url))?,
+        Jwks::File(path) => write_file(page, "jwks_file", Some(path))?,
     }
+    write_file(page, "jwks_ca_file", jwks_ca_file.as_deref())?;
+    write_file(page, "jwks_token_file", jwks_token_file.as_deref())
 }
 
 fn write_caller(page: &mut String, caller: &Caller) -> fmt::Result {

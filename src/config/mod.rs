@@ -182,7 +182,12 @@ pub fn embedded_demo(listen: SocketAddr, admin_listen: SocketAddr, sandbox: Sock
         callers: Vec::new(),
         cache: sections::CACHE,
         media: Media::default(),
-        telemetry: Telemetry { log: "info".to_owned(), log_format: LogFormat::Text, audit: true },
+        telemetry: Telemetry {
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            audit: true,
+            audit_key_file: None,
+        },
     }
 }
 

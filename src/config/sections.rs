@@ -173,9 +173,10 @@ pub(super) fn telemetry(root: &mut Section<'_>) -> Option<Telemetry> {
     let log = section.read("log", log_filter).or("info".to_owned());
     let log_format = section.read("log_format", log_format).or(LogFormat::Json);
     let audit = section.read("audit", boolean).or(true);
+    let audit_key_file = section.read("audit_key_file", files::readable).optional();
     section.refuse("otlp_endpoint", super::NOT_YET);
     section.finish();
-    Some(Telemetry { log: log?, log_format: log_format?, audit: audit? })
+    Some(Telemetry { log: log?, log_format: log_format?, audit: audit?, audit_key_file: audit_key_file? })
 }
 
 fn log_format(raw: &Raw<'_>) -> Result<LogFormat, String> {

@@ -138,6 +138,10 @@ pub struct Jwt {
     pub audience: String,
     /// `jwks_url` or `jwks_file`; exactly one.
     pub jwks: Jwks,
+    /// `jwks_ca_file`, default none: a certificate authority beside the bundled ones, such as the cluster's.
+    pub jwks_ca_file: Option<PathBuf>,
+    /// `jwks_token_file`, default none: a bearer token to send, such as the pod's own; read before each request.
+    pub jwks_token_file: Option<PathBuf>,
 }
 
 /// Where the issuer's public keys are.
@@ -200,8 +204,11 @@ pub struct Telemetry {
     pub log: String,
     /// `log_format`, default `json`: machines read logs first.
     pub log_format: LogFormat,
-    /// `audit`, default true: who asked about which id hash is a duty where personal data is served.
+    /// `audit`, default true: who was shown which person's data is a duty where personal data is served.
     pub audit: bool,
+    /// `audit_key_file`, default a random key per process: the key of the ids' HMAC in audit lines. With a file,
+    /// lines of several replicas and restarts can be joined.
+    pub audit_key_file: Option<PathBuf>,
 }
 
 /// The form of log lines.

@@ -1,5 +1,6 @@
 //! How callers prove who they are, and what each may see.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::error::{ApiError, Code};
+use super::jwt::Verifier;
 use crate::domain::region::RegionSet;
 use crate::domain::scope::Scopes;
 use crate::telemetry::metrics::Metrics;
@@ -31,6 +33,8 @@ pub(crate) struct CallerSettings {
     pub requests_per_second: Option<NonZeroU32>,
     /// The hashes of its keys; several while it rotates.
     pub keys: Vec<KeyHash>,
+    /// The `sub` of its tokens.
+    pub subject: Option<String>,
 }
 
 /// An authenticated internal service.
@@ -74,20 +78,30 @@ impl Caller {
 /// Everybody who may call.
 pub(crate) struct Callers {
     callers: Box<[Arc<Caller>]>,
-    /// Whose key each hash is, by the caller's place. Swapped whole when key files change.
+    /// Whose key each hash is, by the caller's place. Swapped whole when key files change; empty where keys do not count.
     keys: ArcSwap<Vec<(KeyHash, u32)>>,
+    /// Checks tokens, and whose each subject is; `None` where tokens do not count.
+    tokens: Option<(Arc<Verifier>, HashMap<String, usize>)>,
     /// Set if nobody has to prove anything.
     anonymous: Option<Arc<Caller>>,
     metrics: Arc<Metrics>,
 }
 
 impl Callers {
-    /// Callers who prove themselves by key.
-    pub(crate) fn with_keys(settings: &[CallerSettings], metrics: Arc<Metrics>) -> Self {
+    /// Callers who prove themselves by key, or by token if there is a verifier, or by either.
+    pub(crate) fn new(
+        settings: &[CallerSettings],
+        verifier: Option<Arc<Verifier>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let callers =
             settings.iter().enumerate().map(|(index, settings)| Arc::new(Caller::new(index, settings)));
-        let callers: Box<[_]> = callers.collect();
-        let this = Self { callers, keys: ArcSwap::default(), anonymous: None, metrics };
+        let subjects = settings.iter().enumerate();
+        let subjects =
+            subjects.filter_map(|(index, settings)| Some((settings.subject.clone()?, index))).collect();
+        let tokens = verifier.map(|verifier| (verifier, subjects));
+        let this =
+            Self { callers: callers.collect(), keys: ArcSwap::default(), tokens, anonymous: None, metrics };
         let keys: Vec<_> = settings.iter().map(|settings| settings.keys.clone()).collect();
         this.replace_keys(&keys);
         this
@@ -101,9 +115,10 @@ impl Callers {
             regions,
             requests_per_second: None,
             keys: Vec::new(),
+            subject: None,
         };
         let anonymous = Some(Arc::new(Caller::new(0, &settings)));
-        Self { callers: Box::default(), keys: ArcSwap::default(), anonymous, metrics }
+        Self { callers: Box::default(), keys: ArcSwap::default(), tokens: None, anonymous, metrics }
     }
 
     /// Uses these keys from now on: one list per caller, in the order of the configuration. Returns whether they are
@@ -119,25 +134,36 @@ impl Callers {
     }
 
     /// The caller that a request proves to come from, if it may call now.
-    pub(super) fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
+    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
         let caller = match &self.anonymous {
             Some(anonymous) => Arc::clone(anonymous),
-            None => self.by_key(bearer(headers).unwrap_or_default())?,
+            None => {
+                let bearer = bearer(headers).unwrap_or_default();
+                let found = match self.by_key(bearer) {
+                    Some(caller) => Some(caller),
+                    None => self.by_token(bearer).await,
+                };
+                found.cloned().ok_or(UNAUTHENTICATED)?
+            }
         };
         self.check_rate(&caller)?;
         Ok(caller)
     }
 
     /// Compares with every key, whichever it is, so that the time taken says nothing.
-    fn by_key(&self, bearer: &[u8]) -> Result<Arc<Caller>, ApiError> {
+    fn by_key(&self, bearer: &[u8]) -> Option<&Arc<Caller>> {
         let hash: KeyHash = Sha256::digest(bearer).into();
         let mut found = u32::MAX;
         for (key, caller) in self.keys.load().iter() {
             found.conditional_assign(caller, hash.ct_eq(key));
         }
-        let unauthenticated =
-            ApiError::new(Code::Unauthenticated, "Send a valid key: Authorization: Bearer <key>.");
-        self.callers.get(found as usize).cloned().ok_or(unauthenticated)
+        self.callers.get(found as usize)
+    }
+
+    async fn by_token(&self, bearer: &[u8]) -> Option<&Arc<Caller>> {
+        let (verifier, subjects) = self.tokens.as_ref()?;
+        let subject = verifier.subject(bearer).await?;
+        self.callers.get(*subjects.get(&subject)?)
     }
 
     fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
@@ -150,6 +176,10 @@ impl Callers {
         Err(ApiError::rate_limited(wait.as_secs_f64().ceil().max(1.0) as u64))
     }
 }
+
+/// One answer for a wrong, a withdrawn and a missing proof.
+const UNAUTHENTICATED: ApiError =
+    ApiError::new(Code::Unauthenticated, "Send a valid key or token: Authorization: Bearer <it>.");
 
 /// The text after `Bearer`. That there is at most one such header is checked before.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {

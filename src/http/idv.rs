@@ -15,7 +15,7 @@ use super::error::{ApiError, Code};
 use super::lifecycle::Stage;
 use super::render;
 use crate::domain::failure::{Failure, Kind};
-use crate::domain::region::{Route, RouteError};
+use crate::domain::region::{RegionName, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::{Ask, Missed};
@@ -29,6 +29,9 @@ pub(super) struct Seen {
     pub(super) caller: Option<Arc<str>>,
     pub(super) id: Option<SignatureId>,
     pub(super) cache: Option<&'static str>,
+    /// What of the person was shown, and from which region.
+    pub(super) disclosed: Scopes,
+    pub(super) region: Option<RegionName>,
 }
 
 /// Answers a request to `/idv/…`, whatever its method.
@@ -51,7 +54,7 @@ async fn answer(
     if !matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
         return Err(ApiError::method_not_allowed(METHODS));
     }
-    let caller = public.callers.identify(&head.headers)?;
+    let caller = public.callers.identify(&head.headers).await?;
     seen.caller = Some(caller.name());
     let id = signature_id(head.uri.path())?;
     seen.id = Some(id);
@@ -86,6 +89,8 @@ async fn show(
     match found {
         Ok(found) => {
             seen.cache = Some(render::cache_word(found.source));
+            seen.disclosed = scopes;
+            seen.region = Some(public.regions.name(found.entry.region()).clone());
             Ok(render::answer(&found, scopes))
         }
         Err(Missed { failure, source }) => {

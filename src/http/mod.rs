@@ -1,16 +1,19 @@
 //! The public and the admin listener: their URL spaces on one page, and what surrounds every request.
 
 mod admin;
+mod audit;
 mod body;
 mod caller;
 mod error;
 mod idv;
+mod jwt;
 mod lifecycle;
 mod observe;
 mod phase;
 mod render;
 mod serve;
 mod timed;
+mod tls;
 
 use std::sync::Arc;
 
@@ -24,10 +27,13 @@ use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use admin::Admin;
+pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
+pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
 pub(crate) use render::Renderer;
 pub(crate) use serve::{Limits, serve};
+pub(crate) use tls::{Tls, TlsFiles};
 
 /// What the public listener's handlers work with.
 pub(crate) struct Public {
@@ -41,18 +47,20 @@ pub(crate) struct Public {
     pub metrics: Arc<Metrics>,
     /// Whether the gateway is starting, serving or going away.
     pub lifecycle: Lifecycle,
+    /// Who was shown whose data.
+    pub audit: Audit,
 }
 
 /// The public URL space.
 pub(crate) fn public(public: Arc<Public>) -> Router {
-    let metrics = Arc::clone(&public.metrics);
+    let (metrics, audit) = (Arc::clone(&public.metrics), public.audit.clone());
     Router::new()
         .route("/idv/", any(idv::handle))
         .route("/idv/{*id}", any(idv::handle))
         .fallback(error::no_such_route)
         .with_state(public)
         .layer(CatchPanicLayer::custom(error::Panicked { metrics: Arc::clone(&metrics) }))
-        .layer(from_fn_with_state(observe::Access::public(metrics), observe::observe))
+        .layer(from_fn_with_state(observe::Access::public(metrics, audit), observe::observe))
 }
 
 /// The admin URL space.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::audit::Audit;
 use super::error::ApiError;
 use super::idv::Seen;
 use crate::telemetry::metrics::{Metrics, RouteLabel};
@@ -21,15 +22,16 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Access {
     /// The public listener's requests are counted; the admin listener's are its own business.
     metrics: Option<Arc<Metrics>>,
+    audit: Audit,
 }
 
 impl Access {
-    pub(super) const fn public(metrics: Arc<Metrics>) -> Self {
-        Self { metrics: Some(metrics) }
+    pub(super) const fn public(metrics: Arc<Metrics>, audit: Audit) -> Self {
+        Self { metrics: Some(metrics), audit }
     }
 
     pub(super) const fn admin() -> Self {
-        Self { metrics: None }
+        Self { metrics: None, audit: Audit::off() }
     }
 }
 
@@ -47,6 +49,9 @@ pub(super) async fn observe(State(access): State<Access>, request: Request, next
     if let Some(metrics) = &access.metrics {
         let seen = response.extensions_mut().remove::<Seen>();
         let route = if seen.is_some() { RouteLabel::Idv } else { RouteLabel::Unmatched };
+        if let Some(seen) = &seen {
+            access.audit.record(&request_id, seen);
+        }
         metrics.http.observe(route, method.as_str(), response.status().as_u16(), started.elapsed());
         log(&request_id, &method, route, &response, seen, error.as_deref(), started);
     }

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use tower::Service;
 use super::lifecycle::{Lifecycle, Stage};
 use super::phase::Phase;
 use super::timed::Timed;
+use super::tls::Tls;
 
 /// A request's head may be this large.
 const MAX_HEAD: usize = 32 * 1024;
@@ -41,7 +43,14 @@ pub(crate) struct Limits {
 }
 
 /// Serves `router` on `listener` until the lifecycle reaches `limits.until`, and then until every connection ended.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, lifecycle: Lifecycle) {
+/// With `tls`, every connection starts with a handshake.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    limits: Limits,
+    lifecycle: Lifecycle,
+) {
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let mut connections = JoinSet::new();
     let closing = lifecycle.reached(limits.until);
@@ -59,10 +68,17 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                 continue;
             }
         };
-        let router = router.clone();
-        let lifecycle = lifecycle.clone();
+        let (tls, router, lifecycle) = (tls.clone(), router.clone(), lifecycle.clone());
         connections.spawn(async move {
-            connection(stream, router, lifecycle.reached(limits.until)).await;
+            let closing = lifecycle.reached(limits.until);
+            match tls {
+                None => connection(stream, router, closing).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        connection(stream, router, closing).await;
+                    }
+                }
+            }
             drop(place);
         });
         while connections.try_join_next().is_some() {}
@@ -81,7 +97,10 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection(stream: TcpStream, router: Router, closing: impl Future<Output = ()>) {
+async fn connection<S>(stream: S, router: Router, closing: impl Future<Output = ()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let phase = Arc::new(Phase::new());
     let timed = Timed::new(stream, Arc::clone(&phase));
     let service = service_fn(move |request: hyper::Request<Incoming>| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 
 use super::retry_after;
 use crate::domain::failure::Kind;
@@ -35,20 +35,22 @@ pub(super) async fn post(
     json: String,
     time_limit: Duration,
 ) -> Result<Answer, Kind> {
-    let exchange = exchange(client, url, token, json);
-    tokio::time::timeout(time_limit, exchange).await.unwrap_or(Err(Kind::Timeout))
-}
-
-async fn exchange(
-    client: &Client,
-    url: &Url,
-    token: Option<&HeaderValue>,
-    json: String,
-) -> Result<Answer, Kind> {
     let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);
     if let Some(token) = token {
         request = request.header(ACCESS_TOKEN, token);
     }
+    send(request, time_limit).await
+}
+
+/// Sends a request and reads the whole answer within `time_limit`.
+///
+/// # Errors
+/// No whole answer came; the kind says how far it got.
+pub(super) async fn send(request: RequestBuilder, time_limit: Duration) -> Result<Answer, Kind> {
+    tokio::time::timeout(time_limit, exchange(request)).await.unwrap_or(Err(Kind::Timeout))
+}
+
+async fn exchange(request: RequestBuilder) -> Result<Answer, Kind> {
     let mut response = request.send().await.map_err(|error| before_the_answer(&error))?;
     let (status, headers) = (response.status(), response.headers());
     let mut answer = Answer {

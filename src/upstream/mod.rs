@@ -7,6 +7,7 @@ mod attempt;
 mod breaker;
 mod connections;
 mod envelope;
+mod jwks;
 mod mint;
 mod normalise;
 mod region;
@@ -29,6 +30,7 @@ use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
 
+pub(crate) use jwks::JwksEndpoint;
 pub(crate) use mint::Keys;
 use region::Region;
 
