@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::config::{Config, Drain};
-use crate::http::{Lifecycle, Limits, Stage};
+use crate::http::{Lifecycle, Stage};
 
 /// Connections to the admin listener at once: probes, scrapers and a few people.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -66,19 +66,33 @@ pub async fn run(
 ) -> io::Result<Ended> {
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
-    let public_limits = Limits { max_connections: config.server.max_connections, until: Stage::Closing };
-    // The admin listener answers probes and scrapes to the very end.
-    let admin_limits = Limits { max_connections: ADMIN_CONNECTIONS, until: Stage::GivingUp };
-    let public =
-        http::serve(listeners.public, app.tls, http::public(app.public), public_limits, lifecycle.clone());
-    let admin = http::serve(listeners.admin, None, http::admin(app.admin), admin_limits, lifecycle.clone());
-    let admin = tokio::spawn(admin);
-    let public = tokio::spawn(public);
+    let public = http::Server {
+        router: http::public(app.public),
+        tls: app.tls,
+        max_connections: config.server.max_connections,
+        until: Stage::Closing,
+        lifecycle: lifecycle.clone(),
+    };
+    let admin = http::Server {
+        router: http::admin(app.admin),
+        tls: None,
+        max_connections: ADMIN_CONNECTIONS,
+        // It answers probes and scrapes to the very end.
+        until: Stage::GivingUp,
+        lifecycle: lifecycle.clone(),
+    };
+    let public = tokio::spawn(public.run(listeners.public));
+    let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "gateway started");
+    let reloading = async {
+        let Err(error) = reload::run(app.reloaders).await;
+        tracing::error!(%error, "files are not followed any more; restart to use new ones");
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = shutdown => {}
-        () = reload::run(app.reloaders) => {}
+        () = reloading => {}
     }
     let ended = drain(&config.drain, &lifecycle, public).await;
     admin.abort();

@@ -3,6 +3,7 @@
 //! What counts is the content, not the file's dates or inode: Kubernetes swaps a link above mounted secrets. A new
 //! content that cannot be used never replaces what is in use.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +55,11 @@ impl Reloader {
 }
 
 /// Runs the reloaders for as long as it is polled.
-pub(crate) async fn run(mut reloaders: Vec<Reloader>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+///
+/// # Errors
+/// SIGHUP cannot be listened for. A reloader that panics ends here too: it would not be safe to run again.
+pub(crate) async fn run(mut reloaders: Vec<Reloader>) -> io::Result<Infallible> {
+    let mut hangup = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -65,7 +69,6 @@ pub(crate) async fn run(mut reloaders: Vec<Reloader>) {
             reloaders.iter_mut().for_each(Reloader::run);
             reloaders
         });
-        let Ok(again) = ran.await else { return };
-        reloaders = again;
+        reloaders = ran.await.map_err(io::Error::other)?;
     }
 }

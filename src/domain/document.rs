@@ -36,7 +36,8 @@ pub type Slices = [Bytes; MAX_SLICES];
 
 impl Document {
     /// A document over `buffer`, which holds the parts, one closing brace after `ends.media`, and the stale decision.
-    pub fn new(buffer: Vec<u8>, ends: Ends) -> Self {
+    pub fn new(mut buffer: Vec<u8>, ends: Ends) -> Self {
+        buffer.shrink_to_fit();
         debug_assert_eq!(
             buffer.get(ends.media),
             Some(&b'}'),

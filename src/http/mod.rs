@@ -32,7 +32,7 @@ pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
 pub(crate) use render::Renderer;
-pub(crate) use serve::{Limits, serve};
+pub(crate) use serve::Server;
 pub(crate) use tls::{Tls, TlsFiles};
 
 /// What the public listener's handlers work with.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::Service;
 
@@ -33,44 +34,54 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// After an accept that failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What bounds one listener.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
+/// What one listener serves, and within which bounds.
+pub(crate) struct Server {
+    /// What answers requests.
+    pub router: Router,
+    /// With it, every connection starts with a handshake.
+    pub tls: Option<Arc<Tls>>,
     /// Connections at once; beyond it new ones wait in the kernel's queue.
     pub max_connections: usize,
     /// The stage of the process at which to stop.
     pub until: Stage,
+    /// The stage of the process.
+    pub lifecycle: Lifecycle,
 }
 
-/// Serves `router` on `listener` until the lifecycle reaches `limits.until`, and then until every connection ended.
-/// With `tls`, every connection starts with a handshake.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    router: Router,
-    limits: Limits,
-    lifecycle: Lifecycle,
-) {
-    let places = Arc::new(Semaphore::new(limits.max_connections));
-    let mut connections = JoinSet::new();
-    let closing = lifecycle.reached(limits.until);
-    tokio::pin!(closing);
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
-            () = &mut closing => break,
-        };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(kind = ?error.kind(), "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+impl Server {
+    /// Serves `listener` until the lifecycle reaches `until`, and then until every connection ended.
+    pub(crate) async fn run(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(self.max_connections));
+        let mut connections = JoinSet::new();
+        let closing = self.lifecycle.reached(self.until);
+        tokio::pin!(closing);
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&listener, &places) => accepted,
+                () = &mut closing => break,
+            };
+            match accepted {
+                Ok((stream, place)) => self.open(stream, place, &mut connections),
+                Err(error) => {
+                    tracing::warn!(kind = ?error.kind(), "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
-        };
-        let (tls, router, lifecycle) = (tls.clone(), router.clone(), lifecycle.clone());
+        }
+        // Who connected before the end is still served: closing the listener would reset them.
+        while let Some(Ok((stream, place))) = accept(&listener, &places).now_or_never() {
+            self.open(stream, place, &mut connections);
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// Serves one connection in a task of its own.
+    fn open(&self, stream: TcpStream, place: OwnedSemaphorePermit, connections: &mut JoinSet<()>) {
+        let (tls, router, lifecycle, until) =
+            (self.tls.clone(), self.router.clone(), self.lifecycle.clone(), self.until);
         connections.spawn(async move {
-            let closing = lifecycle.reached(limits.until);
+            let closing = lifecycle.reached(until);
             match tls {
                 None => connection(stream, router, closing).await,
                 Some(tls) => {
@@ -83,14 +94,12 @@ pub(crate) async fn serve(
         });
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }
 
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     stream.set_nodelay(true)?;

@@ -21,7 +21,8 @@ const POOL_IDLE: Duration = Duration::from_secs(20);
 const RENEW_AFTER: Duration = Duration::from_secs(600);
 /// Renewal times are spread by this share either way, so that regions and replicas do not renew together.
 const RENEW_JITTER: f64 = 0.2;
-const DNS_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a name look-up may take if there is a last good answer to use instead; otherwise the connect timeout bounds it.
+const DNS_PATIENCE: Duration = Duration::from_millis(400);
 
 /// The connections to one region.
 pub(super) struct Connections {
@@ -91,7 +92,7 @@ fn tls(ca_file: Option<&Path>) -> io::Result<ClientConfig> {
     Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The system's resolver, bounded in time, with the last good answer kept for when it fails.
+/// The system's resolver, with the last good answer kept for when it fails or hangs.
 #[derive(Clone, Default)]
 struct Resolver {
     /// A region has one or two host names, so this stays small.
@@ -103,22 +104,21 @@ impl Resolve for Resolver {
         let last_good = Arc::clone(&self.last_good);
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let looked_up =
-                tokio::time::timeout(DNS_TIMEOUT, tokio::net::lookup_host((host.as_str(), 0))).await;
-            let found = match looked_up {
-                Ok(Ok(addresses)) => Ok(addresses.collect::<Vec<_>>()),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+            let known = last_good.lock().unwrap_or_else(PoisonError::into_inner).get(&host).cloned();
+            let addresses = match known {
+                None => look_up(&host).await?,
+                Some(known) => match tokio::time::timeout(DNS_PATIENCE, look_up(&host)).await {
+                    Ok(Ok(addresses)) => addresses,
+                    Ok(Err(_)) | Err(_) => known,
+                },
             };
-            let mut last_good = last_good.lock().unwrap_or_else(PoisonError::into_inner);
-            let addresses = match found {
-                Ok(addresses) => {
-                    last_good.insert(host.clone(), addresses.clone());
-                    addresses
-                }
-                Err(error) => last_good.get(&host).cloned().ok_or(error)?,
-            };
+            last_good.lock().unwrap_or_else(PoisonError::into_inner).insert(host, addresses.clone());
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+async fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, 0)).await?.collect();
+    if addresses.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(addresses) }
 }
