@@ -6,3 +6,4 @@ mod support;
 
 mod dialect;
 mod smoke;
+mod verdict;
