@@ -5,5 +5,6 @@
 mod support;
 
 mod dialect;
+mod quirks;
 mod smoke;
 mod verdict;
