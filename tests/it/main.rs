@@ -5,6 +5,7 @@
 mod support;
 
 mod dialect;
+mod distrust;
 mod quirks;
 mod smoke;
 mod verdict;
