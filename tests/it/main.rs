@@ -6,6 +6,8 @@ mod support;
 
 mod dialect;
 mod distrust;
+mod identity;
+mod media;
 mod quirks;
 mod smoke;
 mod verdict;
