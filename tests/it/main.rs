@@ -4,4 +4,10 @@
 
 mod support;
 
+mod dialect;
+mod distrust;
+mod identity;
+mod media;
+mod quirks;
 mod smoke;
+mod verdict;

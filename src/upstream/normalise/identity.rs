@@ -15,22 +15,24 @@ pub(super) fn identity(document: Option<&Object>, drift: &mut Drift) -> Identity
     };
     let front = fields::object(ocr, "front", drift);
     let back = fields::object(ocr, "back", drift);
-    let first = |keys: &[&str]| {
-        let sides = [front, back].into_iter().flatten();
-        let mut candidates =
-            keys.iter().flat_map(|key| sides.clone().filter_map(move |side| plain(side.get(*key)?)));
-        candidates.next()
-    };
+    let first = |keys| candidates([front, back], keys).next();
+    let mut birth_dates =
+        candidates([front, back], &["birthdayParsed", "birthday", "birthDate", "dateOfBirth"]);
     Identity {
         name: first(&["name", "fullName"]),
         id_number: first(&["idNumber", "secondaryIdNumber"]),
-        birth_date: first(&["birthdayParsed", "birthday", "birthDate", "dateOfBirth"])
-            .and_then(|text| birth_date(&text)),
+        birth_date: birth_dates.find_map(|text| birth_date(&text)),
         gender: first(&["gender"]),
         nationality: first(&["nationality", "citizen", "citizenship"]),
         address: first(&["address"]),
         fields: Sides { front: open_map(front), back: open_map(back) },
     }
+}
+
+/// What the sides say under these names: by the order of the names, then front before back.
+fn candidates(sides: [Option<&Object>; 2], names: &[&str]) -> impl Iterator<Item = String> {
+    let of_name = move |name: &&str| sides.map(|side| plain(side?.get(*name)?));
+    names.iter().flat_map(of_name).flatten()
 }
 
 /// A value as text; the vendor writes "nothing" as null, as `""` and as the word `"null"`.

@@ -84,12 +84,15 @@ pub(super) fn links(
 }
 
 fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
-    // The parser forgives blanks and control characters; whoever follows the link may not.
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    // The parser forgives blanks, control characters and slashes amiss. Whoever follows the link may not, or may read
+    // another host in it.
+    let (scheme, rest) = text.split_once("://")?;
+    let is_forgiven = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    if !scheme.eq_ignore_ascii_case("https") || rest.starts_with('/') || text.chars().any(is_forgiven) {
         return None;
     }
     let url = Url::parse(text).ok()?;
-    let is_plain = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
+    let is_plain = url.username().is_empty() && url.password().is_none();
     (is_plain && hosts.allow(url.host_str()?)).then_some(url)
 }
 
@@ -171,6 +174,10 @@ mod tests {
             "javascript:alert(1)",
             "iVBORw0KGgoAAAANSUhEUg",
             "https://m.example/a b",
+            "https:m.example/a",
+            "https:///m.example/a",
+            "https:\\\\m.example/a",
+            "https://m.example\\@evil.example/a",
             "file:///etc/passwd",
         ] {
             assert!(https_url(bad, &any).is_none(), "{bad}");

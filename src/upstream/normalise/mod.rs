@@ -7,6 +7,8 @@ mod fields;
 mod identity;
 mod media;
 mod parts;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use jiff::Timestamp;

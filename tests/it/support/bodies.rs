@@ -67,3 +67,9 @@ pub fn verdict(id: &str, result: Value, error_code: Value) -> Value {
         },
     }))
 }
+
+/// A body of the upstream as it stands in `tests/fixtures/upstream`.
+pub fn fixture(name: &str) -> String {
+    let path = format!("{}/tests/fixtures/upstream/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("a fixture is named as its file")
+}

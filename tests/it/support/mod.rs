@@ -2,10 +2,12 @@
 
 pub mod bodies;
 pub mod client;
+pub mod dialect;
 pub mod gateway;
 pub mod upstream;
 
 pub use client::Answer;
+pub use dialect::Dialect;
 pub use gateway::Gateway;
 pub use upstream::{Reply, Upstream};
 

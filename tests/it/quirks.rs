@@ -1,0 +1,385 @@
+//! The upstream's known quirks, one test each, by their numbers in the list of facts about it.
+
+use serde_json::{Value, json};
+
+use crate::support::bodies::{self, success};
+use crate::support::dialect::{Drift, drift};
+use crate::support::{Answer, Dialect, Reply};
+
+/// The values at these JSON pointers; what is not there is the text "absent".
+fn at<const N: usize>(body: &Value, pointers: [&str; N]) -> [Value; N] {
+    pointers.map(|pointer| body.pointer(pointer).cloned().unwrap_or_else(|| json!("absent")))
+}
+
+#[tokio::test]
+async fn quirk_01_the_result_goes_by_two_names_and_a_third_is_none() {
+    let dialect = Dialect::start().await;
+    for data in [
+        json!({ "idvResult": "PASS" }),
+        json!({ "overallResult": "PASS" }),
+        json!({ "overallResult": "PASS", "idvResult": "PASS" }),
+    ] {
+        assert_eq!(dialect.read(data.clone()).await["status"], "passed", "{data}");
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+    assert_eq!(dialect.read(json!({ "eckyResult": "PASS" })).await["status"], "pending");
+    assert_eq!(dialect.drift().await, drift([("unknown_field", 1)]));
+}
+
+#[tokio::test]
+async fn quirk_02_results_come_in_upper_and_lower_case() {
+    let dialect = Dialect::start().await;
+    for (word, status, check) in [
+        ("PASS", "passed", "pass"),
+        ("pass", "passed", "pass"),
+        ("FAIL", "failed", "fail"),
+        ("fail", "failed", "fail"),
+    ] {
+        let data = json!({ "idvResult": word, "faceDetail": { "faceResult": word }, "docDetail": { "docResult": word } });
+        let seen = dialect.read(data).await;
+        let pointers = ["/status", "/checks/face/result", "/checks/document/result", "/upstream/result"];
+        assert_eq!(at(&seen, pointers), [status, check, check, word].map(Value::from));
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_03_error_codes_come_as_one_or_as_a_list_and_under_two_spellings() {
+    let dialect = Dialect::start().await;
+    for data in [
+        json!({ "overallResult": "INCOMPLETE", "errorCode": "NO_SUPPORTED_CARD" }),
+        json!({ "overallResult": "INCOMPLETE", "errorCodes": ["NO_SUPPORTED_CARD"] }),
+        json!({ "overallResult": "INCOMPLETE", "errorCode": "NOT_SUPPORTED_CARD" }),
+        json!({ "overallResult": "fail", "errorCode": "NOT_SUPPORTED_CARD" }),
+    ] {
+        let seen = dialect.read(data.clone()).await;
+        let status = if data["overallResult"] == "fail" { "failed" } else { "incomplete" };
+        assert_eq!(
+            at(&seen, ["/status", "/reason/code"]),
+            [json!(status), json!("NO_SUPPORTED_CARD")],
+            "{data}"
+        );
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_04_the_document_part_has_two_sets_of_names() {
+    let dialect = Dialect::start().await;
+    let (front, back) = ("https://media.example/front", "https://media.example/back");
+    for detail in [
+        json!({ "ocrResult": "PASS", "docFrontImage": front, "docBackImage": back }),
+        json!({ "docResult": "PASS", "idFrontImage": front, "idBackImage": back }),
+        json!({ "docResult": "PASS", "ocrResult": "PASS", "docFrontImage": front, "idBackImage": back }),
+    ] {
+        let seen = dialect.read(json!({ "idvResult": "PASS", "docDetail": detail })).await;
+        let pointers = [
+            "/status",
+            "/checks/document/result",
+            "/media/0/kind",
+            "/media/0/url",
+            "/media/1/kind",
+            "/media/1/url",
+        ];
+        let expected = ["passed", "pass", "document_front", front, "document_back", back].map(Value::from);
+        assert_eq!(at(&seen, pointers), expected, "{detail}");
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_05_the_time_of_an_event_is_also_misspelt() {
+    let dialect = Dialect::start().await;
+    for name in ["createTimestamp", "createTimestmap"] {
+        let events = json!([{ "event": "FE_DOCUMENT_SCAN", "result": "PASS", name: 1_665_993_522_952_i64 }]);
+        let data = json!({
+            "idvResult": "PASS", "faceDetail": { "eventDetails": events }, "docDetail": { "eventDetails": events },
+        });
+        let seen = dialect.read(data).await;
+        let expected =
+            json!([{ "event": "FE_DOCUMENT_SCAN", "result": "pass", "at": "2022-10-17T07:58:42.952Z" }]);
+        assert_eq!(
+            at(&seen, ["/checks/face/events", "/checks/document/events"]),
+            [expected.clone(), expected],
+            "{name}"
+        );
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_06_the_number_on_the_back_goes_by_two_names() {
+    let dialect = Dialect::start().await;
+    for name in ["idNumber", "secondaryIdNumber"] {
+        let ocr = json!({ "front": {}, "back": { name: "771028-99-0001" } });
+        let seen = dialect.read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": ocr } })).await;
+        assert_eq!(seen["identity"]["idNumber"], "771028-99-0001", "{name}");
+        assert_eq!(seen["identity"]["fields"]["back"], json!({ name: "771028-99-0001" }));
+    }
+}
+
+#[tokio::test]
+async fn quirk_07_scores_come_as_integers_as_floats_and_as_text() {
+    let dialect = Dialect::start().await;
+    for (sent, score) in [
+        (json!(99), 99.0),
+        (json!(82.0), 82.0),
+        (json!(0.0), 0.0),
+        (json!(0), 0.0),
+        (json!(100), 100.0),
+        (json!("99"), 99.0),
+        (json!("82.5"), 82.5),
+        (json!(" 7 "), 7.0),
+    ] {
+        let face = json!({ "faceLivenessScore": sent, "faceSimilarityScore": sent });
+        let seen = dialect.read(json!({ "idvResult": "PASS", "faceDetail": face })).await;
+        let shown = at(&seen, ["/checks/face/livenessScore", "/checks/face/similarityScore"]);
+        assert_eq!(shown.map(|shown| shown.as_f64()), [Some(score), Some(score)], "{sent}");
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_08_null_may_stand_at_every_level() {
+    let dialect = Dialect::start().await;
+    let null = Value::Null;
+    let face = json!({
+        "faceResult": null, "faceImage": null, "faceImageFar": null, "faceImageNear": null, "silentImage": null,
+        "auditImageUrl": null, "faceVideoUrl": null, "faceLivenessScore": null, "faceSimilarityScore": null,
+        "livenessAttackType": null, "eventDetails": null,
+    });
+    let document = json!({
+        "docResult": null, "ocrResult": null, "docFrontImage": null, "idBackImage": null, "docType": null,
+        "subDocType": null, "ocrInfo": null, "qualityLabels": null, "forgeryLabels": null, "eventDetails": null,
+    });
+    let halves = json!({
+        "docType": { "front": null }, "ocrInfo": { "front": null, "back": null }, "qualityLabels": { "front": null },
+        "forgeryLabels": [], "eventDetails": [null, { "event": null, "result": null, "createTimestamp": null }],
+    });
+    for data in [
+        json!({ "idvResult": "PASS", "errorCode": null, "errorCodes": null, "faceDetail": null, "docDetail": null }),
+        json!({ "idvResult": "PASS", "faceDetail": face, "docDetail": document }),
+        json!({ "idvResult": "PASS", "faceDetail": {}, "docDetail": halves }),
+    ] {
+        assert_eq!(dialect.read(data.clone()).await["status"], "passed", "{data}");
+    }
+    assert_eq!(dialect.drift().await, Drift::new(), "null is never drift");
+    let seen = dialect.read(json!({ "idvResult": null, "faceDetail": null, "docDetail": halves })).await;
+    let expected = json!({
+        "result": null, "type": { "front": null, "back": null }, "subType": null,
+        "qualityLabels": { "front": [], "back": [] }, "forgeryLabels": [],
+        "events": [{ "event": null, "result": null, "at": null }],
+    });
+    assert_eq!(
+        at(&seen, ["/status", "/checks/face", "/checks/document"]),
+        [json!("pending"), null.clone(), expected]
+    );
+    let unchecked = json!({ "idvResult": null, "docDetail": { "forgeryLabels": null } });
+    assert_eq!(dialect.read(unchecked).await["checks"]["document"]["forgeryLabels"], null, "not checked yet");
+    let nothing = dialect.hear(Reply::json(bodies::not_exist())).await;
+    assert_eq!(nothing.gist(), (404, "signature_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn quirk_09_an_answer_may_leave_the_id_out() {
+    let dialect = Dialect::start().await;
+    for data in [json!({ "idvResult": null }), json!({ "idvResult": null, "signatureId": null })] {
+        let answer = dialect.hear_of("the-one-asked-for", Reply::json(success(data))).await;
+        assert_eq!(answer.json()["signatureId"], "the-one-asked-for");
+    }
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_10_what_was_not_read_is_empty_or_the_word_null() {
+    let dialect = Dialect::start().await;
+    let front = json!({ "name": "AMINAH", "religion": "", "placeOfBirth": "null", "birthday": "null", "address": null });
+    let seen =
+        dialect.read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": { "front": front } } })).await;
+    let expected = json!({ "name": "AMINAH", "religion": null, "placeOfBirth": null, "birthday": null, "address": null });
+    let nothing = [Value::Null, Value::Null, expected];
+    assert_eq!(at(&seen, ["/identity/birthDate", "/identity/address", "/identity/fields/front"]), nothing);
+}
+
+#[tokio::test]
+async fn quirk_11_dates_and_words_come_as_printed() {
+    let dialect = Dialect::start().await;
+    for front in [
+        json!({ "birthday": "1977/10/28", "gender": "PEREMPUAN" }),
+        json!({ "birthday": "OCTOBER 28,1977", "birthdayParsed": "1977/10/28", "gender": "PEREMPUAN" }),
+        json!({ "birthday": "OCTOBER 28,1977", "gender": "PEREMPUAN" }),
+    ] {
+        let seen = dialect
+            .read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": { "front": front } } }))
+            .await;
+        let expected = [json!("1977-10-28"), json!("PEREMPUAN"), front];
+        assert_eq!(
+            at(&seen, ["/identity/birthDate", "/identity/gender", "/identity/fields/front"]),
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn quirk_12_a_link_field_may_hold_a_state_or_an_image() {
+    let dialect = Dialect::start().await;
+    for (video, media, counted) in [
+        ("PENDING", 0, Drift::new()),
+        ("ERROR", 0, Drift::new()),
+        ("https://media.example/video.mp4", 1, Drift::new()),
+        ("AAAAIGZ0eXBpc29tAAACAGlzb21pc28y", 0, drift([("unknown_value", 1)])),
+    ] {
+        let seen =
+            dialect.read(json!({ "idvResult": "PASS", "faceDetail": { "faceVideoUrl": video } })).await;
+        assert_eq!(seen["status"], "passed", "{video}");
+        assert_eq!(seen["media"].as_array().map(Vec::len), Some(media), "{video}");
+        assert_eq!(dialect.drift().await, counted, "{video}");
+    }
+}
+
+#[tokio::test]
+async fn quirk_13_the_envelopes_tail_is_loose() {
+    let dialect = Dialect::start().await;
+    for extra in [Value::Null, json!("CANARY trace"), json!({ "exception": "CANARY" }), json!(["CANARY"])] {
+        for pricing in [json!("FREE"), json!("PAY"), Value::Null] {
+            let mut body = success(json!({ "idvResult": "PASS" }));
+            body["extra"] = extra.clone();
+            body["pricingStrategy"] = pricing.clone();
+            let answer = dialect.hear(Reply::json(body)).await;
+            assert_eq!(answer.gist(), (200, "passed".to_owned()), "{extra} {pricing}");
+            assert!(!answer.text().contains("CANARY"));
+        }
+    }
+    let bare = dialect.hear(Reply::json(json!({ "code": "SUCCESS", "data": { "idvResult": "PASS" } }))).await;
+    assert_eq!(at(&bare.json(), ["/status", "/upstream/transactionId"]), [json!("passed"), Value::Null]);
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_14_what_the_flow_was_started_with_is_nobodys_business() {
+    let dialect = Dialect::start().await;
+    let parameters = json!({ "failReturnUrl": "https://shop.example/CANARY", "failedReturnUrl": "https://shop.example/CANARY" });
+    let answer = dialect
+        .hear(Reply::json(success(json!({ "idvResult": "PASS", "inputParameters": parameters }))))
+        .await;
+    assert_eq!(answer.gist(), (200, "passed".to_owned()));
+    assert!(!answer.text().contains("CANARY"));
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+#[tokio::test]
+async fn quirk_15_the_pages_samples_are_no_json_and_are_not_read_as_any() {
+    let dialect = Dialect::start().await;
+    for data in [
+        "{ \"idvResult\": PASS }",
+        "{ \"idvResult\": \"PASS\", // done\n \"errorCode\": null }",
+        "{ \"idvResult\": \"PASS\", }",
+        "{ idvResult: \"PASS\" }",
+        "{ 'idvResult': 'PASS' }",
+    ] {
+        let body = format!("{{ \"code\": \"SUCCESS\", \"data\": {data} }}");
+        assert_eq!(dialect.hear(Reply::text(200, &body)).await.gist(), malformed(), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn quirk_16_only_the_documented_word_for_it_says_that_an_id_does_not_exist() {
+    let dialect = Dialect::start().await;
+    let gone = dialect.hear(Reply::json(bodies::refusal("SIGNATURE_NOT_EXIST", "whatever it says"))).await;
+    assert_eq!(gone.gist(), (404, "signature_not_found".to_owned()));
+    for (code, message) in [
+        ("SIGNATURE_ID_NOT_EXIST", "SignatureId is not exist"),
+        ("PARAMETER_ERROR", "SignatureId is not exist"),
+        ("PARAMETER_ERROR", "SIGNATURE_NOT_EXIST"),
+        ("NOT_FOUND", "This signatureId is not exist"),
+    ] {
+        let answer = dialect.hear(Reply::json(bodies::refusal(code, message))).await;
+        assert_eq!(answer.gist(), (502, "upstream_error".to_owned()), "{code} {message}");
+    }
+}
+
+#[tokio::test]
+async fn quirk_17_busy_may_also_mean_that_the_days_quota_is_used_up() {
+    for (message, header, wait) in [
+        (
+            "Rate limit is exceeded, please retry after the suggested time in HTTP Header. `Retry-After :10s`",
+            Some("10s"),
+            "10",
+        ),
+        ("Quota exceeded: 1000 is the daily quota for free queries", None, "5"),
+    ] {
+        let dialect = Dialect::start().await;
+        let reply = Reply::json(bodies::refusal("SERVICE_BUSY", message));
+        let reply = if let Some(header) = header { reply.header("retry-after", header) } else { reply };
+        let answer = dialect.hear(reply).await;
+        assert_eq!(answer.gist(), (503, "upstream_busy".to_owned()), "{message}");
+        assert_eq!(answer.header("retry-after"), Some(wait), "{message}");
+        assert_eq!(dialect.upstream.result_hits(), 1, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn quirk_18_the_edge_answers_in_html_and_may_one_day_say_429() {
+    let html = |status: u16| {
+        let headers = vec![("content-type", "text/html".to_owned())];
+        Reply::Http(status, headers, b"<html><head><title>CANARY</title></head></html>".to_vec())
+    };
+    for status in [200, 400, 404] {
+        let dialect = Dialect::start().await;
+        assert_eq!(silent(dialect.hear(html(status)).await).gist(), malformed(), "HTTP {status}");
+    }
+    let dialect = Dialect::start().await;
+    let busy = silent(dialect.hear(html(429).header("retry-after", "7")).await);
+    assert_eq!(busy.gist(), (503, "upstream_busy".to_owned()));
+    assert_eq!((busy.header("retry-after"), dialect.upstream.result_hits()), (Some("7"), 1));
+    for status in [429, 500, 404, 401] {
+        let dialect = Dialect::start().await;
+        let pass = success(json!({ "idvResult": "PASS" })).to_string();
+        assert_eq!(
+            dialect.hear(Reply::text(status, &pass)).await.gist(),
+            (200, "passed".to_owned()),
+            "HTTP {status}"
+        );
+        let gone = dialect.hear(Reply::text(status, &bodies::not_exist().to_string())).await;
+        assert_eq!(gone.gist(), (404, "signature_not_found".to_owned()), "HTTP {status}: the code counts");
+    }
+}
+
+#[tokio::test]
+async fn quirk_19_one_field_may_come_as_a_number_or_as_text() {
+    let dialect = Dialect::start().await;
+    let expired_time = (jiff::Timestamp::now().as_second() + 3600).to_string();
+    let token = success(json!({ "token": "invented-token", "expiredTime": expired_time }));
+    dialect.upstream.answer_tokens([Reply::json(token)]);
+    let mut body = success(json!({
+        "signatureId": 708, "idvResult": "PASS",
+        "faceDetail": { "faceLivenessScore": "99", "eventDetails": [{ "createTimestamp": "1665993522952" }] },
+    }));
+    body["transactionId"] = json!(104);
+    let seen = dialect.hear_of("708", Reply::json(body)).await.json();
+    let pointers = ["/status", "/signatureId", "/checks/face/livenessScore", "/checks/face/events/0/at"];
+    let expected = [json!("passed"), json!("708"), json!(99.0), json!("2022-10-17T07:58:42.952Z")];
+    assert_eq!(at(&seen, pointers), expected);
+    let mistyped = [("type_mismatch", 2)];
+    assert_eq!(dialect.drift().await, drift(mistyped), "the ids; scores and times are loose by contract");
+}
+
+#[tokio::test]
+async fn quirk_20_a_pass_may_carry_a_forgery_label() {
+    let dialect = Dialect::start().await;
+    let data = json!({ "idvResult": "PASS", "errorCode": "SUCCESS", "docDetail": { "ocrResult": "PASS", "forgeryLabels": ["photocopy"] } });
+    let seen = dialect.read(data).await;
+    let expected = [json!("passed"), Value::Null, json!(["photocopy"])];
+    assert_eq!(at(&seen, ["/status", "/reason", "/checks/document/forgeryLabels"]), expected);
+    assert_eq!(dialect.drift().await, Drift::new());
+}
+
+fn malformed() -> (u16, String) {
+    (502, "upstream_malformed".to_owned())
+}
+
+/// The answer, once it is sure that it repeats nothing of the upstream's page.
+fn silent(answer: Answer) -> Answer {
+    assert!(!answer.text().contains("CANARY"), "{}", answer.text());
+    answer
+}
