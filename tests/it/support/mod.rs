@@ -5,7 +5,7 @@ pub mod client;
 pub mod gateway;
 pub mod upstream;
 
-pub use client::Answer;
+pub use client::{Answer, Connection};
 pub use gateway::Gateway;
 pub use upstream::{Reply, Upstream};
 
