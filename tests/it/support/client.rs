@@ -109,6 +109,11 @@ impl Connection {
         self.read_answer(false).await
     }
 
+    /// The socket itself, for a client that sends in its own way.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
     /// Waits until the server closes; returns what it sent before.
     pub async fn closed(&mut self) -> Vec<u8> {
         while self.receive().await {}

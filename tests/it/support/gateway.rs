@@ -37,8 +37,13 @@ pub const OPEN: &str = "[auth]\nmode = \"none\"\n";
 
 /// One caller of a test's configuration: its name is its key; `more` are further lines.
 pub fn caller(name: &str, scopes: &[&str], more: &str) -> String {
-    let hash: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = key_hash(name);
     format!("[[callers]]\nname = \"{name}\"\nkey_sha256 = \"{hash}\"\nscopes = {scopes:?}\n{more}\n")
+}
+
+/// The hash by which the configuration knows a key.
+pub fn key_hash(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The drain of a test: no delay, a short deadline.
