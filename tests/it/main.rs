@@ -4,6 +4,7 @@
 
 mod support;
 
+mod callers;
 mod contract;
 mod requests;
 mod smoke;
