@@ -1,4 +1,5 @@
-//! The configuration as it is in effect, as TOML, with `***` where a secret is. For `GET /config`.
+//! The configuration as it is in effect, with `***` where a secret is: as JSON for `GET /config`, made from the TOML
+//! that would say it again.
 
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -9,8 +10,15 @@ use super::value::{show_bytes, show_duration};
 const MASK: &str = "***";
 
 impl Config {
-    /// The effective configuration as TOML. Keys are `***`; so are hashes of callers' keys.
+    /// The effective configuration as JSON, with the keys of the file. Keys are `***`; so are hashes of callers' keys.
     pub fn masked(&self) -> String {
+        let page: serde_json::Value =
+            toml::from_str(&self.masked_toml()).expect("the page is the TOML of a configuration");
+        format!("{page:#}")
+    }
+
+    /// The same as TOML.
+    pub(super) fn masked_toml(&self) -> String {
         let mut page = String::new();
         // Writing to a string does not fail.
         let _ = self.write_masked(&mut page);
@@ -185,13 +193,21 @@ mod tests {
             audit = false
             "#
         );
-        let page = parsed(&text, &[]).unwrap().masked();
+        let config = parsed(&text, &[]).unwrap();
+        let (page, json) = (config.masked_toml(), config.masked());
         for secret in ["inline-secret", "file-secret", &hash] {
-            assert!(!page.contains(secret), "{page}");
+            assert!(!page.contains(secret) && !json.contains(secret), "{page}\n{json}");
         }
         let again = parsed(&page.replace("[\"***\"]", &format!("[\"{hash}\"]")), &[]).unwrap();
-        assert_eq!(again.masked(), page);
+        assert_eq!((again.masked_toml(), again.masked()), (page.clone(), json.clone()));
         assert_eq!((again.server.max_connections, again.cache.max_bytes), (7, 1_000_001));
         assert!(page.contains("attempt_timeout = \"1500ms\"") && page.contains("audit = false"));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["auth"]["jwt"]["issuer"], "an \"issuer\" \\");
+        assert_eq!(json["callers"][0]["key_sha256"], serde_json::json!(["***"]));
+        assert_eq!(
+            (&json["server"]["max_connections"], &json["telemetry"]["audit"]),
+            (&7.into(), &false.into())
+        );
     }
 }

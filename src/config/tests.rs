@@ -211,9 +211,9 @@ fn the_demo_is_a_configuration_that_would_be_accepted() {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let demo = embedded_demo(address(8080), address(8081), address(9100));
     assert_eq!(demo.regions[1].base_url, "http://127.0.0.1:9100/ph");
-    let page = demo.masked();
+    let page = demo.masked_toml();
     let again = parsed(&page, &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
-    assert_eq!((again.masked(), again.regions.len()), (page, 3));
+    assert_eq!((again.masked_toml(), again.regions.len()), (page, 3));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Admin {
     pub lookup: Arc<Lookup>,
     /// Whether the gateway is starting, serving or going away.
     pub lifecycle: Lifecycle,
-    /// The effective configuration as TOML, secrets masked.
+    /// The effective configuration as JSON, secrets masked.
     pub config: String,
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn openapi() -> Response {
 
 /// The effective configuration.
 pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
-    ([(CONTENT_TYPE, "application/toml")], admin.config.clone()).into_response()
+    ([(CONTENT_TYPE, "application/json")], admin.config.clone()).into_response()
 }
 
 fn health(status: StatusCode, word: &str) -> Response {

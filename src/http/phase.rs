@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// From the first byte of a request's head (on a new connection: from its acceptance) to the head's end.
 const HEAD: Duration = Duration::from_secs(5);
 /// Between two requests.
-const IDLE: Duration = Duration::from_secs(75);
+pub(super) const IDLE: Duration = Duration::from_secs(75);
 
 /// What a connection is doing, shared by its stream, which reads, and its service, which answers.
 ///

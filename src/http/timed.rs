@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::phase::Phase;
+use super::phase::{IDLE, Phase};
 
 /// How long a client may leave an answer unread.
 const WRITE: Duration = Duration::from_secs(30);
@@ -32,16 +32,19 @@ impl<S> Timed<S> {
     }
 
     fn check_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(deadline) = self.phase.read_deadline() else { return Poll::Pending };
-        if deadline < self.read_timer.deadline() {
-            self.read_timer.as_mut().reset(deadline);
+        let deadline = self.phase.read_deadline();
+        // While it is our turn nothing is late, but hyper does not read again by itself once it is the client's: the
+        // timer has to bring it back here before the first deadline there can be then.
+        let look_again = deadline.unwrap_or_else(|| Instant::now() + IDLE);
+        if look_again < self.read_timer.deadline() {
+            self.read_timer.as_mut().reset(look_again);
         }
         loop {
             ready!(self.read_timer.as_mut().poll(cx));
-            if Instant::now() >= deadline {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            self.read_timer.as_mut().reset(deadline);
+            self.read_timer.as_mut().reset(look_again);
         }
     }
 
@@ -98,5 +101,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.check_write(cx, ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_waited_while_we_answered_is_looked_at_again_when_the_client_idles() {
+        let (stream, _client) = tokio::io::duplex(64);
+        let phase = Arc::new(Phase::new());
+        let mut timed = Timed::new(stream, Arc::clone(&phase));
+        timed.read_timer.as_mut().reset(Instant::now() + Duration::from_millis(20));
+        phase.answering();
+        let mut looks = 0;
+        let second_look = poll_fn(|cx| {
+            looks += 1;
+            let mut buffer = [0; 8];
+            let read = Pin::new(&mut timed).poll_read(cx, &mut ReadBuf::new(&mut buffer));
+            phase.answered();
+            if looks == 2 { Poll::Ready(read.is_pending()) } else { Poll::Pending }
+        });
+        let is_patient = tokio::time::timeout(Duration::from_secs(5), second_look).await;
+        assert_eq!(is_patient, Ok(true), "woken to look again, and an idle client has time");
+        assert!(timed.read_timer.deadline() <= Instant::now() + IDLE);
     }
 }

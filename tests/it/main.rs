@@ -9,5 +9,8 @@ mod distrust;
 mod identity;
 mod media;
 mod quirks;
+mod callers;
+mod contract;
+mod requests;
 mod smoke;
 mod verdict;

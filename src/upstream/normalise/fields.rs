@@ -36,10 +36,11 @@ pub(super) fn score(object: &Object, key: &str, drift: &mut Drift) -> Option<f64
     score
 }
 
-/// A moment in epoch milliseconds: a number or a numeric string.
+/// A moment in epoch milliseconds, not before the epoch: a number or a numeric string.
 pub(super) fn millis(object: &Object, key: &str, drift: &mut Drift) -> Option<Timestamp> {
     let digits = read(object.get(key)?, Json::as_digits, drift)?;
-    let moment = digits.parse().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    let millis = digits.parse().ok().filter(|millis| *millis >= 0);
+    let moment = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     if moment.is_none() {
         drift.add(DriftKind::UnknownValue);
     }

@@ -74,7 +74,7 @@ pub(super) fn links(
             match https_url(text, hosts) {
                 Some(url) => {
                     let expires_at = expires_at(&url, observed_at);
-                    media.push(Medium { kind: *kind, url: text.to_owned(), expires_at });
+                    media.push(Medium { kind: *kind, url: url.into(), expires_at });
                 }
                 None => drift.add(DriftKind::UnknownValue),
             }
@@ -93,13 +93,22 @@ fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
     }
     let url = Url::parse(text).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none();
-    (is_plain && hosts.allow(url.host_str()?)).then_some(url)
+    (is_plain && is_uri(url.as_str()) && hosts.allow(url.host_str()?)).then_some(url)
+}
+
+/// Whether a parsed URL is one by RFC 3986 too: the parser leaves some characters that are none of a URI's.
+fn is_uri(url: &str) -> bool {
+    let is_uri_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte);
+    let mut after_percent = url.as_bytes().split(|byte| *byte == b'%').skip(1);
+    url.bytes().all(is_uri_byte)
+        && after_percent.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
 fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
-    let end =
-        own_end(url, observed_at).or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
+    // A year before 0 could not even be written down in an answer.
+    let own = own_end(url, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
+    let end = own.or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
     let life = end.duration_since(observed_at);
     let margin = (life / 10).clamp(SignedDuration::ZERO, MAX_MARGIN);
     end.checked_sub(margin).unwrap_or(end)
@@ -156,10 +165,22 @@ mod tests {
             ("https://m.example/a?x-oss-expires=1795345200", "2026-11-22T10:54:00Z"),
             ("https://m.example/a?Expires=1000000000", "2001-09-09T01:46:40Z"),
             ("https://m.example/a?Expires=soon", "2026-11-23T09:00:00Z"),
+            ("https://m.example/a?Expires=-99999999999", "2026-11-23T09:00:00Z"),
             ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),
         ];
         for (url, end) in cases {
             assert_eq!(expires_at(&Url::parse(url).unwrap(), observed), at(end), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_handed_on_as_a_uri() {
+        for (text, uri) in [
+            ("https://m.example/a%2Fb?c=d%20e&f=g+h", "https://m.example/a%2Fb?c=d%20e&f=g+h"),
+            ("HTTPS://M.example/ä", "https://m.example/%C3%A4"),
+        ] {
+            let url = https_url(text, &AllowedHosts::default());
+            assert_eq!(url.as_ref().map(Url::as_str), Some(uri), "{text}");
         }
     }
 
@@ -178,6 +199,9 @@ mod tests {
             "https:///m.example/a",
             "https:\\\\m.example/a",
             "https://m.example\\@evil.example/a",
+            "https://m.example/a|b",
+            "https://m.example/a?b={c}",
+            "https://m.example/100%",
             "file:///etc/passwd",
         ] {
             assert!(https_url(bad, &any).is_none(), "{bad}");

@@ -71,6 +71,80 @@ pub async fn raw(to: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     .await
 }
 
+/// One connection that is kept, for whatever a client may do with it.
+pub struct Connection {
+    stream: TcpStream,
+    /// What was received and not read yet.
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn open(to: SocketAddr) -> Self {
+        let stream = within("a connection", TcpStream::connect(to)).await;
+        Self { stream: stream.expect("the gateway accepts connections"), buffer: Vec::new() }
+    }
+
+    /// Sends bytes. Whether anybody reads them is another matter.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = within("room to send", self.stream.write_all(bytes)).await;
+    }
+
+    /// Sends a request without a body.
+    pub async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: gateway.example\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        self.send(head.as_bytes()).await;
+    }
+
+    /// Reads the next answer, which has a body of its `Content-Length`; `None` if the server closes first.
+    pub async fn answer(&mut self) -> Option<Answer> {
+        self.read_answer(true).await
+    }
+
+    /// Reads the next answer to a HEAD request.
+    pub async fn answer_to_head(&mut self) -> Option<Answer> {
+        self.read_answer(false).await
+    }
+
+    /// The socket itself, for a client that sends in its own way.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Waits until the server closes; returns what it sent before.
+    pub async fn closed(&mut self) -> Vec<u8> {
+        while self.receive().await {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn read_answer(&mut self, has_body: bool) -> Option<Answer> {
+        loop {
+            if let Some(mut answer) = parse(&self.buffer) {
+                let length = answer.header("content-length").filter(|_| has_body);
+                let length = length.map_or(0, |length| length.parse().expect("a length"));
+                if answer.body.len() >= length {
+                    let head = self.buffer.len() - answer.body.len();
+                    self.buffer.drain(..head + length);
+                    answer.body.truncate(length);
+                    return Some(answer);
+                }
+            }
+            if !self.receive().await {
+                return None;
+            }
+        }
+    }
+
+    /// Receives more; false once the server has closed or reset the connection.
+    async fn receive(&mut self) -> bool {
+        let read = within("an answer or the end", self.stream.read_buf(&mut self.buffer)).await;
+        read.is_ok_and(|length| length > 0)
+    }
+}
+
 /// Reads one answer from bytes.
 pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use idv_gateway::{Listeners, config};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::client::{self, Answer};
+use super::client::{self, Answer, Connection};
 use super::upstream::Upstream;
 
 /// A running gateway.
@@ -33,6 +34,17 @@ pub fn region_at(name: &str, base_url: &str) -> String {
 
 /// Callers need no key and have every scope.
 pub const OPEN: &str = "[auth]\nmode = \"none\"\n";
+
+/// One caller of a test's configuration: its name is its key; `more` are further lines.
+pub fn caller(name: &str, scopes: &[&str], more: &str) -> String {
+    let hash = key_hash(name);
+    format!("[[callers]]\nname = \"{name}\"\nkey_sha256 = \"{hash}\"\nscopes = {scopes:?}\n{more}\n")
+}
+
+/// The hash by which the configuration knows a key.
+pub fn key_hash(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The drain of a test: no delay, a short deadline.
 pub const QUICK_DRAIN: &str = "[drain]\ndelay = \"0s\"\ndeadline = \"2s\"\n";
@@ -82,6 +94,11 @@ impl Gateway {
     /// Any bytes to the public listener.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         client::raw(self.public, bytes).await
+    }
+
+    /// A connection of one's own to the public listener.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.public).await
     }
 
     /// `GET` from the admin listener.

@@ -6,8 +6,8 @@ pub mod dialect;
 pub mod gateway;
 pub mod upstream;
 
-pub use client::Answer;
 pub use dialect::Dialect;
+pub use client::{Answer, Connection};
 pub use gateway::Gateway;
 pub use upstream::{Reply, Upstream};
 
