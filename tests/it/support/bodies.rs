@@ -67,3 +67,13 @@ pub fn verdict(id: &str, result: Value, error_code: Value) -> Value {
         },
     }))
 }
+
+/// A good token that ends at that time, in milliseconds since the epoch.
+pub fn token_until(number: usize, end: impl Into<Value>) -> Value {
+    success(json!({ "token": format!("test-token-{number}"), "expiredTime": end.into() }))
+}
+
+/// A time as HTTP headers write it.
+pub fn http_date(time: jiff::Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
