@@ -137,7 +137,9 @@ impl Mint {
     async fn request(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
         let started = Instant::now();
         let body = self.body(keys);
-        let answer = attempt::post(&self.connections.client(), &self.url, None, body, self.time_limit).await;
+        // Tokens are asked for so rarely that a kept connection would only be a stale one.
+        let client = self.connections.clients().fresh;
+        let answer = attempt::post(&client, &self.url, None, body, self.time_limit).await;
         let result = self.read(answer);
         let outcome = super::outcome(result.as_ref().err().map(|refusal| refusal.kind));
         self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
