@@ -4,5 +4,6 @@
 
 mod support;
 
+mod retry;
 mod smoke;
 mod token;

@@ -38,6 +38,10 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes as they are, then the connection is reset.
     RawThenReset(Vec<u8>),
+    /// What follows, and then the connection is closed, this long after the answer.
+    ThenCloseAfter(Box<Reply>, Duration),
+    /// These bytes one by one, with this pause before each.
+    Drip(Vec<u8>, Duration),
 }
 
 impl Reply {
@@ -72,6 +76,10 @@ impl Reply {
 
     pub fn then_close(self) -> Self {
         Self::ThenClose(Box::new(self))
+    }
+
+    pub fn then_close_after(self, delay: Duration) -> Self {
+        Self::ThenCloseAfter(Box::new(self), delay)
     }
 }
 
@@ -351,6 +359,20 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> bool {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.set_zero_linger();
             false
+        }
+        Reply::ThenCloseAfter(reply, delay) => {
+            Box::pin(send(stream, *reply)).await;
+            tokio::time::sleep(delay).await;
+            false
+        }
+        Reply::Drip(bytes, pause) => {
+            for byte in bytes {
+                tokio::time::sleep(pause).await;
+                if stream.write_all(&[byte]).await.is_err() {
+                    return false;
+                }
+            }
+            true
         }
     }
 }
