@@ -5,5 +5,6 @@
 mod support;
 
 mod retry;
+mod routing;
 mod smoke;
 mod token;
