@@ -24,12 +24,21 @@ const RENEW_JITTER: f64 = 0.2;
 /// What a name look-up may take if there is a last good answer to use instead; otherwise the connect timeout bounds it.
 const DNS_PATIENCE: Duration = Duration::from_millis(400);
 
+/// Two ways to one region.
+#[derive(Clone)]
+pub(super) struct Clients {
+    /// Keeps connections for later requests; one of them may be closed just as it is taken.
+    pub(super) pooled: Client,
+    /// Makes a connection for each request: slower, and never stale.
+    pub(super) fresh: Client,
+}
+
 /// The connections to one region.
 pub(super) struct Connections {
     tls: ClientConfig,
     allow_http: bool,
     resolver: Resolver,
-    current: Mutex<(Client, Instant)>,
+    current: Mutex<(Clients, Instant)>,
 }
 
 impl Connections {
@@ -40,18 +49,17 @@ impl Connections {
     pub(super) fn new(ca_file: Option<&Path>, allow_http: bool) -> io::Result<Self> {
         let tls = tls(ca_file)?;
         let resolver = Resolver::default();
-        let client = client(&tls, allow_http, &resolver)?;
-        let current = Mutex::new((client, next_renewal()));
+        let current = Mutex::new((clients(&tls, allow_http, &resolver)?, next_renewal()));
         Ok(Self { tls, allow_http, resolver, current })
     }
 
-    /// The current client. The one before it ends with its last request.
-    pub(super) fn client(&self) -> Client {
+    /// The current clients. Those before them end with their last request.
+    pub(super) fn clients(&self) -> Clients {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if Instant::now() >= current.1 {
-            // It was built once from the same parts; should it fail now, the old one still works.
-            if let Ok(client) = client(&self.tls, self.allow_http, &self.resolver) {
-                current.0 = client;
+            // They were built once from the same parts; should that fail now, the old ones still work.
+            if let Ok(clients) = clients(&self.tls, self.allow_http, &self.resolver) {
+                current.0 = clients;
             }
             current.1 = next_renewal();
         }
@@ -64,7 +72,17 @@ fn next_renewal() -> Instant {
     Instant::now() + RENEW_AFTER.mul_f64(spread)
 }
 
-fn client(tls: &ClientConfig, allow_http: bool, resolver: &Resolver) -> io::Result<Client> {
+fn clients(tls: &ClientConfig, allow_http: bool, resolver: &Resolver) -> io::Result<Clients> {
+    let client = |pooled_per_host| client(tls, allow_http, resolver, pooled_per_host);
+    Ok(Clients { pooled: client(usize::MAX)?, fresh: client(0)? })
+}
+
+fn client(
+    tls: &ClientConfig,
+    allow_http: bool,
+    resolver: &Resolver,
+    pooled_per_host: usize,
+) -> io::Result<Client> {
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .https_only(!allow_http)
@@ -75,6 +93,7 @@ fn client(tls: &ClientConfig, allow_http: bool, resolver: &Resolver) -> io::Resu
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(pooled_per_host)
         .dns_resolver(Arc::new(resolver.clone()))
         .build()
         .map_err(|error| io::Error::other(error.without_url()))

@@ -26,6 +26,8 @@ use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
 /// Below this an `expiredTime` is in seconds: as milliseconds it would lie in 1973.
 const SMALLEST_MILLIS: i64 = 100_000_000_000;
+/// Below this a life is none: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
+const SMALLEST_LIFE: i64 = 1_000;
 
 /// The keys of one region's account.
 #[derive(Clone)]
@@ -135,7 +137,9 @@ impl Mint {
     async fn request(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
         let started = Instant::now();
         let body = self.body(keys);
-        let answer = attempt::post(&self.connections.client(), &self.url, None, body, self.time_limit).await;
+        // Tokens are asked for so rarely that a kept connection would only be a stale one.
+        let client = self.connections.clients().fresh;
+        let answer = attempt::post(&client, &self.url, None, body, self.time_limit).await;
         let result = self.read(answer);
         let outcome = super::outcome(result.as_ref().err().map(|refusal| refusal.kind));
         self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
@@ -223,7 +227,7 @@ fn life(expired_time: Option<&Json>, server_time: Option<Timestamp>, period: Dur
     let end: i64 = digits.trim().parse().ok()?;
     let end = if end < SMALLEST_MILLIS { end.checked_mul(1000)? } else { end };
     let Some(server_time) = server_time else { return Some(period) };
-    let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life > 0)?;
+    let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life >= SMALLEST_LIFE)?;
     let life = Duration::from_millis(life.unsigned_abs());
     (life <= MAX_LIFE * 2).then(|| life.min(MAX_LIFE))
 }

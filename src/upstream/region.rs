@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::Url;
+use reqwest::{Client, Url};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use super::connections::Connections;
 use super::envelope::{self, Refusal, Success};
 use super::mint::{Keys, Mint};
 use super::normalise::{self, AllowedHosts};
+use super::retry::SecondAttempt;
 use super::room::Room;
 use super::token::{Token, Tokens};
 use super::{RegionSettings, attempt, outcome, retry};
@@ -76,15 +77,22 @@ impl Region {
     pub(super) async fn fetch(&self, id: SignatureId) -> Result<Verification, Failure> {
         let _place =
             self.room.enter().await.map_err(|kind| Failure::new(kind).retry_after(Duration::from_secs(1)))?;
-        self.budget.deposit(Instant::now());
-        let first = self.attempt(id).await;
+        let mut second = self.budget.deposit(Instant::now());
+        let first = self.attempt(id, &mut second).await;
         let Err(failure) = first else { return first };
-        if !retry::can_help(failure.kind) || !self.budget.withdraw(Instant::now()) {
+        if !retry::can_help(failure.kind) || !self.may_make(&mut second) {
             return Err(failure);
         }
-        self.metrics.retries.inc();
         tokio::time::sleep(retry::pause(rand::random())).await;
-        self.attempt(id).await
+        self.attempt(id, &mut second).await
+    }
+
+    fn may_make(&self, second: &mut SecondAttempt<'_>) -> bool {
+        let may = second.withdraw(Instant::now());
+        if may {
+            self.metrics.retries.inc();
+        }
+        may
     }
 
     pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
@@ -96,13 +104,17 @@ impl Region {
     }
 
     /// One attempt, if the region is neither paused nor given up.
-    async fn attempt(&self, id: SignatureId) -> Result<Verification, Failure> {
+    async fn attempt(
+        &self,
+        id: SignatureId,
+        second: &mut SecondAttempt<'_>,
+    ) -> Result<Verification, Failure> {
         self.check_pause()?;
         let permit = self.breaker.admit(Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
         self.show_breaker(self.breaker.phase());
         let token = self.tokens.get().await?;
-        let result = self.ask_with(id, token).await;
+        let result = self.ask_with(id, token, second).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);
         if let Some(phase) = permit.settle(failure, Instant::now()) {
             self.show_breaker(phase);
@@ -112,8 +124,13 @@ impl Region {
     }
 
     /// Asks with `token`; if the upstream does not accept it, once more with a newer one.
-    async fn ask_with(&self, id: SignatureId, token: Arc<Token>) -> Result<Verification, Failure> {
-        let refused = match self.ask(id, &token).await {
+    async fn ask_with(
+        &self,
+        id: SignatureId,
+        token: Arc<Token>,
+        second: &mut SecondAttempt<'_>,
+    ) -> Result<Verification, Failure> {
+        let refused = match self.ask(id, &token, second).await {
             Err(refused) if refused.kind == Kind::Auth => refused,
             result => return result,
         };
@@ -122,7 +139,7 @@ impl Region {
             Err(failure) if failure.kind == Kind::Auth => return Err(refused),
             Err(failure) => return Err(failure),
         };
-        let result = self.ask(id, &newer).await;
+        let result = self.ask(id, &newer, second).await;
         match &result {
             Err(failure) if failure.kind == Kind::Auth => self.tokens.refused_again(),
             _ => self.tokens.accepted_again(),
@@ -130,12 +147,38 @@ impl Region {
         result
     }
 
+    /// Asks over a connection that was kept, if there is one. Should that break, it may have been closed just as it
+    /// was taken, which says nothing of the region: the second attempt is made at once, over a new connection, and what
+    /// comes of that counts.
+    async fn ask(
+        &self,
+        id: SignatureId,
+        token: &Token,
+        second: &mut SecondAttempt<'_>,
+    ) -> Result<Verification, Failure> {
+        let clients = self.connections.clients();
+        let result = self.ask_over(&clients.pooled, id, token).await;
+        let broke = result.as_ref().is_err_and(|failure| failure.kind == Kind::Reset);
+        if !broke || !self.may_make(second) {
+            return result;
+        }
+        let result = self.ask_over(&clients.fresh, id, token).await;
+        if result.as_ref().err().is_none_or(|failure| !retry::can_help(failure.kind)) {
+            second.give_back(Instant::now());
+        }
+        result
+    }
+
     /// One request and what its answer means.
-    async fn ask(&self, id: SignatureId, token: &Token) -> Result<Verification, Failure> {
+    async fn ask_over(
+        &self,
+        client: &Client,
+        id: SignatureId,
+        token: &Token,
+    ) -> Result<Verification, Failure> {
         let started = Instant::now();
         let body = json!({ "signatureId": id.as_str() }).to_string();
-        let client = self.connections.client();
-        let answer = attempt::post(&client, &self.url, Some(token.value()), body, self.attempt_timeout).await;
+        let answer = attempt::post(client, &self.url, Some(token.value()), body, self.attempt_timeout).await;
         let mut drift = Drift::default();
         let result = match answer {
             Ok(answer) => envelope::open(answer, &mut drift)

@@ -52,13 +52,13 @@ impl Budget {
         Self { state: Mutex::new((MAX, now)) }
     }
 
-    /// Counts a first attempt.
-    pub(super) fn deposit(&self, now: Instant) {
+    /// Counts a first attempt, which may be followed by a second one.
+    pub(super) fn deposit(&self, now: Instant) -> SecondAttempt<'_> {
         self.change(now, |tokens| (tokens + SHARE, ()));
+        SecondAttempt { budget: self, is_made: false }
     }
 
-    /// Takes one second attempt from the budget, if there is one.
-    pub(super) fn withdraw(&self, now: Instant) -> bool {
+    fn withdraw(&self, now: Instant) -> bool {
         self.change(now, |tokens| if tokens >= 1.0 { (tokens - 1.0, true) } else { (tokens, false) })
     }
 
@@ -72,9 +72,40 @@ impl Budget {
     }
 }
 
+/// The one second attempt that may follow a first one.
+pub(super) struct SecondAttempt<'a> {
+    budget: &'a Budget,
+    is_made: bool,
+}
+
+impl SecondAttempt<'_> {
+    /// Takes it from the budget, if it was not made already and the budget has it.
+    pub(super) fn withdraw(&mut self, now: Instant) -> bool {
+        let may = !self.is_made && self.budget.withdraw(now);
+        self.is_made |= may;
+        may
+    }
+
+    /// Gives the budget back what this attempt took: it found nothing wrong with the region. It stays the only one.
+    pub(super) fn give_back(&self, now: Instant) {
+        self.budget.change(now, |tokens| (tokens + 1.0, ()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_second_attempt_is_made_once_and_costs_nothing_if_all_is_well() {
+        let now = Instant::now();
+        let budget = Budget::new(now);
+        let mut second = budget.deposit(now);
+        assert!(second.withdraw(now));
+        assert!(!second.withdraw(now), "a third attempt");
+        second.give_back(now);
+        assert_eq!((0..100).filter(|_| budget.withdraw(now)).count(), MAX as usize);
+    }
 
     #[tokio::test]
     async fn retries_are_a_tenth_of_the_calls_and_three_a_second() {

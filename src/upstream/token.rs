@@ -188,7 +188,8 @@ impl State {
                 Ok(token)
             }
             Err(failure) => {
-                let pause = self.failed_backoff.next();
+                let asked_for = failure.retry_after.unwrap_or_default();
+                let pause = self.failed_backoff.next().max(asked_for);
                 self.failed = Some((failure.clone(), now + pause));
                 Err(failure.retry_after(pause))
             }

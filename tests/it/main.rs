@@ -4,13 +4,16 @@
 
 mod support;
 
+mod callers;
+mod contract;
 mod dialect;
 mod distrust;
 mod identity;
 mod media;
 mod quirks;
-mod callers;
-mod contract;
 mod requests;
+mod retry;
+mod routing;
 mod smoke;
+mod token;
 mod verdict;

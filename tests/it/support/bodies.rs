@@ -73,3 +73,13 @@ pub fn fixture(name: &str) -> String {
     let path = format!("{}/tests/fixtures/upstream/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).expect("a fixture is named as its file")
 }
+
+/// A good token that ends at that time, in milliseconds since the epoch.
+pub fn token_until(number: usize, end: impl Into<Value>) -> Value {
+    success(json!({ "token": format!("test-token-{number}"), "expiredTime": end.into() }))
+}
+
+/// A time as HTTP headers write it.
+pub fn http_date(time: jiff::Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

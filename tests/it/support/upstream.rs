@@ -34,6 +34,14 @@ pub enum Reply {
     Gated(Gate, Box<Reply>),
     /// What follows, and then the connection is closed without a word of it in the answer.
     ThenClose(Box<Reply>),
+    /// These bytes as they are, and the connection goes on.
+    Raw(Vec<u8>),
+    /// These bytes as they are, then the connection is reset.
+    RawThenReset(Vec<u8>),
+    /// What follows, and then the connection is closed, this long after the answer.
+    ThenCloseAfter(Box<Reply>, Duration),
+    /// These bytes one by one, with this pause before each.
+    Drip(Vec<u8>, Duration),
 }
 
 impl Reply {
@@ -68,6 +76,10 @@ impl Reply {
 
     pub fn then_close(self) -> Self {
         Self::ThenClose(Box::new(self))
+    }
+
+    pub fn then_close_after(self, delay: Duration) -> Self {
+        Self::ThenCloseAfter(Box::new(self), delay)
     }
 }
 
@@ -178,6 +190,18 @@ impl Upstream {
     /// How many connections were accepted.
     pub fn connections(&self) -> usize {
         self.script.connections.load(Ordering::Relaxed)
+    }
+
+    /// The requests for `id`.
+    pub fn requests(&self, id: &str) -> Vec<Received> {
+        let body = json!({ "signatureId": id }).to_string();
+        let is_for_id = |r: &Received| r.path.ends_with(RESULT_PATH) && r.body == body;
+        self.received().into_iter().filter(is_for_id).collect()
+    }
+
+    /// The token requests.
+    pub fn token_requests(&self) -> Vec<Received> {
+        self.received().into_iter().filter(|request| request.path.ends_with(TOKEN_PATH)).collect()
     }
 
     /// Waits until `id` was asked for `n` times.
@@ -329,6 +353,26 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> bool {
         Reply::ThenClose(reply) => {
             Box::pin(send(stream, *reply)).await;
             false
+        }
+        Reply::Raw(bytes) => stream.write_all(&bytes).await.is_ok(),
+        Reply::RawThenReset(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.set_zero_linger();
+            false
+        }
+        Reply::ThenCloseAfter(reply, delay) => {
+            Box::pin(send(stream, *reply)).await;
+            tokio::time::sleep(delay).await;
+            false
+        }
+        Reply::Drip(bytes, pause) => {
+            for byte in bytes {
+                tokio::time::sleep(pause).await;
+                if stream.write_all(&[byte]).await.is_err() {
+                    return false;
+                }
+            }
+            true
         }
     }
 }
