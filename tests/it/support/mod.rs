@@ -2,7 +2,9 @@
 
 pub mod bodies;
 pub mod client;
+pub mod connection;
 pub mod gateway;
+pub mod process;
 pub mod upstream;
 
 pub use client::Answer;
