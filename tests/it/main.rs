@@ -5,5 +5,7 @@
 mod support;
 
 mod cli;
+mod observability;
+mod privacy;
 mod shutdown;
 mod smoke;
