@@ -9,3 +9,4 @@ mod observability;
 mod privacy;
 mod shutdown;
 mod smoke;
+mod tidy;

@@ -12,6 +12,11 @@ use crate::support::{Answer, Reply, Upstream, bodies, client, eventually};
 const KEY: &str = "canary-caller-key";
 const ACCESS_KEY: &str = "canary-access-key";
 const SECRET_KEY: &str = "canary-secret-key";
+/// Says `canary` in its claims and in what should be its signature.
+const TOKEN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.\
+    eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjoiaWR2LWdhdGV3YXkiLCJzdWIiOiJjYW5hcnktc3ViamVjdCIsImV4cCI6NDEwMjQ0NDgwMH0.\
+    Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5YWJjZA";
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 
 fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -182,8 +187,9 @@ async fn provoke_upstream(served: &Served, upstream: &Upstream, leaks: &mut Leak
 
 /// Requests that say too much.
 async fn provoke_callers(served: &Served, leaks: &mut Leaks) {
-    let good = format!("Bearer {KEY}");
-    let requests: [(&str, &str, &[(&str, &str)]); 10] = [
+    let (good, token) = (format!("Bearer {KEY}"), format!("Bearer {TOKEN}"));
+    let requests: [(&str, &str, &[(&str, &str)]); 11] = [
+        ("GET", "/idv/canary-id", &[("Authorization", &token)]),
         ("GET", "/idv/canary-id", &[("Authorization", "Bearer canary-wrong-key")]),
         ("GET", "/idv/canary-id", &[("Authorization", "Basic Y2FuYXJ5 canary")]),
         ("GET", "/idv/canary-id?name=canary", &[("Authorization", &good)]),
@@ -222,6 +228,13 @@ async fn nothing_leaks(telemetry: &str) {
     upstream.answer("canary-id", [Reply::json(person("canary-id"))]);
     let (scratch, mut leaks) = (Scratch::new(), Leaks::default());
     let keys = scratch.write("keys", &sha256(KEY));
+    let auth = format!(
+        "[auth]\nmode = \"keys+jwt\"\n[auth.jwt]\nissuer = \"https://issuer.example\"\n\
+         audience = \"idv-gateway\"\njwks_file = \"{}\"\n",
+        text(&scratch.write("jwks", JWKS))
+    );
+    let audit_key = scratch.write("audit-key", "canary-audit-key-of-32-bytes-or-more");
+    let telemetry = format!("{telemetry}audit_key_file = \"{}\"\n", text(&audit_key));
     let mut token_upstreams = Vec::new();
     let mut pieces = regions(&upstream);
     pieces.push_str(&piece("good", &format!("{}/good", upstream.base_url())));
@@ -241,7 +254,7 @@ async fn nothing_leaks(telemetry: &str) {
         "\"checks\", \"identity\", \"media\", \"refresh\", \"purge\"",
     );
     let least_hash = format!("key_sha256 = \"{}\"", sha256("canary-least"));
-    let served = Served::with(&[&pieces, &all, &caller("least", &least_hash, ""), telemetry]).await;
+    let served = Served::with(&[&pieces, &all, &caller("least", &least_hash, ""), &auth, &telemetry]).await;
 
     let whole = served.get_as(KEY, "/idv/canary-id?region=good").await;
     assert!(
@@ -275,6 +288,7 @@ async fn nothing_leaks(telemetry: &str) {
     let requests = finished.stdout.lines().filter(|line| line.contains("access")).count();
     assert!(requests > faults().len() + 12, "the requests were logged");
     assert!(finished.stdout.contains(&sha256("canary-id")[..16]), "under the hash of the id");
+    assert!(finished.stdout.contains("personal data shown"), "and who saw a person is in the audit trail");
     leaks.search("standard output", finished.stdout);
     leaks.search("standard error", finished.stderr);
     let received = upstream.received();
@@ -283,6 +297,7 @@ async fn nothing_leaks(telemetry: &str) {
         signatures.filter_map(|body| body["signature"].as_str().map(str::to_owned)).collect();
     assert!(!further.is_empty(), "tokens were asked for with signatures");
     further.extend([sha256(KEY), sha256("canary-least")]);
+    further.extend(TOKEN.split('.').map(str::to_owned));
     leaks.expect_none(&further);
 }
 
