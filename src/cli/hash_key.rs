@@ -7,9 +7,6 @@ use sha2::{Digest, Sha256};
 
 use super::{fail, say};
 
-/// Make a key for a caller, and the hash of it for the configuration.
-///
-/// The caller sends the key as `Authorization: Bearer <key>`; the gateway's configuration holds its SHA-256 only.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Hash the key on standard input instead of making one.

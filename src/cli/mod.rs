@@ -30,17 +30,45 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gateway.
+    /// Run the gateway
+    ///
+    /// SIGTERM or Ctrl-C stops it in order: not ready, serve for drain.delay, accept no more, finish what
+    /// is under way until drain.deadline. A second one stops it at once. SIGHUP reads key and certificate
+    /// files again.
+    ///
+    /// Exit codes: 0 after a drain, 1 at the deadline or on a second signal, 78 for a bad configuration.
+    #[command(verbatim_doc_comment)]
     Serve(serve::Args),
-    /// Run the gateway and a simulated upstream, with nothing to configure, and print what to try.
+    /// Run the gateway and a simulated upstream, with nothing to configure, and print what to try
+    ///
+    /// Callers need no key, so --listen must be a loopback address. Ctrl-C stops it.
+    #[command(verbatim_doc_comment)]
     Demo(demo::Args),
-    /// Run the simulated upstream alone.
+    /// Run the simulated upstream alone
+    ///
+    /// One port, one path prefix per region: http://127.0.0.1:9100/my is a base_url, with allow_http = true.
+    /// The keys are sandbox-access-key and sandbox-secret-key.
+    #[command(verbatim_doc_comment)]
     Sandbox(sandbox::Args),
-    /// Check a configuration file, and report every mistake in it.
+    /// Check a configuration file, and report every mistake in it
+    ///
+    /// One line a mistake: file or variable, key, what would be right.
+    ///
+    /// Exit codes: 0 for a good file, 78 for a bad one.
+    #[command(verbatim_doc_comment)]
     CheckConfig(check_config::Args),
-    /// Make a key for a caller, and the hash of it for the configuration.
+    /// Make a key for a caller, and the hash of it for the configuration
+    ///
+    /// The caller sends the key as `Authorization: Bearer <key>`; key_sha256 in [[callers]] is all that the
+    /// gateway knows of it.
+    #[command(verbatim_doc_comment)]
     HashKey(hash_key::Args),
-    /// Ask a running gateway whether it lives: for images without a shell.
+    /// Ask a running gateway whether it lives: for images without a shell
+    ///
+    /// Asks /livez of the admin listener.
+    ///
+    /// Exit codes: 0 if it lives, 1 if not, 78 if its address cannot be told from the configuration.
+    #[command(verbatim_doc_comment)]
     Healthcheck(healthcheck::Args),
 }
 

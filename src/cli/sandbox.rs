@@ -8,7 +8,6 @@ use super::signals::StopSignals;
 use super::{block_on, fail, say};
 use crate::sandbox;
 
-/// The simulated upstream: one port, one path prefix per region (http://127.0.0.1:9100/my).
 #[derive(clap::Args)]
 #[command(after_help = ids())]
 pub(super) struct Args {

@@ -20,6 +20,7 @@ mod value;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use toml::{Table, Value};
@@ -176,7 +177,8 @@ pub fn embedded_demo(listen: SocketAddr, admin_listen: SocketAddr, sandbox: Sock
     Config {
         server: Server { listen, admin_listen, max_connections, tls: None },
         request: sections::REQUEST,
-        drain: sections::DRAIN,
+        // Nothing balances load over a demo, and who stops it wants the terminal back.
+        drain: Drain { delay: Duration::ZERO, ..sections::DRAIN },
         regions: ["my", "ph", "sg"].into_iter().filter_map(region).collect(),
         auth: Auth::None,
         callers: Vec::new(),

@@ -1,5 +1,9 @@
 //! Structured logs on standard output: JSON or text, never blocking an answer, capped where libraries talk too much.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -14,6 +18,9 @@ const CAPPED: [&str; 8] = ["reqwest", "hyper", "hyper_util", "rustls", "h2", "to
 /// Lines that may wait for a slow standard output; further ones are dropped.
 const BUFFERED_LINES: usize = 16_384;
 
+/// How long the end waits for a slow standard output.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -23,9 +30,25 @@ pub enum Format {
     Text,
 }
 
-/// Writes buffered lines when dropped.
+/// Writes buffered lines when dropped, as far as standard output takes them in time.
 #[must_use = "lines still buffered are lost when it is dropped early"]
-pub struct Logs(#[expect(dead_code, reason = "held for its Drop")] WorkerGuard);
+pub struct Logs(Option<WorkerGuard>);
+
+impl Drop for Logs {
+    /// The guard is dropped by a thread of its own: it complains of a full buffer on standard output, which would never
+    /// end where nobody reads that.
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, is_done) = mpsc::channel();
+        let flush = move || {
+            drop(guard);
+            let _ = done.send(());
+        };
+        if thread::Builder::new().spawn(flush).is_ok() {
+            let _ = is_done.recv_timeout(LAST_LINES);
+        }
+    }
+}
 
 /// Starts logging. `filter` is a level or `target=level,…`.
 ///
@@ -50,7 +73,7 @@ pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn std::error::E
         Format::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
-    Ok(Logs(guard))
+    Ok(Logs(Some(guard)))
 }
 
 /// Makes a panic say where it happened and not what it held: that may be anything.

@@ -5,15 +5,20 @@
 mod support;
 
 mod callers;
+mod cli;
 mod contract;
 mod dialect;
 mod distrust;
 mod identity;
 mod media;
+mod observability;
+mod privacy;
 mod quirks;
 mod requests;
 mod retry;
 mod routing;
+mod shutdown;
 mod smoke;
+mod tidy;
 mod token;
 mod verdict;

@@ -2,12 +2,14 @@
 
 pub mod bodies;
 pub mod client;
+pub mod connection;
 pub mod dialect;
 pub mod gateway;
+pub mod process;
 pub mod upstream;
 
-pub use dialect::Dialect;
 pub use client::{Answer, Connection};
+pub use dialect::Dialect;
 pub use gateway::Gateway;
 pub use upstream::{Reply, Upstream};
 

@@ -1,0 +1,199 @@
+//! The metrics of one region: what it is asked, how it answers, what state it is in. Knows no other region.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+};
+
+use super::families::{counters, float_gauges, gauges, histograms};
+use crate::domain::drift::DriftKind;
+use crate::domain::reason::Reason;
+use crate::domain::verification::Verdict;
+
+/// Request durations of the upstream: a network and a slow service.
+const UPSTREAM_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0];
+/// From the first sight of a pending result to its final one: seconds to the vendor's limit of an hour.
+const FINAL_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+
+/// An endpoint of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Endpoint {
+    Token,
+    GetResult,
+}
+
+/// How one upstream request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum UpstreamOutcome {
+    Ok,
+    NotFound,
+    Busy,
+    Error,
+    Malformed,
+    Auth,
+    Account,
+    Timeout,
+    Unavailable,
+}
+
+impl UpstreamOutcome {
+    const NAMES: [&'static str; 9] =
+        ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
+}
+
+/// One endpoint of one region.
+pub struct EndpointMetrics {
+    requests: [IntCounter; UpstreamOutcome::NAMES.len()],
+    duration: Histogram,
+}
+
+impl EndpointMetrics {
+    /// Counts one request.
+    pub fn observe(&self, outcome: UpstreamOutcome, duration: Duration) {
+        self.requests[outcome as usize].inc();
+        self.duration.observe(duration.as_secs_f64());
+    }
+}
+
+/// One region.
+pub struct RegionMetrics {
+    endpoints: [EndpointMetrics; 2],
+    /// Second attempts.
+    pub retries: IntCounter,
+    /// 0 passing, 1 probing, 2 tripped.
+    pub breaker_state: IntGauge,
+    /// Token refreshes that brought a token.
+    pub token_refreshes_ok: IntCounter,
+    /// Token refreshes that did not.
+    pub token_refreshes_failed: IntCounter,
+    /// When the current token ends, in epoch seconds; 0 = none.
+    pub token_expiry: Gauge,
+    /// The upstream's clock minus ours, in seconds.
+    pub clock_skew: Gauge,
+    drift: [IntCounter; DriftKind::ALL.len()],
+    results: Vec<IntCounter>,
+    /// From the first sight of a pending id to its final result.
+    pub time_to_final: Histogram,
+}
+
+impl RegionMetrics {
+    pub(super) fn all(registry: &Registry, regions: &[&str]) -> Result<Vec<Arc<Self>>, prometheus::Error> {
+        let vectors = RegionVectors::new(registry)?;
+        Ok(regions.iter().map(|region| Arc::new(vectors.of(region))).collect())
+    }
+
+    /// The handles of one endpoint.
+    pub const fn endpoint(&self, endpoint: Endpoint) -> &EndpointMetrics {
+        &self.endpoints[endpoint as usize]
+    }
+
+    /// The counter of one kind of drift.
+    pub const fn drift(&self, kind: DriftKind) -> &IntCounter {
+        &self.drift[kind as usize]
+    }
+
+    /// Counts a final result at its first sight.
+    pub fn observe_final(&self, verdict: Verdict) {
+        let labels = result_labels(verdict);
+        if let Some(index) = final_verdicts().position(|known| result_labels(known) == labels) {
+            self.results[index].inc();
+        }
+    }
+}
+
+/// Every final verdict, in the order of the results table.
+fn final_verdicts() -> impl Iterator<Item = Verdict> {
+    let failed = Reason::ALL.into_iter().map(Verdict::Failed);
+    let incomplete = Reason::ALL.into_iter().map(Verdict::Incomplete);
+    std::iter::once(Verdict::Passed).chain(failed).chain(incomplete)
+}
+
+fn result_labels(verdict: Verdict) -> [&'static str; 2] {
+    [verdict.status().name(), verdict.reason().map_or("none", Reason::code)]
+}
+
+/// The vectors that per-region handles are resolved from.
+struct RegionVectors {
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    retries: IntCounterVec,
+    breaker: IntGaugeVec,
+    refreshes: IntCounterVec,
+    expiry: GaugeVec,
+    skew: GaugeVec,
+    drift: IntCounterVec,
+    results: IntCounterVec,
+    time_to_final: HistogramVec,
+}
+
+impl RegionVectors {
+    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            requests: counters(
+                r,
+                "idv_upstream_requests_total",
+                "Requests to the upstream.",
+                &["region", "endpoint", "outcome"],
+            )?,
+            durations: histograms(
+                r,
+                "idv_upstream_request_duration_seconds",
+                "Upstream request durations, body included.",
+                &["region", "endpoint"],
+                UPSTREAM_BUCKETS,
+            )?,
+            retries: counters(r, "idv_upstream_retries_total", "Second attempts.", &["region"])?,
+            breaker: gauges(r, "idv_breaker_state", "0 passing, 1 probing, 2 tripped.", &["region"])?,
+            refreshes: counters(r, "idv_token_refreshes_total", "Token refreshes.", &["region", "outcome"])?,
+            expiry: float_gauges(r, "idv_token_expiry_timestamp_seconds", "When the token ends; 0 = none.")?,
+            skew: float_gauges(r, "idv_clock_skew_seconds", "The upstream's clock minus ours.")?,
+            drift: counters(
+                r,
+                "idv_contract_drift_total",
+                "Departures from the known contract.",
+                &["region", "kind"],
+            )?,
+            results: counters(
+                r,
+                "idv_results_total",
+                "Final results, once per id, at first sight.",
+                &["region", "status", "reason"],
+            )?,
+            time_to_final: histograms(
+                r,
+                "idv_time_to_final_seconds",
+                "From the first sight of a pending id to its final result.",
+                &["region"],
+                FINAL_BUCKETS,
+            )?,
+        })
+    }
+
+    fn of(&self, region: &str) -> RegionMetrics {
+        let endpoint = |name: &str| EndpointMetrics {
+            requests: UpstreamOutcome::NAMES
+                .map(|outcome| self.requests.with_label_values(&[region, name, outcome])),
+            duration: self.durations.with_label_values(&[region, name]),
+        };
+        let result = |verdict| {
+            let [status, reason] = result_labels(verdict);
+            self.results.with_label_values(&[region, status, reason])
+        };
+        RegionMetrics {
+            endpoints: [endpoint("token"), endpoint("get_result")],
+            retries: self.retries.with_label_values(&[region]),
+            breaker_state: self.breaker.with_label_values(&[region]),
+            token_refreshes_ok: self.refreshes.with_label_values(&[region, "ok"]),
+            token_refreshes_failed: self.refreshes.with_label_values(&[region, "failed"]),
+            token_expiry: self.expiry.with_label_values(&[region]),
+            clock_skew: self.skew.with_label_values(&[region]),
+            drift: DriftKind::ALL.map(|kind| self.drift.with_label_values(&[region, kind.name()])),
+            results: final_verdicts().map(result).collect(),
+            time_to_final: self.time_to_final.with_label_values(&[region]),
+        }
+    }
+}

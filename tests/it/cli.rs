@@ -1,0 +1,389 @@
+//! The commands: what a person types, reads and gets back from the shell.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::support::client;
+use crate::support::connection::Connection;
+use crate::support::gateway::{self, OPEN, region};
+use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
+use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
+
+/// A demo on ports of its own, once it has said what to try.
+async fn demo() -> Process {
+    let [public, admin, sandbox] = [(); 3].map(|()| free_address().to_string());
+    let args = ["demo", "--listen", &public, "--admin-listen", &admin, "--sandbox-listen", &sandbox];
+    let process = Process::start(&args);
+    process.says("gateway started").await;
+    process
+}
+
+/// The addresses and targets of the curl lines that a demo printed.
+fn printed_requests(stdout: &str) -> Vec<(std::net::SocketAddr, String)> {
+    let urls = stdout.lines().filter_map(|line| line.trim().strip_prefix("curl -s http://"));
+    let split = |url: &str| {
+        let (address, path) = url.split_once('/').expect("a URL has a path");
+        (address.parse().expect("an address"), format!("/{path}"))
+    };
+    urls.map(split).collect()
+}
+
+#[tokio::test]
+async fn the_demo_prints_five_requests_that_work_as_printed() {
+    let process = demo().await;
+    let printed = printed_requests(&process.stdout());
+    let get = async |n: usize| client::request(printed[n].0, "GET", printed[n].1.as_str(), &[]).await;
+    assert_eq!(printed.len(), 5, "{}", process.stdout());
+
+    assert_eq!(printed[0].1, "/idv/f302f5d2454a85c2");
+    assert_eq!(get(0).await.gist(), (200, "passed".to_owned()));
+    let failure = get(1).await.json();
+    assert_eq!(failure["status"], "failed");
+    assert_eq!(failure["reason"]["code"], "LIVENESS_ATTACK");
+    assert!(failure["reason"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+    assert_eq!(get(2).await.json()["final"], false);
+    assert_eq!(get(3).await.gist(), (404, "signature_not_found".to_owned()));
+    assert!(get(4).await.text().contains("\nidv_build_info{"));
+    eventually("the final result", async || get(2).await.gist() == (200, "passed".to_owned())).await;
+}
+
+#[tokio::test]
+async fn the_demo_stops_at_once_on_the_first_interrupt() {
+    let mut process = demo().await;
+    process.signal("INT");
+    let asked = tokio::time::Instant::now();
+    assert_eq!(process.exit().await.code, Some(0));
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "nobody balances load over a demo: {:?}",
+        asked.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn the_demo_asks_nobody_for_a_key_so_it_refuses_to_listen_to_the_network() {
+    let finished = run(&["demo", "--listen", "0.0.0.0:0"]).await;
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+    assert!(
+        finished.stderr.contains("--listen") && finished.stderr.contains("loopback"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_demo_whose_port_is_taken_says_which_and_how_to_choose_another() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("bound");
+    let [admin, sandbox] = [(); 2].map(|()| free_address().to_string());
+    let address = taken.1.to_string();
+    let args = ["demo", "--listen", &address, "--admin-listen", &admin, "--sandbox-listen", &sandbox];
+    let finished = run(&args).await;
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains(&format!("cannot listen on {address}")), "{}", finished.stderr);
+    assert!(finished.stderr.contains("--sandbox-listen"), "{}", finished.stderr);
+}
+
+const BAD: &str = r#"
+[server]
+listen = "localhost"
+[request]
+timeout = "8"
+[[regions]]
+name = "my"
+base_url = "http://upstream.example"
+access_key = "hunter2"
+[[callers]]
+name = "onboarding"
+key_sha256 = ["abc"]
+scopes = ["medai"]
+[cahce]
+max_bytes = 1
+"#;
+
+/// Key and what is said of it.
+const COMPLAINTS: [(&str, &str); 7] = [
+    ("server.listen", "IP address and a port"),
+    ("request.timeout", "write \"8s\""),
+    ("regions[0].base_url", "write https"),
+    ("regions[0].secret_key_file", "missing"),
+    ("callers[0].key_sha256[0]", "64 hexadecimal digits"),
+    ("callers[0].scopes[0]", "did you mean `media`?"),
+    ("cahce", "did you mean `cache`?"),
+];
+
+#[tokio::test]
+async fn every_mistake_is_told_at_once_with_file_key_and_what_would_be_right() {
+    let scratch = Scratch::new();
+    let config = scratch.write("bad.toml", BAD);
+    for command in ["check-config", "serve"] {
+        let finished = run(&[command, "--config", text(&config)]).await;
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(78), ""), "{command}");
+        for (key, right) in COMPLAINTS {
+            let start = format!("{}: {key}: ", text(&config));
+            let line = finished.stderr.lines().find(|line| line.starts_with(&start));
+            let line = line.unwrap_or_else(|| panic!("{command} says nothing of {key}: {}", finished.stderr));
+            assert!(line.contains(right), "{line}");
+        }
+        assert_eq!(finished.stderr.lines().count(), COMPLAINTS.len(), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_mistaken_variable_is_told_by_its_own_name() {
+    let scratch = Scratch::new();
+    let config =
+        scratch.write("gateway.toml", &format!("{OPEN}{}", gateway::region_at("my", "http://127.0.0.1:1")));
+    let env = [("IDV__CACHE__MAX_BYTES", "much"), ("IDV__CAHCE__MAX_BYTES", "1MiB")];
+    let finished = run_with(&["check-config", "--config", text(&config)], &env, "").await;
+    assert_eq!(finished.code, Some(78));
+    for (name, _) in env {
+        assert!(finished.stderr.contains(&format!("environment: {name}: ")), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_good_file_is_called_good() {
+    let scratch = Scratch::new();
+    let config =
+        scratch.write("gateway.toml", &format!("{OPEN}{}", gateway::region_at("my", "http://127.0.0.1:1")));
+    let finished = run(&["check-config", "--config", text(&config)]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    assert_eq!(finished.stdout, format!("{}: good\n", text(&config)));
+}
+
+#[tokio::test]
+async fn a_missing_file_is_a_bad_configuration() {
+    let scratch = Scratch::new();
+    let config = scratch.path("gateway.toml");
+    for command in ["check-config", "serve"] {
+        let finished = run(&[command, "--config", text(&config)]).await;
+        assert_eq!(finished.code, Some(78));
+        assert!(finished.stderr.contains(text(&config)) && finished.stderr.contains("No such file"));
+    }
+}
+
+#[tokio::test]
+async fn what_this_version_does_not_have_is_refused_and_not_ignored() {
+    let planned = [
+        ("wait", "[wait]\nmax = \"30s\"\n"),
+        ("remote", "[remote]\nurl = \"redis://127.0.0.1:1\"\n"),
+        ("callbacks", "[callbacks]\nlisten = \"127.0.0.1:0\"\n"),
+        ("telemetry.otlp_endpoint", "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"\n"),
+    ];
+    let scratch = Scratch::new();
+    let all: String = planned.iter().map(|(_, piece)| *piece).collect();
+    let region = gateway::region_at("my", "http://127.0.0.1:1");
+    let config = scratch.write("gateway.toml", &format!("{OPEN}{region}{all}"));
+    let finished = run(&["check-config", "--config", text(&config)]).await;
+    assert_eq!(
+        (finished.code, finished.stderr.lines().count()),
+        (Some(78), planned.len()),
+        "{}",
+        finished.stderr
+    );
+    for (key, _) in planned {
+        let line = format!("{}: {key}: this version does not have it yet; remove it", text(&config));
+        assert!(finished.stderr.lines().any(|said| said == line), "{key}: {}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn with_a_bad_configuration_nothing_is_listened_on() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let scratch = Scratch::new();
+    let config = scratch
+        .write("gateway.toml", &format!("[server]\nlisten = \"{address}\"\n[auth]\nmode = \"none\"\n"));
+    let finished = run(&["serve", "--config", text(&config)]).await;
+    assert_eq!(finished.code, Some(78), "had it tried to listen, the taken port would be the complaint");
+    assert!(finished.stderr.contains("regions: at least one") && !finished.stderr.contains("listen on"));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_and_is_no_mistake_of_the_file() {
+    for key in ["listen", "admin_listen"] {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let taken_address = taken.local_addr().expect("bound");
+        let other = if key == "listen" { "admin_listen" } else { "listen" };
+        let server = format!("[server]\n{key} = \"{taken_address}\"\n{other} = \"{}\"\n", free_address());
+        let scratch = Scratch::new();
+        let region = gateway::region_at("my", "http://127.0.0.1:1");
+        let config = scratch.write("gateway.toml", &format!("{server}{OPEN}{region}"));
+        let finished = run(&["serve", "--config", text(&config)]).await;
+        assert_eq!(finished.code, Some(1));
+        assert!(
+            finished.stderr.contains(&format!("cannot listen on {taken_address}: Address already in use"))
+        );
+    }
+}
+
+/// The value that a line of `hash-key` gives.
+fn value<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
+    stdout.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_made_key_opens_the_gateway_that_holds_its_hash() {
+    let finished = run(&["hash-key"]).await;
+    assert_eq!(finished.code, Some(0));
+    let key = value(&finished.stdout, "key ").expect("a key is printed");
+    let hash = value(&finished.stdout, "key_sha256 ").expect("a hash is printed");
+    assert_eq!(hash, sha256(key));
+    assert_ne!(run(&["hash-key"]).await.stdout, finished.stdout, "a key is made once");
+
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let caller = format!("[[callers]]\nname = \"a\"\nkey_sha256 = [\"{hash}\"]\n");
+    let gateway = Gateway::with(&[&region("my", &upstream), &caller]).await;
+    assert_eq!(gateway.get_as(key, "/idv/S1").await.gist(), (200, "passed".to_owned()));
+    assert_eq!(gateway.get_as(hash, "/idv/S1").await.code(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_given_key_is_hashed_without_its_line_end_and_not_repeated() {
+    for input in ["a-key-of-ours", "a-key-of-ours\n", "a-key-of-ours\r\n"] {
+        let finished = run_with(&["hash-key", "--stdin"], &[], input).await;
+        assert_eq!(finished.code, Some(0));
+        assert_eq!(finished.stdout, format!("key_sha256  {}\n", sha256("a-key-of-ours")));
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_sent_as_a_key_is_not_hashed() {
+    for input in ["", "\n", "two\nlines\n", "a key", "schl\u{fc}ssel"] {
+        let finished = run_with(&["hash-key", "--stdin"], &[], input).await;
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{input:?}");
+        assert!(finished.stderr.contains("one line of visible ASCII"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_living_gateway_is_healthy_however_its_address_is_given() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    let admin = gateway.admin.to_string();
+    let scratch = Scratch::new();
+    let config = scratch.write("gateway.toml", &format!("[server]\nadmin_listen = \"{admin}\"\n"));
+    let elsewhere =
+        scratch.write("other.toml", &format!("[server]\nadmin_listen = \"{}\"\n", free_address()));
+    let env = [("IDV__SERVER__ADMIN_LISTEN", admin.as_str())];
+    let cases: [(&[&str], &[(&str, &str)]); 4] = [
+        (&["healthcheck", "--admin", &admin], &[]),
+        (&["healthcheck", "--config", text(&config)], &[]),
+        (&["healthcheck"], &env),
+        (&["healthcheck", "--config", text(&elsewhere)], &env),
+    ];
+    for (args, env) in cases {
+        let finished = run_with(args, env, "").await;
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{args:?} {env:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_does_not_live_is_not_healthy() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let cases = [
+        (free_address(), "cannot ask"),
+        (gateway.public, "does not answer 200"),
+        (silent.local_addr().expect("bound"), "does not answer within"),
+    ];
+    for (address, why) in cases {
+        let finished = run(&["healthcheck", "--admin", &address.to_string()]).await;
+        assert_eq!(finished.code, Some(1));
+        assert!(finished.stderr.contains(&format!("http://{address}/livez")), "{}", finished.stderr);
+        assert!(finished.stderr.contains(why), "{}", finished.stderr);
+    }
+    let env = [("IDV__SERVER__ADMIN_LISTEN", "8081")];
+    assert_eq!(run_with(&["healthcheck"], &env, "").await.code, Some(78));
+}
+
+#[tokio::test]
+async fn the_sandbox_alone_serves_and_stops_when_asked() {
+    let address = free_address();
+    let mut process = Process::start(&["sandbox", "--listen", &address.to_string()]);
+    process.says(&format!("sandbox at http://{address}/<region>")).await;
+    assert!(
+        process.stdout().contains("sandbox-access-key") && process.stdout().contains("sandbox-secret-key")
+    );
+
+    let piece = format!(
+        "[[regions]]\nname = \"my\"\nbase_url = \"http://{address}/my\"\nallow_http = true\n\
+         access_key = \"sandbox-access-key\"\nsecret_key = \"sandbox-secret-key\"\n"
+    );
+    let gateway = Gateway::with(&[OPEN, &piece]).await;
+    assert_eq!(gateway.get("/idv/sim-pass-1").await.gist(), (200, "passed".to_owned()));
+    let kept = Connection::open(address).await;
+    process.signal("TERM");
+    assert_eq!(process.exit().await.code, Some(0));
+    kept.closed().await;
+}
+
+#[tokio::test]
+async fn variables_override_the_file_that_is_served() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let public = free_address();
+    let env = [
+        ("IDV__SERVER__LISTEN", public.to_string()),
+        ("IDV__REGIONS__MY__BASE_URL", upstream.base_url()),
+        ("IDV__REGIONS__0__SECRET_KEY", "from-the-environment".to_owned()),
+        ("IDV__CACHE__FINAL_TTL", "1h".to_owned()),
+    ];
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let served = Served::with_env(&[OPEN, &gateway::region_at("my", "http://127.0.0.1:1")], &env).await;
+    let answer = client::request(public, "GET", "/idv/S1", &[]).await;
+    assert_eq!(answer.gist(), (200, "passed".to_owned()));
+    assert!(tokio::net::TcpStream::connect(served.public).await.is_err(), "the file's address is overridden");
+    let config = served.admin("/config").await;
+    assert!(config.text().contains("final_ttl = \"1h\"") && config.text().contains(&public.to_string()));
+    assert!(!config.text().contains("from-the-environment"));
+}
+
+#[tokio::test]
+async fn help_says_what_every_command_does() {
+    let commands = [
+        ("serve", ["Run the gateway", "--config"]),
+        ("demo", ["nothing to configure", "--sandbox-listen"]),
+        ("sandbox", ["simulated upstream", "sim-fail-liveness-"]),
+        ("check-config", ["every mistake", "78"]),
+        ("hash-key", ["key_sha256", "--stdin"]),
+        ("healthcheck", ["/livez", "--admin"]),
+    ];
+    let overview = run(&["--help"]).await;
+    assert_eq!(overview.code, Some(0));
+    assert!(overview.stdout.contains("idv-gateway demo"), "the way in is shown: {}", overview.stdout);
+    for (command, facts) in commands {
+        let listed =
+            overview.stdout.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
+        assert!(listed, "{command}: {}", overview.stdout);
+        let help = run(&[command, "--help"]).await;
+        assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+        for fact in facts {
+            assert!(
+                help.stdout.contains(fact),
+                "{command} --help says nothing of {fact:?}:\n{}",
+                help.stdout
+            );
+        }
+        let too_wide = help.stdout.lines().find(|line| line.chars().count() > 120);
+        assert_eq!(too_wide, None, "{command} --help fits a terminal");
+    }
+}
+
+#[tokio::test]
+async fn a_command_line_that_makes_no_sense_is_refused_with_usage() {
+    for args in [&["serv"][..], &["serve"], &["serve", "--confg", "x"], &[]] {
+        let finished = run(args).await;
+        assert_eq!(finished.code, Some(2), "{args:?}");
+        assert!(finished.stderr.contains("Usage: idv-gateway"), "{}", finished.stderr);
+    }
+}

@@ -1,0 +1,386 @@
+//! Metrics and logs: all there from the start, bounded whatever comes, one line per request.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::support::gateway::{OPEN, region, region_at};
+use crate::support::process::Served;
+use crate::support::{Gateway, Reply, Upstream, bodies};
+
+const REGIONS: [&str; 2] = ["my", "ph"];
+const CALLERS: [&str; 2] = ["onboarding", "risk"];
+
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
+const STATUSES: [&str; 13] =
+    ["200", "204", "400", "401", "403", "404", "405", "409", "429", "500", "502", "503", "504"];
+const ROUTES: [&str; 2] = ["/idv/{signatureId}", "unmatched"];
+const OUTCOMES: [&str; 9] =
+    ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
+const ENDPOINTS: [&str; 2] = ["token", "get_result"];
+const DRIFT: [&str; 6] =
+    ["unknown_field", "unknown_value", "unknown_code", "type_mismatch", "conflict", "id_mismatch"];
+const REASONS: [&str; 18] = [
+    "LIVENESS_ATTACK",
+    "ID_FORGERY_DETECTED",
+    "SIMILARITY_FAIL",
+    "STRATEGY_HIT",
+    "NO_FACE_DETECTED",
+    "CARD_INFO_MISMATCH",
+    "NO_SUPPORTED_CARD",
+    "NO_SUPPORTED_CARD_CUSTOMIZED",
+    "CARD_TYPE_MISMATCH",
+    "CARD_LOW_QUALITY_IMAGE",
+    "INCOMPLETED_CARD",
+    "TOO_MANY_CARDS",
+    "CARD_NOT_FOUND",
+    "OCR_NO_RESULT",
+    "USER_TIMEOUT",
+    "PARAMETER_ERROR",
+    "ERROR",
+    "OTHER",
+];
+
+/// Every metric: its name, its type, its labels in order, and every set of their values.
+fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'static str>>)> {
+    let none = || vec![vec![]];
+    vec![
+        (
+            "idv_http_requests_total",
+            "counter",
+            vec!["method", "route", "status"],
+            sets(&[&METHODS, &ROUTES, &STATUSES]),
+        ),
+        ("idv_http_request_duration_seconds", "histogram", vec!["route"], sets(&[&ROUTES])),
+        (
+            "idv_lookups_total",
+            "counter",
+            vec!["outcome"],
+            sets(&[&["hit", "joined", "filled", "stale", "failed"]]),
+        ),
+        ("idv_results_total", "counter", vec!["reason", "region", "status"], results()),
+        ("idv_time_to_final_seconds", "histogram", vec!["region"], sets(&[&REGIONS])),
+        ("idv_cache_entries", "gauge", vec![], none()),
+        ("idv_cache_bytes", "gauge", vec![], none()),
+        (
+            "idv_cache_evictions_total",
+            "counter",
+            vec!["cause"],
+            sets(&[&["expired", "size", "replaced", "purged"]]),
+        ),
+        ("idv_fills_in_flight", "gauge", vec![], none()),
+        (
+            "idv_upstream_requests_total",
+            "counter",
+            vec!["endpoint", "outcome", "region"],
+            sets(&[&ENDPOINTS, &OUTCOMES, &REGIONS]),
+        ),
+        (
+            "idv_upstream_request_duration_seconds",
+            "histogram",
+            vec!["endpoint", "region"],
+            sets(&[&ENDPOINTS, &REGIONS]),
+        ),
+        ("idv_upstream_retries_total", "counter", vec!["region"], sets(&[&REGIONS])),
+        ("idv_breaker_state", "gauge", vec!["region"], sets(&[&REGIONS])),
+        (
+            "idv_token_refreshes_total",
+            "counter",
+            vec!["outcome", "region"],
+            sets(&[&["ok", "failed"], &REGIONS]),
+        ),
+        ("idv_token_expiry_timestamp_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
+        ("idv_clock_skew_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
+        ("idv_contract_drift_total", "counter", vec!["kind", "region"], sets(&[&DRIFT, &REGIONS])),
+        ("idv_rate_limited_total", "counter", vec!["caller"], sets(&[&CALLERS])),
+        ("idv_panics_total", "counter", vec![], none()),
+        ("idv_reloads_total", "counter", vec!["outcome"], sets(&[&["used", "refused"]])),
+    ]
+}
+
+/// Every combination of one value from each list.
+fn sets(lists: &[&[&'static str]]) -> Vec<Vec<&'static str>> {
+    lists.iter().fold(vec![vec![]], |sets, list| {
+        let with = |set: &Vec<&'static str>, value| [set.as_slice(), &[value]].concat();
+        sets.iter().flat_map(|set| list.iter().map(move |value| with(set, *value))).collect()
+    })
+}
+
+/// Reason, region and status of every final result.
+fn results() -> Vec<Vec<&'static str>> {
+    let mut sets = sets(&[&REASONS, &REGIONS, &["failed", "incomplete"]]);
+    sets.extend(REGIONS.map(|region| vec!["none", region, "passed"]));
+    sets
+}
+
+/// A gateway whose callers are those of the contract; `risk` may ask once a second.
+async fn gateway(upstreams: [&Upstream; 2]) -> Gateway {
+    let caller = |name: &str, more: &str| {
+        let hash = sha256(&format!("{name}-key"));
+        format!(
+            "[[callers]]\nname = \"{name}\"\nkey_sha256 = [\"{hash}\"]\nscopes = [\"checks\", \"identity\", \
+             \"media\", \"refresh\", \"purge\"]\n{more}\n"
+        )
+    };
+    Gateway::with(&[
+        &region("my", upstreams[0]),
+        &region("ph", upstreams[1]),
+        &caller("onboarding", ""),
+        &caller("risk", "requests_per_second = 1"),
+    ])
+    .await
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every series of an exposition with its value.
+fn series(exposition: &str) -> Vec<(String, f64)> {
+    let lines = exposition.lines().filter(|line| !line.starts_with('#'));
+    let split = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').expect("a series has a value");
+        (name.to_owned(), value.parse().expect("a value is a number"))
+    };
+    lines.map(split).collect()
+}
+
+#[tokio::test]
+async fn every_metric_is_there_from_the_start_with_every_label_set_at_zero_and_no_other() {
+    let (my, ph) = (Upstream::start().await, Upstream::start().await);
+    let exposition = gateway([&my, &ph]).await.admin("/metrics").await;
+    let exposition = exposition.text();
+    let mut expected = BTreeSet::new();
+    for (name, kind, labels, sets) in contract() {
+        assert!(exposition.contains(&format!("# TYPE {name} {kind}\n")), "{name} is not a {kind}");
+        let help = exposition.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} ")));
+        assert!(help.is_some_and(|help| help.len() > 5), "{name} does not say what it is");
+        let name = if kind == "histogram" { format!("{name}_count") } else { name.to_owned() };
+        for set in sets {
+            let labels = labels.iter().zip(set).map(|(label, value)| format!("{label}=\"{value}\""));
+            let labels = labels.collect::<Vec<_>>().join(",");
+            expected.insert(if labels.is_empty() { name.clone() } else { format!("{name}{{{labels}}}") });
+        }
+    }
+    let found = series(exposition).into_iter().filter(|(name, _)| name.starts_with("idv_"));
+    let found: Vec<_> =
+        found.filter(|(name, _)| !name.contains("_bucket{") && !name.contains("_seconds_sum")).collect();
+    for (name, value) in found.iter().filter(|(name, _)| !name.starts_with("idv_build_info")) {
+        assert_eq!(*value, 0.0, "{name} before anything happened");
+    }
+    let found: BTreeSet<_> = found.into_iter().map(|(name, _)| name).collect();
+    let build = found.iter().filter(|name| name.starts_with("idv_build_info")).collect::<Vec<_>>();
+    assert_eq!(build.len(), 1);
+    assert!(
+        build[0].contains(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION")))
+            && build[0].contains("revision=")
+    );
+    let found: BTreeSet<_> = found.iter().filter(|name| *name != build[0]).cloned().collect();
+    let missing: Vec<_> = expected.difference(&found).collect();
+    let unknown: Vec<_> = found.difference(&expected).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:?}, unknown: {unknown:?}");
+    for name in
+        ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"]
+    {
+        assert!(exposition.contains(&format!("\n{name} ")), "{name}");
+    }
+}
+
+/// Requests and answers of every sort that comes to mind, and some that do not.
+async fn storm(gateway: &Gateway, my: &Upstream, ph: &Upstream) {
+    let key = ("Authorization", "Bearer onboarding-key");
+    my.answer("pass", [Reply::json(bodies::passed("pass"))]);
+    my.answer("fail", [Reply::json(bodies::failed("fail", "A_NEW_REASON"))]);
+    my.answer("new", [Reply::json(bodies::verdict("new", "REVIEW".into(), "NEVER_SEEN".into()))]);
+    my.answer("other", [Reply::json(bodies::passed("another"))]);
+    my.answer("code", [Reply::json(bodies::refusal("A_NEW_CODE", "never seen"))]);
+    my.answer("html", [Reply::Http(418, vec![], b"<html>".to_vec())]);
+    my.answer("reset", [Reply::Reset]);
+    my.answer("both", [Reply::json(bodies::passed("both"))]);
+    ph.answer("both", [Reply::json(bodies::passed("both"))]);
+    for id in ["pass", "fail", "new", "other", "code", "html", "reset", "both", "both", "none", "pass"] {
+        for query in ["", "?region=my", "?region=ph", "?region=xx", "?view=decision", "?view=x", "?a=b"] {
+            gateway.send("GET", &format!("/idv/{id}{query}"), &[key]).await;
+        }
+    }
+    for n in 0..200 {
+        let agent = format!("agent-{n}");
+        gateway.send(&format!("M{n}"), &format!("/p{n}/idv"), &[("User-Agent", &agent), key]).await;
+        gateway.send("GET", &format!("/idv/id-{n}"), &[key]).await;
+        gateway.send("GET", "/idv/pass", &[("Authorization", &format!("Bearer k{n}"))]).await;
+    }
+    for method in METHODS {
+        gateway.send(method, "/idv/pass", &[key]).await;
+        gateway.send(method, "/", &[("X-Request-Id", "storm")]).await;
+    }
+    for _ in 0..10 {
+        gateway.send("GET", "/idv/pass", &[("Authorization", "Bearer risk-key")]).await;
+        gateway.admin("/nowhere").await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_callers_and_upstream_do_the_series_stay_the_same() {
+    let (my, ph) = (Upstream::start().await, Upstream::start().await);
+    let gateway = gateway([&my, &ph]).await;
+    let names = async || {
+        let exposition = gateway.admin("/metrics").await;
+        series(exposition.text()).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let before = names().await;
+    storm(&gateway, &my, &ph).await;
+    assert_eq!(names().await, before);
+    let unmatched = r#"idv_http_requests_total{route="unmatched",method="other",status="404"}"#;
+    assert_eq!(gateway.metric(unmatched).await, 201.0, "invented methods and paths share one series");
+    assert!(gateway.metric(r#"idv_rate_limited_total{caller="risk"}"#).await > 0.0);
+    assert!(gateway.metric(r#"idv_contract_drift_total{region="my",kind="unknown_code"}"#).await > 0.0);
+    assert!(gateway.metric(r#"idv_results_total{region="my",status="failed",reason="OTHER"}"#).await > 0.0);
+    assert_eq!(gateway.metric("idv_fills_in_flight").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_request_counts_once_under_its_own_labels_and_the_admin_listeners_not_at_all() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let gateway = Gateway::over(&upstream).await;
+    gateway.get("/idv/S1").await;
+    gateway.get("/idv/S1?view=decision").await;
+    gateway.send("HEAD", "/idv/S1", &[]).await;
+    gateway.send("DELETE", "/idv/S1", &[]).await;
+    gateway.get("/idv/%53").await;
+    gateway.admin("/livez").await;
+    for (method, status, count) in
+        [("GET", "200", 2.0), ("HEAD", "200", 1.0), ("DELETE", "204", 1.0), ("GET", "400", 1.0)]
+    {
+        let of = format!(
+            r#"idv_http_requests_total{{route="/idv/{{signatureId}}",method="{method}",status="{status}"}}"#
+        );
+        assert_eq!(gateway.metric(&of).await, count, "{of}");
+    }
+    let count = |route| format!(r#"idv_http_request_duration_seconds_count{{route="{route}"}}"#);
+    assert_eq!(gateway.metric(&count("/idv/{signatureId}")).await, 5.0);
+    assert_eq!(gateway.metric(&count("unmatched")).await, 0.0);
+}
+
+const LOGS: &str = "[telemetry]\nlog = \"info\"\n";
+
+/// What an access line must hold: id, method, route, status, code, caller, id_hash, cache.
+type Line<'a> =
+    (&'a str, &'a str, &'a str, u64, Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+#[tokio::test]
+async fn every_log_line_is_json_and_every_request_has_exactly_one() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let caller =
+        format!("[[callers]]\nname = \"onboarding\"\nkey_sha256 = \"{}\"\n", sha256("onboarding-key"));
+    let served = Served::with(&[&region("my", &upstream), &caller, LOGS]).await;
+    let (known, who) = (("Authorization", "Bearer onboarding-key"), Some("onboarding"));
+    let hash = sha256("S1")[..16].to_owned();
+    let (idv, id_hash) = ("/idv/{signatureId}", Some(hash.as_str()));
+    let absent = sha256("S2")[..16].to_owned();
+    let expected: [(&str, &[(&str, &str)], Line<'_>); 8] = [
+        ("/idv/S1", &[known], ("r1", "GET", idv, 200, None, who, id_hash, Some("miss"))),
+        ("/idv/S1", &[known], ("r2", "HEAD", idv, 200, None, who, id_hash, Some("hit"))),
+        (
+            "/idv/S2",
+            &[known],
+            ("r3", "GET", idv, 404, Some("signature_not_found"), who, Some(&absent), Some("miss")),
+        ),
+        ("/idv/S1", &[], ("r4", "GET", idv, 401, Some("unauthenticated"), None, None, None)),
+        ("/idv/!", &[known], ("r5", "GET", idv, 400, Some("invalid_signature_id"), who, None, None)),
+        ("/idv/S1", &[known], ("r6", "DELETE", idv, 403, Some("scope_missing"), who, id_hash, None)),
+        ("/idv/S1", &[known], ("r7", "POST", idv, 405, Some("method_not_allowed"), None, None, None)),
+        ("/nowhere", &[], ("r8", "other", "unmatched", 404, Some("route_not_found"), None, None, None)),
+    ];
+    for (target, headers, line) in &expected {
+        let method = if line.1 == "other" { "BREW" } else { line.1 };
+        let headers = [headers, &[("X-Request-Id", line.0)][..]].concat();
+        assert_eq!(u64::from(served.send(method, target, &headers).await.status), line.3, "{target}");
+    }
+    served.admin("/metrics").await;
+    let finished = served.stop().await;
+    assert_eq!(finished.stderr, "");
+    let lines: Vec<Value> =
+        finished.stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for line in &lines {
+        assert!(
+            line["timestamp"].is_string() && line["level"].is_string() && line["target"].is_string(),
+            "{line}"
+        );
+    }
+    let access: Vec<&Value> = lines.iter().filter(|line| line["target"] == "access").collect();
+    assert_eq!(access.len(), expected.len(), "{}", finished.stdout);
+    for ((_, _, line), found) in expected.iter().zip(access) {
+        let text = |key: &str| found.get(key).and_then(Value::as_str);
+        let seen = (
+            text("request_id").unwrap_or_default(),
+            text("method").unwrap_or_default(),
+            text("route").unwrap_or_default(),
+            found["status"].as_u64().unwrap_or_default(),
+            text("code"),
+            text("caller"),
+            text("id_hash"),
+            text("cache"),
+        );
+        assert_eq!(seen, *line, "{found}");
+        assert!(found["duration_us"].is_u64(), "{found}");
+    }
+    let said = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!((said("gateway started"), said("gateway draining"), said("gateway stopped")), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn a_request_without_an_id_of_its_own_is_logged_under_the_one_it_was_given() {
+    let upstream = Upstream::start().await;
+    let served = Served::with(&[OPEN, &region("my", &upstream), LOGS]).await;
+    let answer = served.send("GET", "/idv/S1", &[("X-Request-Id", "not one")]).await;
+    let given = answer.header("x-request-id").expect("every answer has one").to_owned();
+    let finished = served.stop().await;
+    assert!(finished.stdout.contains(&format!("\"request_id\":\"{given}\"")), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("not one"));
+}
+
+#[tokio::test]
+async fn text_logs_are_for_people() {
+    let upstream = Upstream::start().await;
+    let text = "[telemetry]\nlog_format = \"text\"\n";
+    let served = Served::with(&[OPEN, &region("my", &upstream), text]).await;
+    served.send("GET", "/idv/S1", &[("X-Request-Id", "r1")]).await;
+    let finished = served.stop().await;
+    assert!(finished.stdout.lines().all(|line| serde_json::from_str::<Value>(line).is_err()));
+    assert!(!finished.stdout.contains('\u{1b}'), "no colours in a file");
+    let access = finished.stdout.lines().filter(|line| line.contains("access: ")).collect::<Vec<_>>();
+    assert_eq!(access.len(), 1, "{}", finished.stdout);
+    for fact in
+        [" INFO ", "request_id=\"r1\"", "method=\"GET\"", "status=404", "route=\"/idv/{signatureId}\""]
+    {
+        assert!(access[0].contains(fact), "{fact}: {}", access[0]);
+    }
+}
+
+#[tokio::test]
+async fn the_log_level_is_kept() {
+    for (level, lines) in [("off", 0), ("warn", 0), ("info,access=off", 3), ("off,access=info", 1)] {
+        let region = region_at("my", "http://127.0.0.1:1");
+        let served = Served::with(&[OPEN, &region, &format!("[telemetry]\nlog = \"{level}\"\n")]).await;
+        assert_eq!(served.get("/nowhere").await.status, 404);
+        let finished = served.stop().await;
+        assert_eq!(finished.stdout.lines().count(), lines, "{level}: {}", finished.stdout);
+    }
+}
+
+/// The promise is 20 MB for the released binary. This one carries debug information besides, which is mapped only
+/// as far as it is touched.
+const MOST_RESIDENT_KIB: u64 = 40 * 1024;
+
+#[tokio::test]
+async fn a_started_gateway_is_small() {
+    let served = Served::with(&[OPEN, &region_at("my", "http://127.0.0.1:1")]).await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.process.id())).expect("Linux");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
+    let resident: u64 = resident.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(resident < MOST_RESIDENT_KIB, "{resident} KiB");
+}
