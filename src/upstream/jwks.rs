@@ -39,7 +39,7 @@ impl JwksEndpoint {
     /// # Errors
     /// No whole answer with HTTP 200 came.
     pub(crate) async fn fetch(&self) -> Result<Vec<u8>, Kind> {
-        let mut request = self.connections.client().get(self.url.clone());
+        let mut request = self.connections.clients().fresh.get(self.url.clone());
         if let Some(token) = self.token()? {
             request = request.header(AUTHORIZATION, token);
         }
