@@ -8,7 +8,7 @@ pub mod gateway;
 pub mod process;
 pub mod upstream;
 
-pub use client::{Answer, Connection};
+pub use client::Answer;
 pub use dialect::Dialect;
 pub use gateway::Gateway;
 pub use upstream::{Reply, Upstream};

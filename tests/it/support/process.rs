@@ -156,7 +156,7 @@ impl Process {
     pub async fn exit(&mut self) -> Finished {
         eventually("the end of the process", async || !self.is_running()).await;
         let status = self.child.wait().expect("a child can be waited for");
-        let (stdout, stderr) = (self.stdout.to_end(), self.stderr.to_end());
+        let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         Finished { code: status.code(), stdout, stderr }
     }
 }
@@ -194,7 +194,7 @@ impl Gathered {
     }
 
     /// All of it, once the writer is gone.
-    fn to_end(&mut self) -> String {
+    fn rest(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("a reader does not panic");
         }
