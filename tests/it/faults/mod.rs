@@ -5,6 +5,8 @@ mod table;
 mod trial;
 
 mod a_answers;
+mod a_bytes;
+mod a_words;
 mod b_slow_or_gone;
 mod c_tokens;
 mod d_lookup;

@@ -9,6 +9,8 @@ use super::rows::ROWS;
 /// The files that hold the rows' tests.
 const SOURCES: &[(&str, &str)] = &[
     ("a_answers", include_str!("a_answers.rs")),
+    ("a_bytes", include_str!("a_bytes.rs")),
+    ("a_words", include_str!("a_words.rs")),
     ("b_slow_or_gone", include_str!("b_slow_or_gone.rs")),
     ("c_tokens", include_str!("c_tokens.rs")),
     ("d_lookup", include_str!("d_lookup.rs")),

@@ -6,6 +6,8 @@ use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 use idv_gateway::telemetry::logs::{self, Format};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually, gateway};
@@ -103,6 +105,26 @@ impl Trial {
         answer
     }
 
+    /// How often the first region left the contract in this way.
+    pub async fn drift(&self, kind: &str) -> f64 {
+        let region = self.regions[0].0;
+        self.gateway.metric(&format!("idv_contract_drift_total{{region=\"{region}\",kind=\"{kind}\"}}")).await
+    }
+
+    /// How many get-result requests to the first region ended so.
+    pub async fn ended(&self, outcome: &str) -> f64 {
+        let region = self.regions[0].0;
+        let labels = format!("region=\"{region}\",endpoint=\"get_result\",outcome=\"{outcome}\"");
+        self.gateway.metric(&format!("idv_upstream_requests_total{{{labels}}}")).await
+    }
+
+    /// No log of this process, and no metric, holds this word.
+    pub async fn says_nowhere(&self, word: &str) {
+        assert!(!self.gateway.admin("/metrics").await.text().contains(word), "{word} is in the metrics");
+        let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
+        assert!(!logs.contains(word), "{word} is in the logs");
+    }
+
     /// The invariants, after every fault.
     pub async fn invariants_hold(&self) {
         eventually("the end of every fill", async || self.gateway.metric("idv_fills_in_flight").await == 0.0)
@@ -174,6 +196,12 @@ impl Trial {
             assert!(!errors.iter().any(|error| error.contains(canary)), "{canary} is in an error");
         }
     }
+}
+
+/// As many values as asked for, the same ones in every run.
+pub fn generated<T>(count: usize, strategy: impl Strategy<Value = T>) -> Vec<T> {
+    let mut runner = TestRunner::deterministic();
+    (0..count).map(|_| strategy.new_tree(&mut runner).expect("a value").current()).collect()
 }
 
 async fn series(gateway: &Gateway) -> usize {
