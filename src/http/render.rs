@@ -1,6 +1,7 @@
 //! Our public JSON: the document of a verification, made once, and the answer cut from it for each caller.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io;
 
 use axum::body::Body;
 use axum::http::HeaderValue;
@@ -9,6 +10,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use serde_json::ser::{Formatter, Serializer};
 
 use super::body::Sliced;
 use crate::domain::document::{Document, Ends};
@@ -166,8 +168,31 @@ fn write_part(buffer: &mut Vec<u8>, name: &str, value: &serde_json::Value) {
 
 /// Text keys, finite numbers and a buffer that grows: there is nothing here that could fail.
 fn write_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
-    let written = serde_json::to_writer(buffer, value);
+    let written = value.serialize(&mut Serializer::with_formatter(buffer, Visible));
     debug_assert!(written.is_ok(), "our own values can be written as JSON");
+}
+
+/// Compact JSON in which every character can be seen. JSON itself would leave line separators and marks of writing
+/// direction as they are: an answer shown or logged by a caller must not read other than it is.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, letter)| is_hidden(*letter)) {
+            let (before, from) = rest.split_at(at);
+            write!(out, "{before}\\u{:04x}", u32::from(hidden))?;
+            rest = &from[hidden.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+/// Controls, and marks without a shape of their own. All of them have four hexadecimal digits.
+fn is_hidden(letter: char) -> bool {
+    let marks =
+        ['\u{61c}'..='\u{61c}', '\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{2069}'];
+    letter.is_control() || marks.iter().any(|marks| marks.contains(&letter))
 }
 
 const fn reason_json(reason: Reason) -> ReasonJson {

@@ -1,5 +1,7 @@
 //! Structured logs on standard output: JSON or text, never blocking an answer, capped where libraries talk too much.
 
+use std::error::Error;
+use std::io::Write;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -50,16 +52,26 @@ impl Drop for Logs {
     }
 }
 
-/// Starts logging. `filter` is a level or `target=level,…`.
+/// Starts logging on standard output. `filter` is a level or `target=level,…`.
 ///
 /// # Errors
 /// The filter cannot be read, or logging was started before.
-pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn std::error::Error + Send + Sync>> {
+pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn Error + Send + Sync>> {
+    start_to(std::io::stdout(), filter, format)
+}
+
+/// Starts logging to any writer.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_to(
+    writer: impl Write + Send + 'static,
+    filter: &str,
+    format: Format,
+) -> Result<Logs, Box<dyn Error + Send + Sync>> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(BUFFERED_LINES)
-        .finish(std::io::stdout());
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(writer);
     let cap =
         filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
     let lines = match format {

@@ -1,5 +1,6 @@
 //! `Retry-After` as the upstream writes it: `10`, `10s` (the vendor's own example), or an HTTP date.
 
+use std::num::IntErrorKind;
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
@@ -15,6 +16,7 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let digits = value.strip_suffix(['s', 'S']).unwrap_or(value).trim_end();
     let seconds = match digits.parse::<i64>() {
         Ok(seconds) => seconds as f64,
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => f64::INFINITY,
         Err(_) => http_date(value)?.duration_since(now).as_secs_f64(),
     };
     Some(Duration::from_secs_f64(seconds.clamp(*BOUNDS.start(), *BOUNDS.end())))
@@ -30,7 +32,22 @@ pub(super) fn http_date(value: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_it_says_the_bounds_hold(
+            value in prop_oneof![".*", "-?[0-9]{1,40} ?s?", "[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{5,8} GMT"],
+            now in -10_000_000_000_i64..200_000_000_000,
+        ) {
+            let now = Timestamp::from_second(now).unwrap();
+            if let Some(pause) = parse(&value, now) {
+                prop_assert!((1.0..=60.0).contains(&pause.as_secs_f64()), "{value:?}: {pause:?}");
+            }
+        }
+    }
 
     #[test]
     fn every_spelling_is_read_and_clamped_to_1_to_60_seconds() {
@@ -42,6 +59,7 @@ mod tests {
             ("0", Some(1)),
             ("-1", Some(1)),
             ("99999999", Some(60)),
+            ("99999999999999999999999", Some(60)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(1)),
             ("Sun, 06 Nov 2094 08:49:37 GMT", Some(60)),

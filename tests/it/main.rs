@@ -5,6 +5,7 @@
 #![expect(clippy::type_complexity, reason = "a table of cases is read in place")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test asks for one variant and means no other")]
 
+mod faults;
 mod support;
 
 mod callers;
@@ -12,6 +13,7 @@ mod cli;
 mod contract;
 mod dialect;
 mod distrust;
+mod faults;
 mod identity;
 mod media;
 mod observability;

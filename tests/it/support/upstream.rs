@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub enum Reply {
     ThenCloseAfter(Box<Reply>, Duration),
     /// These bytes one by one, with this pause before each.
     Drip(Vec<u8>, Duration),
+    /// These bytes, then a piece over and over, until the client goes or 10 GB are through.
+    Endless(Vec<u8>, Vec<u8>, Flow),
 }
 
 impl Reply {
@@ -102,6 +104,22 @@ impl Gate {
     /// Lets `n` answers through.
     pub fn let_through(&self, n: usize) {
         self.0.add_permits(n);
+    }
+}
+
+/// What has come of an endless answer.
+#[derive(Clone, Default)]
+pub struct Flow(Arc<(AtomicU64, AtomicBool)>);
+
+impl Flow {
+    /// How many bytes the client's side has taken.
+    pub fn taken(&self) -> u64 {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has gone.
+    pub fn is_cut(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
     }
 }
 
@@ -373,6 +391,17 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> bool {
                 }
             }
             true
+        }
+        Reply::Endless(head, piece, flow) => {
+            let _ = stream.write_all(&head).await;
+            while flow.taken() < 10_000_000_000 {
+                if stream.write_all(&piece).await.is_err() {
+                    flow.0.1.store(true, Ordering::Relaxed);
+                    return false;
+                }
+                flow.0.0.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
+            false
         }
     }
 }
