@@ -5,7 +5,6 @@
 #![expect(clippy::type_complexity, reason = "a table of cases is read in place")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test asks for one variant and means no other")]
 
-mod faults;
 mod support;
 
 mod callers;

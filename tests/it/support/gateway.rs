@@ -123,12 +123,6 @@ impl Gateway {
             let _ = stop.send(());
         }
     }
-
-    /// Waits until the gateway has stopped.
-    pub async fn ended(mut self) -> idv_gateway::Ended {
-        let ended = super::within("the gateway's end", &mut self.task).await;
-        ended.expect("the gateway does not panic").expect("the gateway runs")
-    }
 }
 
 impl Drop for Gateway {

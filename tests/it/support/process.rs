@@ -207,7 +207,7 @@ pub struct Served {
     pub process: Process,
     pub public: SocketAddr,
     pub admin: SocketAddr,
-    pub scratch: Scratch,
+    _scratch: Scratch,
 }
 
 impl Served {
@@ -246,7 +246,7 @@ impl Served {
             }
         })
         .await;
-        Self { process, public, admin, scratch }
+        Self { process, public, admin, _scratch: scratch }
     }
 
     /// `GET` from the public listener, without a key.
