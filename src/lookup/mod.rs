@@ -175,14 +175,16 @@ impl Lookup {
     async fn ask_regions(&self, ask: &Ask, looked_at: Instant) -> Result<Found, Missed> {
         let allowed = ask.route.regions();
         let learned = self.flights.learned().holders(&ask.id).and(allowed);
+        let mut said_no = RegionSet::EMPTY;
         if learned.len() == 1 {
             let asked = self.ask_set(ask, learned, true, looked_at).await;
             match asked {
                 Err(missed) if missed.failure.kind == Kind::NotFound && allowed != learned => {}
                 asked => return asked,
             }
+            said_no = learned;
         }
-        let absent = if ask.refresh { learned } else { self.flights.memory().absent(&ask.id, allowed) };
+        let absent = if ask.refresh { said_no } else { self.flights.memory().absent(&ask.id, allowed) };
         self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, looked_at).await
     }
 
@@ -215,7 +217,9 @@ impl Lookup {
             };
             source = Source::Fetched { requested: ask.refresh, stored, joined };
         }
-        let Some(failure) = failure else { return Err(Missed { failure: not_found(regions), source }) };
+        let Some(failure) = failure else {
+            return Err(Missed { failure: not_found(ask.route.regions()), source });
+        };
         let failure = if is_alone { failure } else { undetermined(&failure) };
         Err(Missed { failure, source: fetched(ask) })
     }
