@@ -127,6 +127,8 @@ impl Flights {
                 let (sender, arrivals) = watch::channel(None);
                 slot.insert((number, arrivals.clone()));
                 table.next_number += 1;
+                // A runtime that is shutting down drops the task at once, and a flight that is dropped takes the lock.
+                drop(table);
                 let flight = Flight { flights: Arc::clone(self), key: (id, region), number };
                 self.metrics.lookups.fills_in_flight.inc();
                 tokio::spawn(flight.fly(sender));
@@ -149,7 +151,7 @@ impl Flights {
     /// Forgets an id everywhere. Its flights go on for those who wait, but what they bring is not kept.
     pub(super) fn purge(&self, id: &SignatureId) {
         let mut table = self.lock();
-        table.flights.retain(|(flying, _), _| flying != id);
+        self.regions.iter().for_each(|region| drop(table.flights.remove(&(*id, region))));
         self.memory.forget(id);
         self.memory.forget_absences(id, self.regions);
         self.learned.forget(id);
@@ -169,11 +171,13 @@ struct Flight {
 
 impl Flight {
     async fn fly(self, arrivals: watch::Sender<Option<Landing>>) {
-        let (id, region) = self.key;
-        let deadline = Instant::now() + self.flights.fill_timeout;
-        let fetched = self.flights.upstream.fetch(region, id, deadline).await;
-        let landing = self.land(fetched);
-        drop(self);
+        // A local is dropped before a parameter: if the fill panics, its key is free when those who wait hear of it.
+        let flight = self;
+        let (id, region) = flight.key;
+        let deadline = Instant::now() + flight.flights.fill_timeout;
+        let fetched = flight.flights.upstream.fetch(region, id, deadline).await;
+        let landing = flight.land(fetched);
+        drop(flight);
         arrivals.send_replace(Some(landing));
     }
 
