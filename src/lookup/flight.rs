@@ -25,7 +25,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 
 /// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
-const MAX_FLIGHTS: usize = 10_000;
+pub(super) const MAX_FLIGHTS: usize = 10_000;
 
 type Key = (SignatureId, RegionId);
 

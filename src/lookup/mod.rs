@@ -7,6 +7,8 @@ mod entry;
 mod flight;
 mod learned;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
