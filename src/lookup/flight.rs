@@ -36,6 +36,17 @@ pub(super) enum Landing {
     Failed(Failure, bool),
 }
 
+/// What a look into memory found: which entry, if any. Not when it was: an entry is made a moment before it is there to
+/// be seen, so one that is older than the look may still have come after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen(Option<Instant>);
+
+impl Seen {
+    pub(super) fn of(entry: Option<&Arc<Entry>>) -> Self {
+        Self(entry.map(|entry| entry.stored_at()))
+    }
+}
+
 /// How one gets at a landing.
 pub(super) enum Boarding {
     /// It is there.
@@ -101,23 +112,16 @@ impl Flights {
         self.lock().flights.contains_key(&(*id, region))
     }
 
-    /// Joins the flight for `id` in `region`, or starts it. If one has landed since `looked_at`, when the caller found
-    /// nothing in memory, what it brought is taken instead.
-    pub(super) fn board(
-        self: &Arc<Self>,
-        id: SignatureId,
-        region: RegionId,
-        looked_at: Option<Instant>,
-    ) -> Boarding {
+    /// Joins the flight for `id` in `region`, or starts it. If one has landed since the caller's look into memory, what
+    /// it brought is taken instead; a caller who looked for nothing there, `None`, takes nothing from there.
+    pub(super) fn board(self: &Arc<Self>, id: SignatureId, region: RegionId, seen: Option<Seen>) -> Boarding {
         let mut table = self.lock();
         let under_way = table.flights.len();
         let number = table.next_number;
         match table.flights.entry((id, region)) {
             Slot::Occupied(flight) => Boarding::Flying(flight.get().1.clone(), Seat::Joined),
             Slot::Vacant(slot) => {
-                if let Some(landing) =
-                    looked_at.and_then(|looked_at| self.landed_since(looked_at, &id, region))
-                {
+                if let Some(landing) = seen.and_then(|seen| self.landed_since(seen, &id, region)) {
                     return Boarding::Landed(landing);
                 }
                 if under_way >= MAX_FLIGHTS {
@@ -138,10 +142,9 @@ impl Flights {
     }
 
     /// What a flight brought between the caller's look into memory and now.
-    fn landed_since(&self, looked_at: Instant, id: &SignatureId, region: RegionId) -> Option<Landing> {
-        let entry =
-            self.memory.get(id).filter(|entry| entry.region() == region && entry.stored_at() >= looked_at);
-        if let Some(entry) = entry {
+    fn landed_since(&self, seen: Seen, id: &SignatureId, region: RegionId) -> Option<Landing> {
+        let entry = self.memory.get(id).filter(|entry| entry.region() == region);
+        if let Some(entry) = entry.filter(|entry| Seen::of(Some(entry)) != seen) {
             return Some(Landing::Found(entry, true));
         }
         let is_absent = self.memory.absent(id, RegionSet::only(region)).contains(region);
