@@ -9,6 +9,7 @@ mod support;
 
 mod callers;
 mod cli;
+mod coalescing;
 mod contract;
 mod dialect;
 mod distrust;
