@@ -7,6 +7,7 @@
 
 mod support;
 
+mod caching;
 mod callers;
 mod cli;
 mod coalescing;
