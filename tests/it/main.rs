@@ -24,6 +24,7 @@ mod retry;
 mod routing;
 mod shutdown;
 mod smoke;
+mod stale;
 mod tidy;
 mod token;
 mod verdict;
