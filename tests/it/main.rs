@@ -7,6 +7,7 @@
 
 mod support;
 
+mod cache_bounds;
 mod caching;
 mod callers;
 mod cli;
