@@ -13,6 +13,7 @@ mod callers;
 mod cli;
 mod coalescing;
 mod contract;
+mod dead_links;
 mod dialect;
 mod distrust;
 mod identity;
