@@ -20,6 +20,7 @@ mod identity;
 mod media;
 mod observability;
 mod privacy;
+mod purge;
 mod quirks;
 mod requests;
 mod retry;
