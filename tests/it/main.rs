@@ -17,6 +17,7 @@ mod dead_links;
 mod dialect;
 mod distrust;
 mod identity;
+mod interleavings;
 mod media;
 mod observability;
 mod privacy;
