@@ -43,7 +43,8 @@ impl Document {
             Some(&b'}'),
             "the parts are followed by their closing brace"
         );
-        Self { buffer: buffer.into(), ends }
+        // Without the room it grew into: what is kept is what is weighed.
+        Self { buffer: buffer.into_boxed_slice().into(), ends }
     }
 
     /// How many bytes the document holds.

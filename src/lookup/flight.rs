@@ -25,7 +25,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 
 /// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
-const MAX_FLIGHTS: usize = 10_000;
+pub(super) const MAX_FLIGHTS: usize = 10_000;
 
 type Key = (SignatureId, RegionId);
 
@@ -34,6 +34,17 @@ type Key = (SignatureId, RegionId);
 pub(super) enum Landing {
     Found(Arc<Entry>, bool),
     Failed(Failure, bool),
+}
+
+/// What a look into memory found: which entry, if any. Not when it was: an entry is made a moment before it is there to
+/// be seen, so one that is older than the look may still have come after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen(Option<Instant>);
+
+impl Seen {
+    pub(super) fn of(entry: Option<&Arc<Entry>>) -> Self {
+        Self(entry.map(|entry| entry.stored_at()))
+    }
 }
 
 /// How one gets at a landing.
@@ -101,23 +112,16 @@ impl Flights {
         self.lock().flights.contains_key(&(*id, region))
     }
 
-    /// Joins the flight for `id` in `region`, or starts it. If one has landed since `looked_at`, when the caller found
-    /// nothing in memory, what it brought is taken instead.
-    pub(super) fn board(
-        self: &Arc<Self>,
-        id: SignatureId,
-        region: RegionId,
-        looked_at: Option<Instant>,
-    ) -> Boarding {
+    /// Joins the flight for `id` in `region`, or starts it. If one has landed since the caller's look into memory, what
+    /// it brought is taken instead; a caller who looked for nothing there, `None`, takes nothing from there.
+    pub(super) fn board(self: &Arc<Self>, id: SignatureId, region: RegionId, seen: Option<Seen>) -> Boarding {
         let mut table = self.lock();
         let under_way = table.flights.len();
         let number = table.next_number;
         match table.flights.entry((id, region)) {
             Slot::Occupied(flight) => Boarding::Flying(flight.get().1.clone(), Seat::Joined),
             Slot::Vacant(slot) => {
-                if let Some(landing) =
-                    looked_at.and_then(|looked_at| self.landed_since(looked_at, &id, region))
-                {
+                if let Some(landing) = seen.and_then(|seen| self.landed_since(seen, &id, region)) {
                     return Boarding::Landed(landing);
                 }
                 if under_way >= MAX_FLIGHTS {
@@ -127,6 +131,8 @@ impl Flights {
                 let (sender, arrivals) = watch::channel(None);
                 slot.insert((number, arrivals.clone()));
                 table.next_number += 1;
+                // A runtime that is shutting down drops the task at once, and a flight that is dropped takes the lock.
+                drop(table);
                 let flight = Flight { flights: Arc::clone(self), key: (id, region), number };
                 self.metrics.lookups.fills_in_flight.inc();
                 tokio::spawn(flight.fly(sender));
@@ -136,10 +142,9 @@ impl Flights {
     }
 
     /// What a flight brought between the caller's look into memory and now.
-    fn landed_since(&self, looked_at: Instant, id: &SignatureId, region: RegionId) -> Option<Landing> {
-        let entry =
-            self.memory.get(id).filter(|entry| entry.region() == region && entry.stored_at() >= looked_at);
-        if let Some(entry) = entry {
+    fn landed_since(&self, seen: Seen, id: &SignatureId, region: RegionId) -> Option<Landing> {
+        let entry = self.memory.get(id).filter(|entry| entry.region() == region);
+        if let Some(entry) = entry.filter(|entry| Seen::of(Some(entry)) != seen) {
             return Some(Landing::Found(entry, true));
         }
         let is_absent = self.memory.absent(id, RegionSet::only(region)).contains(region);
@@ -149,7 +154,7 @@ impl Flights {
     /// Forgets an id everywhere. Its flights go on for those who wait, but what they bring is not kept.
     pub(super) fn purge(&self, id: &SignatureId) {
         let mut table = self.lock();
-        table.flights.retain(|(flying, _), _| flying != id);
+        self.regions.iter().for_each(|region| drop(table.flights.remove(&(*id, region))));
         self.memory.forget(id);
         self.memory.forget_absences(id, self.regions);
         self.learned.forget(id);
@@ -169,11 +174,13 @@ struct Flight {
 
 impl Flight {
     async fn fly(self, arrivals: watch::Sender<Option<Landing>>) {
-        let (id, region) = self.key;
-        let deadline = Instant::now() + self.flights.fill_timeout;
-        let fetched = self.flights.upstream.fetch(region, id, deadline).await;
-        let landing = self.land(fetched);
-        drop(self);
+        // A local is dropped before a parameter: if the fill panics, its key is free when those who wait hear of it.
+        let flight = self;
+        let (id, region) = flight.key;
+        let deadline = Instant::now() + flight.flights.fill_timeout;
+        let fetched = flight.flights.upstream.fetch(region, id, deadline).await;
+        let landing = flight.land(fetched);
+        drop(flight);
         arrivals.send_replace(Some(landing));
     }
 

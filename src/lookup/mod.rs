@@ -7,6 +7,8 @@ mod entry;
 mod flight;
 mod learned;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,7 @@ use crate::telemetry::metrics::{LookupOutcome, Metrics};
 use crate::upstream::Upstream;
 
 pub(crate) use entry::{Entry, Lifetimes};
-use flight::{Boarding, Flights, Landing, Seat};
+use flight::{Boarding, Flights, Landing, Seat, Seen};
 
 /// What a lookup asks for.
 #[derive(Clone, Copy)]
@@ -121,11 +123,13 @@ impl Lookup {
     /// No region that may be asked has it, or not all could be asked, or the time is up.
     pub(crate) async fn find(&self, ask: &Ask) -> Result<Found, Missed> {
         let now = Instant::now();
-        if let Some(decided) = self.decide_from_memory(ask, now) {
+        let entry = self.flights.memory().get(&ask.id);
+        let seen = Seen::of(entry.as_ref());
+        if let Some(decided) = self.decide_from_memory(ask, entry, now) {
             self.count(&decided);
             return decided;
         }
-        let asked = match tokio::time::timeout_at(now + self.timeout, self.ask_regions(ask, now)).await {
+        let asked = match tokio::time::timeout_at(now + self.timeout, self.ask_regions(ask, seen)).await {
             Ok(asked) => asked,
             Err(_) => Err(Missed { failure: self.timed_out(ask), source: fetched(ask) }),
         };
@@ -145,10 +149,14 @@ impl Lookup {
     }
 
     /// What memory alone can answer.
-    fn decide_from_memory(&self, ask: &Ask, now: Instant) -> Option<Result<Found, Missed>> {
-        let memory = self.flights.memory();
+    fn decide_from_memory(
+        &self,
+        ask: &Ask,
+        entry: Option<Arc<Entry>>,
+        now: Instant,
+    ) -> Option<Result<Found, Missed>> {
         if !ask.refresh
-            && let Some(entry) = memory.get(&ask.id).filter(|entry| entry.serves(&ask.route))
+            && let Some(entry) = entry.filter(|entry| entry.serves(&ask.route))
             && let Some(ttl) = entry.ttl(now)
             && !self.wants_new_links(ask, &entry, now)
         {
@@ -161,7 +169,7 @@ impl Lookup {
         if ask.refresh {
             return None;
         }
-        let ttl = memory.absent_everywhere(&ask.id, ask.route.regions())?;
+        let ttl = self.flights.memory().absent_everywhere(&ask.id, ask.route.regions())?;
         Some(Err(Missed { failure: not_found(ask.route.regions()), source: Source::Hit { ttl } }))
     }
 
@@ -172,18 +180,20 @@ impl Lookup {
     }
 
     /// Asks the region that is known to hold the id, or else all that may.
-    async fn ask_regions(&self, ask: &Ask, looked_at: Instant) -> Result<Found, Missed> {
+    async fn ask_regions(&self, ask: &Ask, seen: Seen) -> Result<Found, Missed> {
         let allowed = ask.route.regions();
         let learned = self.flights.learned().holders(&ask.id).and(allowed);
+        let mut said_no = RegionSet::EMPTY;
         if learned.len() == 1 {
-            let asked = self.ask_set(ask, learned, true, looked_at).await;
+            let asked = self.ask_set(ask, learned, true, seen).await;
             match asked {
                 Err(missed) if missed.failure.kind == Kind::NotFound && allowed != learned => {}
                 asked => return asked,
             }
+            said_no = learned;
         }
-        let absent = if ask.refresh { learned } else { self.flights.memory().absent(&ask.id, allowed) };
-        self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, looked_at).await
+        let absent = if ask.refresh { said_no } else { self.flights.memory().absent(&ask.id, allowed) };
+        self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, seen).await
     }
 
     /// Asks all of `regions` at once: the first that has the id answers, the others are still heard by their flights.
@@ -193,12 +203,12 @@ impl Lookup {
         ask: &Ask,
         regions: RegionSet,
         is_alone: bool,
-        looked_at: Instant,
+        seen: Seen,
     ) -> Result<Found, Missed> {
         let mut source = fetched(ask);
         let mut failure = None;
         let mut flights: FuturesUnordered<_> =
-            regions.iter().map(|region| self.fly(ask, region, looked_at)).collect();
+            regions.iter().map(|region| self.fly(ask, region, seen)).collect();
         while let Some((landing, joined)) = flights.next().await {
             let stored = match landing {
                 Landing::Found(entry, stored) if !self.is_ambiguous(ask) => {
@@ -215,14 +225,16 @@ impl Lookup {
             };
             source = Source::Fetched { requested: ask.refresh, stored, joined };
         }
-        let Some(failure) = failure else { return Err(Missed { failure: not_found(regions), source }) };
+        let Some(failure) = failure else {
+            return Err(Missed { failure: not_found(ask.route.regions()), source });
+        };
         let failure = if is_alone { failure } else { undetermined(&failure) };
         Err(Missed { failure, source: fetched(ask) })
     }
 
-    async fn fly(&self, ask: &Ask, region: RegionId, looked_at: Instant) -> (Landing, bool) {
-        let looked_at = (!ask.refresh).then_some(looked_at);
-        let (mut arrivals, seat) = match self.flights.board(ask.id, region, looked_at) {
+    async fn fly(&self, ask: &Ask, region: RegionId, seen: Seen) -> (Landing, bool) {
+        let seen = (!ask.refresh).then_some(seen);
+        let (mut arrivals, seat) = match self.flights.board(ask.id, region, seen) {
             Boarding::Landed(landing) => return (landing, true),
             Boarding::Flying(arrivals, seat) => (arrivals, seat),
         };

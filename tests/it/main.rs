@@ -7,22 +7,29 @@
 
 mod support;
 
+mod cache_bounds;
+mod caching;
 mod callers;
 mod cli;
+mod coalescing;
 mod contract;
+mod dead_links;
 mod dialect;
 mod distrust;
 mod faults;
 mod identity;
+mod interleavings;
 mod media;
 mod observability;
 mod privacy;
+mod purge;
 mod quirks;
 mod requests;
 mod retry;
 mod routing;
 mod shutdown;
 mod smoke;
+mod stale;
 mod tidy;
 mod token;
 mod verdict;

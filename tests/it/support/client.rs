@@ -155,3 +155,60 @@ pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
     Some(Answer { status, headers, body: bytes[end + 4..].to_vec() })
 }
+
+/// A request that is being worked on and whose answer is still to come.
+pub struct Asked {
+    stream: TcpStream,
+    /// What has come of the answer already.
+    bytes: Vec<u8>,
+}
+
+impl Asked {
+    /// Sends a `GET` and returns when the gateway has begun to work on it: on the same connection goes a request
+    /// before it that is answered at once, and the gateway reads on before anybody can see that answer.
+    pub async fn get(to: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut heads = format!("GET /no-such-route HTTP/1.1\r\nHost: {to}\r\n\r\n");
+        heads.push_str(&format!("GET {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n"));
+        for (name, value) in headers {
+            heads.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut stream = TcpStream::connect(to).await.expect("the gateway accepts connections");
+        stream.write_all(format!("{heads}\r\n").as_bytes()).await.expect("the gateway reads");
+        let mut bytes = Vec::new();
+        let first = async {
+            loop {
+                let count = stream.read_buf(&mut bytes).await.expect("the gateway answers");
+                assert_ne!(count, 0, "the gateway closes after {:?}", String::from_utf8_lossy(&bytes));
+                if let Some(end) = end_of_answer(&bytes) {
+                    return bytes.split_off(end);
+                }
+            }
+        };
+        let bytes = within("the first answer", first).await;
+        Self { stream, bytes }
+    }
+
+    /// Reads the answer.
+    pub async fn answer(mut self) -> Answer {
+        let _ = within("an answer", self.stream.read_to_end(&mut self.bytes)).await;
+        parse(&self.bytes).unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    /// Hangs up.
+    pub fn leave(self) {}
+
+    /// Hangs up, and waits until the gateway has noticed.
+    pub async fn hang_up(mut self) {
+        let _ = self.stream.shutdown().await;
+        let _ = within("the gateway's end", self.stream.read_to_end(&mut self.bytes)).await;
+        assert!(self.bytes.is_empty(), "it was answered: {:?}", String::from_utf8_lossy(&self.bytes));
+    }
+}
+
+/// Where the first answer in these bytes ends.
+fn end_of_answer(bytes: &[u8]) -> Option<usize> {
+    let answer = parse(bytes)?;
+    let length: usize = answer.header("content-length").map_or(Ok(0), str::parse).expect("a length");
+    let head = bytes.len() - answer.body.len();
+    (answer.body.len() >= length).then_some(head + length)
+}

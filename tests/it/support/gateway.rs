@@ -117,6 +117,11 @@ impl Gateway {
         value.parse().expect("a metric is a number")
     }
 
+    /// Sends a `GET` to the public listener and returns when it is being worked on.
+    pub async fn ask(&self, target: &str, headers: &[(&str, &str)]) -> client::Asked {
+        client::Asked::get(self.public, target, headers).await
+    }
+
     /// Asks the gateway to stop.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {

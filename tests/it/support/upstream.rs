@@ -145,8 +145,11 @@ pub struct Upstream {
     task: JoinHandle<()>,
 }
 
+type Maker = Box<dyn Fn() -> Reply + Send>;
+
 struct Script {
     results: Mutex<HashMap<String, Vec<Reply>>>,
+    makers: Mutex<HashMap<String, Maker>>,
     tokens: Mutex<Vec<Reply>>,
     received: watch::Sender<Vec<Received>>,
     connections: AtomicUsize,
@@ -159,6 +162,7 @@ impl Upstream {
         let address = listener.local_addr().expect("bound");
         let script = Arc::new(Script {
             results: Mutex::default(),
+            makers: Mutex::default(),
             tokens: Mutex::default(),
             received: watch::Sender::new(Vec::new()),
             connections: AtomicUsize::new(0),
@@ -237,6 +241,11 @@ impl Upstream {
         let reached = received.wait_for(|received| tokens(received) >= n);
         super::within(&format!("token request {n}"), reached).await.expect("the upstream runs");
     }
+
+    /// Answers `id` with what `make` gives at each request, whatever else it was told.
+    pub fn answer_by(&self, id: &str, make: impl Fn() -> Reply + Send + 'static) {
+        self.script.makers.lock().unwrap().insert(id.to_owned(), Box::new(make));
+    }
 }
 
 impl Drop for Upstream {
@@ -291,6 +300,9 @@ impl Script {
         }
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let id = body["signatureId"].as_str().unwrap_or_default();
+        if let Some(make) = self.makers.lock().unwrap().get(id) {
+            return make();
+        }
         let next = self.results.lock().unwrap().get_mut(id).and_then(next);
         next.unwrap_or_else(|| Reply::json(bodies::not_exist()))
     }

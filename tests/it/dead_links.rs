@@ -1,0 +1,141 @@
+//! Links have an end of their own: who may see them has them renewed, once; nobody else does, and nobody gets a dead one.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::gateway::{OPEN, region};
+use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
+
+/// The end of a link of long ago.
+const DEAD: u64 = 1_000_000_000;
+/// The end of a link that outlives these tests.
+const ALIVE: u64 = 4_000_000_000;
+
+/// Callers who see the decision, the identity, and the media.
+const CALLERS: &str = r#"
+[[callers]]
+name = "decision"
+key_sha256 = ["29eee71e46c107fc697d0527b019c37e6a146f4382e098202c093b4b456d0fed"]
+[[callers]]
+name = "identity"
+key_sha256 = ["186885f3c103f1aa83ce9d30e12faf0e00bf82cea7b8e89c2b6d71566cdb50db"]
+scopes = ["checks", "identity"]
+[[callers]]
+name = "media"
+key_sha256 = ["66a387a86e19cf0da8893bb1271c5e837481b14c54f9309937f37a2b7b11c94e"]
+scopes = ["media"]
+"#;
+
+/// A passed result whose face link ends then, and whose document link lives on.
+fn with_face_link_until(id: &str, end: u64) -> Value {
+    let mut body = bodies::passed(id);
+    body["data"]["faceDetail"]["faceImageFar"] = json!(format!("https://media.example/{id}?Expires={end}"));
+    body
+}
+
+/// A gateway over `upstream` for every caller, with this `pending_ttl`.
+async fn gateway(upstream: &Upstream, pending_ttl: &str) -> Gateway {
+    let cache = format!("[cache]\npending_ttl = \"{pending_ttl}\"\n");
+    Gateway::with(&[OPEN, &cache, &region("my", upstream)]).await
+}
+
+fn kinds(answer: &Answer) -> Vec<String> {
+    let media = answer.json()["media"].as_array().cloned().expect("media are shown");
+    media.iter().map(|medium| medium["kind"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn is_hit(answer: &Answer) -> bool {
+    answer.header("cache-status").is_some_and(|status| status.starts_with("idv-gateway; hit; ttl="))
+}
+
+#[tokio::test]
+async fn a_caller_who_sees_media_has_dead_links_renewed_once_and_nobody_else_does() {
+    let upstream = Upstream::start().await;
+    let replies = [DEAD, ALIVE].map(|end| Reply::json(with_face_link_until("S1", end)));
+    upstream.answer("S1", replies);
+    let cache = "[cache]\npending_ttl = \"50ms\"\n";
+    let gateway = Gateway::with(&[cache, CALLERS, &region("my", &upstream)]).await;
+    gateway.get_as("key-of-decision", "/idv/S1").await;
+    let first = Instant::now();
+    while first.elapsed() < Duration::from_millis(150) {
+        for key in ["key-of-decision", "key-of-identity"] {
+            assert!(is_hit(&gateway.get_as(key, "/idv/S1").await), "{key}");
+        }
+        let cut = gateway.get_as("key-of-media", "/idv/S1?view=decision").await;
+        assert!(is_hit(&cut) && cut.json().get("media").is_none(), "{cut:?}");
+    }
+    assert_eq!(upstream.hits("S1"), 1);
+    let renewed = gateway.get_as("key-of-media", "/idv/S1").await;
+    assert_eq!(renewed.header("cache-status"), Some("idv-gateway; fwd=miss; stored"));
+    assert_eq!(kinds(&renewed), ["face_far", "document_front"]);
+    for _ in 0..10 {
+        assert!(is_hit(&gateway.get_as("key-of-media", "/idv/S1").await));
+    }
+    assert_eq!(upstream.hits("S1"), 2);
+}
+
+#[tokio::test]
+async fn a_link_that_dies_while_it_is_kept_is_renewed() {
+    let upstream = Upstream::start().await;
+    let soon = jiff::Timestamp::now().as_second() as u64 + 3;
+    let replies = [soon, ALIVE].map(|end| Reply::json(with_face_link_until("S1", end)));
+    upstream.answer("S1", replies);
+    let gateway = gateway(&upstream, "20ms").await;
+    assert_eq!(kinds(&gateway.get("/idv/S1").await), ["face_far", "document_front"]);
+    assert!(is_hit(&gateway.get("/idv/S1").await), "it lives");
+    eventually("a renewal", async || {
+        let answer = gateway.get("/idv/S1").await;
+        assert_eq!(kinds(&answer), ["face_far", "document_front"], "a live link, old or new");
+        !is_hit(&answer)
+    })
+    .await;
+    assert!(is_hit(&gateway.get("/idv/S1").await));
+    assert_eq!(upstream.hits("S1"), 2);
+}
+
+#[tokio::test]
+async fn links_that_come_dead_are_left_out_and_not_asked_for_at_every_call() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD))]);
+    let gateway = gateway(&upstream, "1h").await;
+    for n in 0..20 {
+        let answer = gateway.get("/idv/S1").await;
+        assert_eq!(kinds(&answer), ["document_front"]);
+        assert_eq!(is_hit(&answer), n > 0);
+    }
+    assert_eq!(upstream.hits("S1"), 1);
+}
+
+#[tokio::test]
+async fn dead_links_cost_at_most_one_call_per_pending_ttl_and_id() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD))]);
+    let gateway = gateway(&upstream, "200ms").await;
+    let started = Instant::now();
+    while upstream.hits("S1") < 4 {
+        for answer in join_all((0..20).map(|_| gateway.get("/idv/S1"))).await {
+            assert_eq!(kinds(&answer), ["document_front"]);
+        }
+    }
+    assert!(started.elapsed() >= Duration::from_millis(3 * 200), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn when_the_renewal_fails_the_decision_is_served_without_the_dead_links() {
+    let upstream = Upstream::start().await;
+    let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
+    upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD)), broken]);
+    let gateway = gateway(&upstream, "100ms").await;
+    let started = Instant::now();
+    while upstream.hits("S1") < 4 {
+        let answer = gateway.get("/idv/S1").await;
+        assert_eq!(
+            (answer.gist(), kinds(&answer)),
+            ((200, "passed".to_owned()), vec!["document_front".to_owned()])
+        );
+        assert_eq!((&answer.json()["stale"], &answer.json()["final"]), (&json!(false), &json!(true)));
+    }
+    assert!(started.elapsed() >= Duration::from_millis(3 * 100), "a failed renewal is not repeated at once");
+}
