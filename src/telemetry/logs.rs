@@ -55,6 +55,8 @@ impl Drop for Logs {
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn std::error::Error + Send + Sync>> {
+    // Audit lines have a setting of their own: a level for the rest does not silence them.
+    let filter = format!("audit=info,{filter}");
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
