@@ -4,12 +4,15 @@
 
 mod support;
 
+mod audit;
 mod callers;
 mod cli;
 mod contract;
 mod dialect;
 mod distrust;
 mod identity;
+mod jwt;
+mod key_files;
 mod media;
 mod observability;
 mod privacy;
@@ -17,8 +20,10 @@ mod quirks;
 mod requests;
 mod retry;
 mod routing;
+mod security_md;
 mod shutdown;
 mod smoke;
 mod tidy;
+mod tls;
 mod token;
 mod verdict;
