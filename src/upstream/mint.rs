@@ -5,11 +5,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -36,6 +38,16 @@ pub(crate) struct Keys {
     pub access: SecretString,
     /// The vendor's secretKey.
     pub secret: SecretString,
+}
+
+/// What a token is asked for with.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenRequest<'a> {
+    access_key: &'a str,
+    timestamp: i64,
+    signature: &'a str,
+    period_second: u64,
 }
 
 /// Makes tokens for one region.
@@ -146,15 +158,20 @@ impl Mint {
         result
     }
 
-    fn body(&self, keys: &Keys) -> String {
+    /// The request. Its bytes can be replayed for minutes, so they are zeroed once sent.
+    fn body(&self, keys: &Keys) -> Bytes {
         let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
-        json!({
-            "accessKey": keys.access.expose_secret(),
-            "timestamp": timestamp,
-            "signature": signature(keys, timestamp),
-            "periodSecond": self.period.as_secs(),
-        })
-        .to_string()
+        let request = TokenRequest {
+            access_key: keys.access.expose_secret(),
+            timestamp,
+            signature: &signature(keys, timestamp),
+            period_second: self.period.as_secs(),
+        };
+        // Made large enough to stay where it is while it is written.
+        let mut body = Zeroizing::new(Vec::with_capacity(512 + 6 * request.access_key.len()));
+        let written = serde_json::to_writer(&mut *body, &request);
+        debug_assert!(written.is_ok(), "text and numbers can be written as JSON");
+        Bytes::from_owner(body)
     }
 
     fn read(&self, answer: Result<Answer, Kind>) -> Result<(HeaderValue, Duration), Refusal> {

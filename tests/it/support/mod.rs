@@ -5,7 +5,9 @@ pub mod client;
 pub mod connection;
 pub mod dialect;
 pub mod gateway;
+pub mod issuer;
 pub mod process;
+pub mod tls;
 pub mod upstream;
 
 pub use client::Answer;
