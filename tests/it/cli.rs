@@ -344,7 +344,8 @@ async fn variables_override_the_file_that_is_served() {
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
     assert!(tokio::net::TcpStream::connect(served.public).await.is_err(), "the file's address is overridden");
     let config = served.admin("/config").await;
-    assert!(config.text().contains("final_ttl = \"1h\"") && config.text().contains(&public.to_string()));
+    assert_eq!(config.json()["cache"]["final_ttl"], "1h");
+    assert_eq!(config.json()["server"]["listen"], public.to_string());
     assert!(!config.text().contains("from-the-environment"));
 }
 
