@@ -49,7 +49,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("rustls", &["src/http/tls.rs", "src/upstream/"]),
     ("secrecy", &["src/app.rs", "src/config/", "src/upstream/"]),
     ("serde", &["src/http/", "src/upstream/wire.rs"]),
-    ("serde_json", &["src/domain/", "src/http/", "src/sandbox/", "src/upstream/"]),
+    ("serde_json", &["src/config/masked.rs", "src/domain/", "src/http/", "src/sandbox/", "src/upstream/"]),
     (
         "sha2",
         &["src/cli/", "src/domain/signature_id.rs", "src/http/", "src/sandbox/", "src/upstream/mint.rs"],

@@ -2,7 +2,6 @@
 
 pub mod bodies;
 pub mod client;
-pub mod connection;
 pub mod dialect;
 pub mod gateway;
 pub mod issuer;
