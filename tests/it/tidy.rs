@@ -352,7 +352,7 @@ fn long_functions(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
         let ends = |other: &&str| indent(other) == indent(line) && other.trim_start().starts_with('}');
-        let length = lines[start..].iter().position(|other| ends(other)).unwrap_or_default() + 1;
+        let length = lines[start..].iter().position(ends).unwrap_or_default() + 1;
         if length > MOST_LINES_OF_FUNCTION && !line.trim_end().ends_with(';') {
             complaints.push(format!("{}:{}: a function of {length} lines", source.path, start + 1));
         }
