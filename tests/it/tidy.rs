@@ -99,7 +99,7 @@ const NO_IO: [&str; 8] =
     ["std::fs", "std::net", "std::io", "std::env", "std::process", "std::thread", "tokio", "tracing"];
 
 /// What holds a person's data or a secret, and so has no `Debug`.
-const PRIVATE: [&str; 20] = [
+const PRIVATE: [&str; 26] = [
     "Verification",
     "Identity",
     "Medium",
@@ -120,6 +120,12 @@ const PRIVATE: [&str; 20] = [
     "Secret",
     "Region",
     "Config",
+    "UpstreamWords",
+    "TokenRequest",
+    "JwksEndpoint",
+    "Claims",
+    "Caller",
+    "CallerSettings",
 ];
 
 /// Lines of a file before its tests, and of a function.
