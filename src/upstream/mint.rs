@@ -22,6 +22,7 @@ use super::retry;
 use super::wire::Json;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 
 /// The longest life the vendor gives a token.
@@ -52,11 +53,13 @@ struct TokenRequest<'a> {
 
 /// Makes tokens for one region.
 pub(super) struct Mint {
-    pub(super) url: Url,
-    pub(super) period: Duration,
-    pub(super) time_limit: Duration,
-    pub(super) connections: Arc<Connections>,
-    pub(super) metrics: Arc<RegionMetrics>,
+    /// For logs.
+    region: RegionName,
+    url: Url,
+    period: Duration,
+    time_limit: Duration,
+    connections: Arc<Connections>,
+    metrics: Arc<RegionMetrics>,
     state: Mutex<State>,
 }
 
@@ -70,6 +73,7 @@ struct State {
 
 impl Mint {
     pub(super) fn new(
+        region: RegionName,
         url: Url,
         keys: Keys,
         period: Duration,
@@ -78,7 +82,7 @@ impl Mint {
         metrics: Arc<RegionMetrics>,
     ) -> Self {
         let state = Mutex::new(State { keys, previous: None, correction: 0 });
-        Self { url, period, time_limit, connections, metrics, state }
+        Self { region, url, period, time_limit, connections, metrics, state }
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
@@ -107,7 +111,7 @@ impl Mint {
             }
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
-                tracing::warn!(kind = ?failure.kind, "token refresh failed");
+                tracing::warn!(region = %self.region, kind = ?failure.kind, "token refresh failed");
             }
         }
         result
@@ -214,7 +218,7 @@ impl Mint {
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
-        tracing::warn!(skew_seconds = correction / 1000, "the upstream's clock differs from ours");
+        tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs from ours");
         differs
     }
 
