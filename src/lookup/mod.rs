@@ -7,8 +7,6 @@ mod entry;
 mod flight;
 mod learned;
 mod memory;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -334,3 +332,6 @@ const fn may_fall_back(kind: Kind) -> bool {
         Kind::NotFound | Kind::Ambiguous | Kind::IdMismatch | Kind::Internal => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
