@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::domain::document::Document;
 use crate::domain::failure::{Failure, Kind};
-use crate::domain::region::{RegionId, RegionSet, Route};
+use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{LookupOutcome, Metrics};

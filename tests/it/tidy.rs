@@ -590,10 +590,6 @@ fn files_are_short() {
     try_rule(too_long, "src/x.rs", &[&long, &with_tests], &[&longer]);
     try_rule(too_long, "src/config/tests.rs", &[&longer], &[]);
     hold_to(too_long);
-    for (path, _) in LONGER {
-        let lines = std::fs::read_to_string(root().join(path)).map_or(0, |text| text.lines().count());
-        assert!(lines > MOST_LINES, "{path} is short now: strike it out");
-    }
 }
 
 #[test]
