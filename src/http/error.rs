@@ -233,7 +233,7 @@ const fn describe(kind: Kind) -> (Code, &'static str) {
 }
 
 /// What is answered where there is no route.
-pub(super) async fn no_such_route() -> ApiError {
+pub(super) const fn no_such_route() -> ApiError {
     ApiError::new(Code::RouteNotFound, "This listener has no such path.")
 }
 

@@ -11,7 +11,7 @@ use http_body::Body as _;
 
 use super::Public;
 use super::caller::Caller;
-use super::error::{ApiError, Code};
+use super::error::{ApiError, Code, no_such_route};
 use super::lifecycle::Stage;
 use super::render;
 use crate::domain::failure::{Failure, Kind};
@@ -42,6 +42,12 @@ pub(super) async fn handle(State(public): State<Arc<Public>>, request: Request) 
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     response.extensions_mut().insert(seen);
     response
+}
+
+/// Answers a request to any other path of the public listener.
+pub(super) async fn elsewhere(request: Request) -> ApiError {
+    let (head, _) = request.into_parts();
+    check_framing(&head, true).err().unwrap_or_else(no_such_route)
 }
 
 async fn answer(
