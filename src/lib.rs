@@ -67,14 +67,14 @@ pub async fn run(
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
     let public = http::Server {
-        router: http::public(app.public),
+        site: http::Site::Public(app.public),
         tls: app.tls,
         max_connections: config.server.max_connections,
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
     };
     let admin = http::Server {
-        router: http::admin(app.admin),
+        site: http::Site::admin(app.admin),
         tls: None,
         max_connections: ADMIN_CONNECTIONS,
         // It answers probes and scrapes to the very end.

@@ -18,13 +18,21 @@ mod tls;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::get;
+use hyper::body::Incoming;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::domain::region::Regions;
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
+use error::ApiError;
+use idv::Seen;
 
 pub(crate) use admin::Admin;
 pub(crate) use audit::Audit;
@@ -51,20 +59,47 @@ pub(crate) struct Public {
     pub audit: Audit,
 }
 
-/// The public URL space.
-pub(crate) fn public(public: Arc<Public>) -> Router {
-    let (metrics, audit) = (Arc::clone(&public.metrics), public.audit.clone());
-    Router::new()
-        .route("/idv/", any(idv::handle))
-        .route("/idv/{*id}", any(idv::handle))
-        .fallback(idv::elsewhere)
-        .with_state(public)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics: Arc::clone(&metrics) }))
-        .layer(from_fn_with_state(observe::Access::public(metrics, audit), observe::observe))
+/// What a listener serves.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// What callers ask for.
+    Public(Arc<Public>),
+    /// What operators ask for.
+    Admin(Router),
+}
+
+impl Site {
+    /// The site of the admin listener.
+    pub(crate) fn admin(admin: Arc<Admin>) -> Self {
+        Self::Admin(admin_routes(admin))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        match self {
+            Self::Public(public) => observe::public(public, request).await,
+            Self::Admin(router) => {
+                let answered = router.clone().oneshot(request.map(Body::new)).await;
+                answered.unwrap_or_else(|never| match never {})
+            }
+        }
+    }
+}
+
+/// The public URL space: one route, and matching it by hand is a good part of what makes a cached answer cheap.
+async fn public_route<'a>(
+    public: &'a Public,
+    head: &'a Parts,
+    is_bodyless: bool,
+    seen: &mut Seen<'a>,
+) -> Result<Response, ApiError> {
+    match head.uri.path().strip_prefix("/idv/") {
+        Some(id) => idv::handle(public, head, id, is_bodyless, seen).await,
+        None => Err(idv::elsewhere(head)),
+    }
 }
 
 /// The admin URL space.
-pub(crate) fn admin(admin: Arc<Admin>) -> Router {
+fn admin_routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
     Router::new()
         .route("/livez", get(admin::livez))
@@ -76,5 +111,5 @@ pub(crate) fn admin(admin: Arc<Admin>) -> Router {
         .fallback(async || error::no_such_route())
         .with_state(admin)
         .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
-        .layer(from_fn_with_state(observe::Access::admin(), observe::observe))
+        .layer(from_fn(observe::admin))
 }
