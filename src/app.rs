@@ -1,7 +1,10 @@
 //! The wiring: every part built from its own settings, and none of them from the configuration as a whole.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+
+use secrecy::zeroize::Zeroizing;
 
 use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
@@ -13,6 +16,10 @@ use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{JwksEndpoint, Keys, RegionSettings, Upstream};
+
+/// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
+const MIN_AUDIT_KEY: usize = 16;
+const AUDIT_KEY_TOO_SHORT: &str = "telemetry.audit_key_file: holds fewer than 16 bytes; write 32 random ones, as `openssl rand -base64 32` does";
 
 /// Every part, built and connected.
 pub(crate) struct App {
@@ -109,8 +116,26 @@ fn caller_keys(config: &Config, public: &Arc<Public>) -> Reloader {
     let public = Arc::clone(public);
     Reloader::new("keys of callers".to_owned(), metrics, move || {
         let keys = callers.iter().map(|caller| keys_of(caller, &auth)).collect::<io::Result<Vec<_>>>()?;
+        refuse_shared_keys(&callers, &keys)?;
         Ok(public.callers.replace_keys(&keys))
     })
+}
+
+/// Whose a request is must be certain. At the start the configuration sees to that; files change later.
+fn refuse_shared_keys(callers: &[config::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
+    let mut owners = HashMap::new();
+    for (caller, keys) in callers.iter().zip(keys) {
+        for key in keys {
+            let owner = *owners.entry(key).or_insert(&caller.name);
+            if *owner != caller.name {
+                return Err(io::Error::other(format!(
+                    "a key of caller {owner} is one of {} too",
+                    caller.name
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: &Arc<Metrics>) -> Lookup {
@@ -180,7 +205,13 @@ fn verifier(auth: &Auth) -> io::Result<Option<Arc<Verifier>>> {
 fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     match &telemetry.audit_key_file {
         _ if !telemetry.audit => Ok(Audit::off()),
-        Some(path) => Ok(Audit::with_key(&std::fs::read(path)?)),
+        Some(path) => {
+            let key = Zeroizing::new(std::fs::read(path)?);
+            if key.len() < MIN_AUDIT_KEY {
+                return Err(io::Error::other(AUDIT_KEY_TOO_SHORT));
+            }
+            Ok(Audit::with_key(&key))
+        }
         None => Ok(Audit::with_key(&rand::random::<[u8; 32]>())),
     }
 }

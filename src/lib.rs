@@ -81,12 +81,13 @@ pub async fn run(
         until: Stage::GivingUp,
         lifecycle: lifecycle.clone(),
     };
+    let reloading = reload::run(app.reloaders);
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "gateway started");
     let reloading = async {
-        let Err(error) = reload::run(app.reloaders).await;
+        let Err(error) = reloading.await;
         tracing::error!(%error, "files are not followed any more; restart to use new ones");
         std::future::pending::<()>().await;
     };

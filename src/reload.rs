@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::telemetry::metrics::ReloadMetrics;
 
@@ -54,12 +54,16 @@ impl Reloader {
     }
 }
 
-/// Runs the reloaders for as long as it is polled.
+/// Runs the reloaders for as long as it is polled. SIGHUP, which else ends the process, is listened for from now on.
 ///
 /// # Errors
 /// SIGHUP cannot be listened for. A reloader that panics ends here too: it would not be safe to run again.
-pub(crate) async fn run(mut reloaders: Vec<Reloader>) -> io::Result<Infallible> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub(crate) fn run(reloaders: Vec<Reloader>) -> impl Future<Output = io::Result<Infallible>> {
+    let hangup = signal(SignalKind::hangup());
+    async move { follow(reloaders, hangup?).await }
+}
+
+async fn follow(mut reloaders: Vec<Reloader>, mut hangup: Signal) -> io::Result<Infallible> {
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}

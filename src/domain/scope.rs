@@ -47,6 +47,15 @@ impl Scopes {
     /// Every scope.
     pub const ALL: Self = Self(0b1_1111);
 
+    /// The scopes that show something; the others let a caller do something.
+    pub const SHOWING: Self = Self::NONE.with(Scope::Checks).with(Scope::Identity).with(Scope::Media);
+
+    /// The scopes that are in this set and in `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// This set and `scope`.
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {

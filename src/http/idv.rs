@@ -68,7 +68,12 @@ async fn answer(
     if head.method == Method::DELETE {
         return purge(public, &caller, &id, &wishes);
     }
-    show(public, &caller, id, &wishes, seen).await
+    let answer = show(public, &caller, id, &wishes, seen).await;
+    if head.method == Method::HEAD {
+        // The answer goes without its body, so nobody was shown anything.
+        seen.disclosed = Scopes::NONE;
+    }
+    answer
 }
 
 /// Finds the id and shows what the caller may see of it.
@@ -95,7 +100,7 @@ async fn show(
     match found {
         Ok(found) => {
             seen.cache = Some(render::cache_word(found.source));
-            seen.disclosed = scopes;
+            seen.disclosed = scopes.and(Scopes::SHOWING);
             seen.region = Some(public.regions.name(found.entry.region()).clone());
             Ok(render::answer(&found, scopes))
         }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode, decode_header};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -94,17 +95,20 @@ impl Verifier {
     }
 
     /// The `sub` of a good token.
-    pub(super) async fn subject(&self, token: &[u8]) -> Option<String> {
-        let header = decode_header(token).ok()?;
+    pub(super) async fn subject(self: &Arc<Self>, token: &[u8]) -> Option<String> {
+        // An extension that we must understand (RFC 7515, 4.1.11): we know none.
+        let header = decode_header(token).ok().filter(|header| header.crit.is_none())?;
         let key = self.key(header.kid.as_deref(), header.alg).await?;
         let validation = Validation { algorithms: vec![key.algorithm], ..self.validation.clone() };
         decode::<Claims>(token, &key.key, &validation).ok().map(|token| token.claims.sub)
     }
 
-    async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Key> {
+    async fn key(self: &Arc<Self>, id: Option<&str>, algorithm: Algorithm) -> Option<Key> {
         let asked = Instant::now();
         let known = find(&self.keys.load(), id, algorithm);
-        let JwksSource::Endpoint(endpoint) = &self.source else { return known };
+        if let JwksSource::File(_) = self.source {
+            return known;
+        }
         let is_old = |fetched: &Option<Instant>| fetched.is_none_or(|at| asked.duration_since(at) > MAX_AGE);
         match (known, self.fetched.try_lock()) {
             (Some(known), Ok(fetched)) if !is_old(&fetched) => return Some(known),
@@ -112,12 +116,14 @@ impl Verifier {
             (Some(known), Err(_)) => return Some(known),
             _ => {}
         }
-        self.fetch(endpoint, asked).await;
+        // In a task of its own: callers who hang up neither end a fetch nor make the next caller start another.
+        let _ = tokio::spawn(Arc::clone(self).fetch(asked)).await;
         find(&self.keys.load(), id, algorithm)
     }
 
     /// Fetches the key set, unless somebody did so a moment ago. Keys in use stay in use if that fails.
-    async fn fetch(&self, endpoint: &JwksEndpoint, asked: Instant) {
+    async fn fetch(self: Arc<Self>, asked: Instant) {
+        let JwksSource::Endpoint(endpoint) = &self.source else { return };
         let mut fetched = self.fetched.lock().await;
         let gap = if self.keys.load().is_empty() { MIN_GAP_WITHOUT_KEYS } else { MIN_GAP };
         if fetched.is_some_and(|at| at >= asked || at.elapsed() < gap) {
@@ -143,8 +149,16 @@ fn find(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Key> {
 }
 
 fn is_same(one: &[Key], other: &[Key]) -> bool {
-    let bytes = |key: &Key| (key.id.clone(), key.key.try_get_as_bytes().ok().map(<[u8]>::to_vec));
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| bytes(one) == bytes(other))
+    one.iter().map(identity).eq(other.iter().map(identity))
+}
+
+/// What makes a key this key.
+fn identity(key: &Key) -> (Option<&str>, &[u8], &[u8]) {
+    let (one, other) = match key.key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => (bytes.as_slice(), [].as_slice()),
+        DecodingKeyKind::RsaModulusExponent { n, e } => (n.as_slice(), e.as_slice()),
+    };
+    (key.id.as_deref(), one, other)
 }
 
 /// The keys of a JWKS that we can use; `None` if there is none. What we cannot use is skipped.

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +18,10 @@ use tokio_rustls::server::TlsStream;
 
 /// What a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+
+const CERT_FILE: &str = "server.tls.cert_file";
+const KEY_FILE: &str = "server.tls.key_file";
+const CLIENT_CA_FILE: &str = "server.tls.client_ca_file";
 
 /// The files that TLS is made of, PEM.
 #[derive(Clone)]
@@ -70,9 +75,8 @@ impl Tls {
 }
 
 fn config(files: &TlsFiles) -> io::Result<ServerConfig> {
-    let certificates = certificates("server.tls.cert_file", &files.cert)?;
-    let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| named("server.tls.key_file", error))?;
+    let certificates = certificates(CERT_FILE, &files.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -81,13 +85,11 @@ fn config(files: &TlsFiles) -> io::Result<ServerConfig> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for authority in self::certificates("server.tls.client_ca_file", path)? {
-                roots.add(authority).map_err(|error| named("server.tls.client_ca_file", error))?;
+            for authority in self::certificates(CLIENT_CA_FILE, path)? {
+                roots.add(authority).map_err(|error| named(CLIENT_CA_FILE, error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-            builder.with_client_cert_verifier(
-                verifier.map_err(|error| named("server.tls.client_ca_file", error))?,
-            )
+            builder.with_client_cert_verifier(verifier.map_err(|error| named(CLIENT_CA_FILE, error))?)
         }
     };
     let config = builder.with_single_cert(certificates, key);
@@ -108,10 +110,16 @@ fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static
 
 fn digest(files: &TlsFiles) -> io::Result<[u8; 32]> {
     let mut digest = Sha256::new();
-    for path in [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()].into_iter().flatten() {
-        let content = std::fs::read(path)?;
+    let named_files = [
+        (CERT_FILE, Some(&files.cert)),
+        (KEY_FILE, Some(&files.key)),
+        (CLIENT_CA_FILE, files.client_ca.as_ref()),
+    ];
+    for (key, path) in named_files {
+        let Some(path) = path else { continue };
+        let content = Zeroizing::new(std::fs::read(path).map_err(|error| named(key, error))?);
         digest.update(content.len().to_be_bytes());
-        digest.update(content);
+        digest.update(&content);
     }
     Ok(digest.finalize().into())
 }

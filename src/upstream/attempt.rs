@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Body, Client, RequestBuilder, StatusCode, Url};
 
 use super::retry_after;
 use crate::domain::failure::Kind;
@@ -32,7 +32,7 @@ pub(super) async fn post(
     client: &Client,
     url: &Url,
     token: Option<&HeaderValue>,
-    json: String,
+    json: impl Into<Body>,
     time_limit: Duration,
 ) -> Result<Answer, Kind> {
     let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").body(json);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
+use secrecy::zeroize::Zeroizing;
 
 use super::attempt::{self, Answer};
 use super::connections::Connections;
@@ -49,8 +50,9 @@ impl JwksEndpoint {
 
     fn token(&self) -> Result<Option<HeaderValue>, Kind> {
         let Some(path) = &self.token_file else { return Ok(None) };
-        let token = std::fs::read_to_string(path).map_err(|_| Kind::Auth)?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| Kind::Auth)?;
+        let token = Zeroizing::new(std::fs::read_to_string(path).map_err(|_| Kind::Auth)?);
+        let header = Zeroizing::new(format!("Bearer {}", token.trim()));
+        let mut value = HeaderValue::from_str(&header).map_err(|_| Kind::Auth)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }

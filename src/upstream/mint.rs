@@ -5,11 +5,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -20,6 +22,7 @@ use super::retry;
 use super::wire::Json;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 
 /// The longest life the vendor gives a token.
@@ -38,13 +41,25 @@ pub(crate) struct Keys {
     pub secret: SecretString,
 }
 
+/// What a token is asked for with.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenRequest<'a> {
+    access_key: &'a str,
+    timestamp: i64,
+    signature: &'a str,
+    period_second: u64,
+}
+
 /// Makes tokens for one region.
 pub(super) struct Mint {
-    pub(super) url: Url,
-    pub(super) period: Duration,
-    pub(super) time_limit: Duration,
-    pub(super) connections: Arc<Connections>,
-    pub(super) metrics: Arc<RegionMetrics>,
+    /// For logs.
+    region: RegionName,
+    url: Url,
+    period: Duration,
+    time_limit: Duration,
+    connections: Arc<Connections>,
+    metrics: Arc<RegionMetrics>,
     state: Mutex<State>,
 }
 
@@ -58,6 +73,7 @@ struct State {
 
 impl Mint {
     pub(super) fn new(
+        region: RegionName,
         url: Url,
         keys: Keys,
         period: Duration,
@@ -66,7 +82,7 @@ impl Mint {
         metrics: Arc<RegionMetrics>,
     ) -> Self {
         let state = Mutex::new(State { keys, previous: None, correction: 0 });
-        Self { url, period, time_limit, connections, metrics, state }
+        Self { region, url, period, time_limit, connections, metrics, state }
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
@@ -95,7 +111,7 @@ impl Mint {
             }
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
-                tracing::warn!(kind = ?failure.kind, "token refresh failed");
+                tracing::warn!(region = %self.region, kind = ?failure.kind, "token refresh failed");
             }
         }
         result
@@ -146,15 +162,20 @@ impl Mint {
         result
     }
 
-    fn body(&self, keys: &Keys) -> String {
+    /// The request. Its bytes can be replayed for minutes, so they are zeroed once sent.
+    fn body(&self, keys: &Keys) -> Bytes {
         let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
-        json!({
-            "accessKey": keys.access.expose_secret(),
-            "timestamp": timestamp,
-            "signature": signature(keys, timestamp),
-            "periodSecond": self.period.as_secs(),
-        })
-        .to_string()
+        let request = TokenRequest {
+            access_key: keys.access.expose_secret(),
+            timestamp,
+            signature: &signature(keys, timestamp),
+            period_second: self.period.as_secs(),
+        };
+        // Made large enough to stay where it is while it is written.
+        let mut body = Zeroizing::new(Vec::with_capacity(512 + 6 * request.access_key.len()));
+        let written = serde_json::to_writer(&mut *body, &request);
+        debug_assert!(written.is_ok(), "text and numbers can be written as JSON");
+        Bytes::from_owner(body)
     }
 
     fn read(&self, answer: Result<Answer, Kind>) -> Result<(HeaderValue, Duration), Refusal> {
@@ -197,7 +218,7 @@ impl Mint {
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
-        tracing::warn!(skew_seconds = correction / 1000, "the upstream's clock differs from ours");
+        tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs from ours");
         differs
     }
 

@@ -31,7 +31,6 @@ const RESULT_PATH: &str = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-resul
 /// One region.
 pub(super) struct Region {
     id: RegionId,
-    name: RegionName,
     url: Url,
     attempt_timeout: Duration,
     connections: Arc<Connections>,
@@ -49,7 +48,10 @@ impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
         let url = |base: &str, path: &str| Url::parse(&format!("{base}{path}")).map_err(io::Error::other);
         let connections = Arc::new(Connections::new(settings.ca_file.as_deref(), settings.allow_http)?);
+        let breaker =
+            Breaker::new(Instant::now(), tell(settings.name.clone(), Arc::clone(&settings.metrics)));
         let mint = Mint::new(
+            settings.name,
             url(&settings.token_url, TOKEN_PATH)?,
             settings.keys,
             settings.token_period,
@@ -59,13 +61,12 @@ impl Region {
         );
         Ok(Self {
             id: settings.id,
-            name: settings.name,
             url: url(&settings.base_url, RESULT_PATH)?,
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(mint),
             room: Room::new(settings.concurrency),
-            breaker: Breaker::new(Instant::now()),
+            breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
             media_hosts: AllowedHosts::new(settings.media_hosts),
@@ -112,14 +113,10 @@ impl Region {
         self.check_pause()?;
         let permit = self.breaker.admit(Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
-        self.show_breaker(self.breaker.phase());
         let token = self.tokens.get().await?;
         let result = self.ask_with(id, token, second).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);
-        if let Some(phase) = permit.settle(failure, Instant::now()) {
-            self.show_breaker(phase);
-            tracing::warn!(region = %self.name, phase = ?phase, "breaker changed");
-        }
+        permit.settle(failure, Instant::now());
         result
     }
 
@@ -237,12 +234,16 @@ impl Region {
         let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         *paused_until = (*paused_until).max(Some(until));
     }
+}
 
-    fn show_breaker(&self, phase: Phase) {
-        self.metrics.breaker_state.set(match phase {
+/// Tells of a region's breaker, in its gauge and in one log line.
+fn tell(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
+    move |phase| {
+        metrics.breaker_state.set(match phase {
             Phase::Passing => 0,
             Phase::Probing => 1,
             Phase::Tripped => 2,
         });
+        tracing::warn!(%region, ?phase, "breaker changed");
     }
 }

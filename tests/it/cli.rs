@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::client;
-use crate::support::connection::Connection;
+use crate::support::client::{self, Connection};
 use crate::support::gateway::{self, OPEN, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
@@ -321,7 +320,7 @@ async fn the_sandbox_alone_serves_and_stops_when_asked() {
     );
     let gateway = Gateway::with(&[OPEN, &piece]).await;
     assert_eq!(gateway.get("/idv/sim-pass-1").await.gist(), (200, "passed".to_owned()));
-    let kept = Connection::open(address).await;
+    let mut kept = Connection::open(address).await;
     process.signal("TERM");
     assert_eq!(process.exit().await.code, Some(0));
     kept.closed().await;
@@ -344,7 +343,8 @@ async fn variables_override_the_file_that_is_served() {
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
     assert!(tokio::net::TcpStream::connect(served.public).await.is_err(), "the file's address is overridden");
     let config = served.admin("/config").await;
-    assert!(config.text().contains("final_ttl = \"1h\"") && config.text().contains(&public.to_string()));
+    assert_eq!(config.json()["cache"]["final_ttl"], "1h");
+    assert_eq!(config.json()["server"]["listen"], public.to_string());
     assert!(!config.text().contains("from-the-environment"));
 }
 

@@ -415,24 +415,27 @@ async fn without_token(reply: Reply) -> (Value, usize) {
     (settled(&first), token_hits)
 }
 
+/// The `Date` of a server whose clock is ten minutes ahead of ours.
+fn in_ten_minutes() -> String {
+    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
+    ahead.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[tokio::test]
 async fn t2_a_timestamp_error_is_corrected_once_by_the_date_of_the_answer() {
     let said = json!({ "code": "PARAMETER_ERROR", "transactionId": "6c2c50a3049ce672" });
     let expected = problem(502, "upstream_auth", false, said);
     let (body, token_hits) = without_token(ok("t2_timestamp_error.json")).await;
     assert_eq!((body, token_hits), (expected.clone(), 1), "without a date there is nothing to learn");
-    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
-    let date = ahead.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let (body, token_hits) = without_token(ok("t2_timestamp_error.json").header("date", &date)).await;
+    let (body, token_hits) =
+        without_token(ok("t2_timestamp_error.json").header("date", &in_ten_minutes())).await;
     assert_eq!((body, token_hits), (expected, 2), "one corrected try, and no more");
 }
 
 #[tokio::test]
 async fn t2_the_corrected_try_carries_the_upstreams_time() {
     let dialect = Dialect::start().await;
-    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(10);
-    let date = ahead.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let refusal = ok("t2_timestamp_error.json").header("date", &date);
+    let refusal = ok("t2_timestamp_error.json").header("date", &in_ten_minutes());
     dialect.upstream.answer_tokens([refusal, ok("t1_token.json")]);
     assert_eq!(dialect.hear(Reply::json(bodies::passed("case-0"))).await.status, 200);
     let sent: Vec<i64> = dialect.upstream.received()[..2]
@@ -451,7 +454,7 @@ async fn t3_t4_t6_a_refused_token_request_is_an_auth_problem_and_asked_once() {
         ("t6_client_error.json", "CLIENT_ERROR", "6c2c50a3049ce676"),
     ] {
         let said = json!({ "code": code, "transactionId": transaction_id });
-        let (body, token_hits) = without_token(ok(name)).await;
+        let (body, token_hits) = without_token(ok(name).header("date", &in_ten_minutes())).await;
         assert_eq!((body, token_hits), (problem(502, "upstream_auth", false, said), 1), "{name}");
     }
 }

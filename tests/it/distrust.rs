@@ -240,6 +240,16 @@ async fn fields_that_nobody_documented_are_counted_and_left_out() {
 }
 
 #[tokio::test]
+async fn an_envelope_code_is_read_whatever_its_case_and_the_blanks_around_it() {
+    let dialect = Dialect::start().await;
+    let mut body = success(json!({ "idvResult": "PASS" }));
+    body["code"] = json!(" Success");
+    assert_eq!(dialect.hear(Reply::json(body)).await.gist(), (200, "passed".to_owned()));
+    let gone = dialect.hear(Reply::json(bodies::refusal("signature_not_exist\n", ""))).await;
+    assert_eq!(gone.gist(), (404, "signature_not_found".to_owned()));
+}
+
+#[tokio::test]
 async fn an_envelope_code_that_nobody_documented_is_counted_and_not_echoed() {
     let dialect = Dialect::start().await;
     let answer = dialect.hear(Reply::json(bodies::refusal("CANARY_CODE", "CANARY message"))).await;

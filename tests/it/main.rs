@@ -7,6 +7,7 @@
 
 mod support;
 
+mod audit;
 mod cache_bounds;
 mod caching;
 mod callers;
@@ -19,6 +20,8 @@ mod distrust;
 mod faults;
 mod identity;
 mod interleavings;
+mod jwt;
+mod key_files;
 mod media;
 mod observability;
 mod privacy;
@@ -27,9 +30,11 @@ mod quirks;
 mod requests;
 mod retry;
 mod routing;
+mod security_md;
 mod shutdown;
 mod smoke;
 mod stale;
 mod tidy;
+mod tls;
 mod token;
 mod verdict;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::support::connection::Connection;
+use crate::support::client::Connection;
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::{Finished, Served, text};
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Answer, Reply, Upstream, bodies, eventually};
 
 fn drain(delay: &str, deadline: &str) -> String {
     format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"{deadline}\"\n")
@@ -27,6 +27,11 @@ async fn closed_to_newcomers(served: &Served) {
     eventually("a closed door", async || TcpStream::connect(served.public).await.is_err()).await;
 }
 
+async fn get(connection: &mut Connection, target: &str) -> Answer {
+    connection.ask("GET", target, &[]).await;
+    connection.answer().await.expect("an answer")
+}
+
 async fn ended(served: &mut Served) -> Finished {
     served.process.exit().await
 }
@@ -39,15 +44,15 @@ async fn asked_to_stop_it_is_not_ready_at_once_serves_on_closes_the_door_and_fin
     upstream.answer("S2", [Reply::json(bodies::passed("S2")).gated(&gate)]);
     let mut served = served(&upstream, "2s", "20s").await;
     let mut idle = Connection::open(served.public).await;
-    assert_eq!(idle.get("/idv/S1").await.status, 200);
+    assert_eq!(get(&mut idle, "/idv/S1").await.status, 200);
     let mut under_way = Connection::open(served.public).await;
-    under_way.ask("/idv/S2").await;
+    under_way.ask("GET", "/idv/S2", &[]).await;
     upstream.wait_for_hits("S2", 1).await;
 
     served.process.signal("TERM");
     not_ready(&served).await;
     assert_eq!(served.get("/idv/S1").await.status, 200, "newcomers are served during the delay");
-    assert_eq!(idle.get("/idv/S1").await.status, 200, "and so are kept connections");
+    assert_eq!(get(&mut idle, "/idv/S1").await.status, 200, "and so are kept connections");
 
     closed_to_newcomers(&served).await;
     assert!(idle.closed().await.is_empty(), "an idle connection is closed without a word");
@@ -55,7 +60,7 @@ async fn asked_to_stop_it_is_not_ready_at_once_serves_on_closes_the_door_and_fin
     assert!(served.process.is_running(), "a request is under way");
 
     gate.open();
-    let answer = under_way.answer().await;
+    let answer = under_way.answer().await.expect("an answer");
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(ended(&mut served).await.code, Some(0));
@@ -68,12 +73,12 @@ async fn an_interrupt_is_as_good_as_a_termination() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     let mut served = served(&upstream, "0s", "20s").await;
     let mut under_way = Connection::open(served.public).await;
-    under_way.ask("/idv/S1").await;
+    under_way.ask("GET", "/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
     served.process.signal("INT");
     closed_to_newcomers(&served).await;
     gate.open();
-    assert_eq!(under_way.answer().await.status, 200);
+    assert_eq!(under_way.answer().await.expect("an answer").status, 200);
     assert_eq!(ended(&mut served).await.code, Some(0));
 }
 
@@ -81,7 +86,7 @@ async fn an_interrupt_is_as_good_as_a_termination() {
 async fn a_connection_that_never_asked_anything_holds_up_nothing() {
     let upstream = Upstream::start().await;
     let mut served = served(&upstream, "0s", "60s").await;
-    let silent = Connection::open(served.public).await;
+    let mut silent = Connection::open(served.public).await;
     // Connections are accepted in order, so the first one is in hand once the second is answered.
     assert_eq!(served.get("/idv/S1").await.status, 404);
     let asked = Instant::now();
@@ -96,7 +101,7 @@ async fn half_a_head_holds_the_end_up_no_longer_than_the_deadline() {
     let upstream = Upstream::start().await;
     let mut served = served(&upstream, "0s", "1s").await;
     let mut half = Connection::open(served.public).await;
-    half.write(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
+    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
     assert_eq!(served.get("/idv/S1").await.status, 404);
     let asked = Instant::now();
     served.process.signal("TERM");
@@ -112,12 +117,12 @@ async fn half_a_head_that_is_completed_in_time_is_still_answered() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     let mut served = served(&upstream, "0s", "20s").await;
     let mut half = Connection::open(served.public).await;
-    half.write(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
+    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
     assert_eq!(served.get("/idv/S2").await.status, 404);
     served.process.signal("TERM");
     closed_to_newcomers(&served).await;
-    half.write(b"teway\r\n\r\n").await;
-    let answer = half.answer().await;
+    half.send(b"teway\r\n\r\n").await;
+    let answer = half.answer().await.expect("an answer");
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(ended(&mut served).await.code, Some(0));
 }
@@ -128,10 +133,10 @@ async fn a_request_that_hangs_is_told_so_before_the_hard_stop() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&Gate::default())]);
     let mut served = served(&upstream, "0s", "2s").await;
     let mut hanging = Connection::open(served.public).await;
-    hanging.ask("/idv/S1").await;
+    hanging.ask("GET", "/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
     served.process.signal("TERM");
-    let answer = hanging.answer().await;
+    let answer = hanging.answer().await.expect("an answer");
     assert_eq!((answer.status, answer.code().as_str()), (503, "shutting_down"));
     assert!(answer.header("retry-after").is_some());
     assert_eq!(answer.header("connection"), Some("close"));
@@ -202,7 +207,7 @@ async fn a_broken_pipe_ends_nothing() {
     served.process.close_stdout();
     let mut connection = Connection::open(served.public).await;
     for _ in 0..100 {
-        assert_eq!(connection.get("/idv/S1").await.status, 200);
+        assert_eq!(get(&mut connection, "/idv/S1").await.status, 200);
     }
     assert!(served.process.is_running());
     assert_eq!(served.stop().await.code, Some(0));
@@ -218,9 +223,9 @@ async fn a_standard_output_that_nobody_reads_blocks_no_answer() {
     let mut connection = Connection::open(served.public).await;
     let batch = "GET /nowhere HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(100);
     for _ in 0..MORE_THAN_FITS / 100 {
-        connection.write(batch.as_bytes()).await;
+        connection.send(batch.as_bytes()).await;
         for _ in 0..100 {
-            assert_eq!(connection.answer().await.status, 404);
+            assert_eq!(connection.answer().await.expect("an answer").status, 404);
         }
     }
     drop(connection);

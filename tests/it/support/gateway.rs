@@ -108,13 +108,7 @@ impl Gateway {
 
     /// The value of one metric series as written, e.g. `idv_lookups_total{outcome="hit"}`; labels in any order.
     pub async fn metric(&self, series: &str) -> f64 {
-        let wanted = normalised(series);
-        let text = self.admin("/metrics").await;
-        let lines = text.text().lines().filter(|line| !line.starts_with('#'));
-        let mut found =
-            lines.filter_map(|line| line.rsplit_once(' ')).filter(|(name, _)| normalised(name) == wanted);
-        let (_, value) = found.next().unwrap_or_else(|| panic!("{series} is not exported"));
-        value.parse().expect("a metric is a number")
+        metric_at(self.admin, series).await
     }
 
     /// Sends a `GET` to the public listener and returns when it is being worked on.
@@ -134,6 +128,17 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The value of one metric series of the gateway whose admin listener is there.
+pub async fn metric_at(admin: SocketAddr, series: &str) -> f64 {
+    let wanted = normalised(series);
+    let text = client::request(admin, "GET", "/metrics", &[]).await;
+    let lines = text.text().lines().filter(|line| !line.starts_with('#'));
+    let mut found =
+        lines.filter_map(|line| line.rsplit_once(' ')).filter(|(name, _)| normalised(name) == wanted);
+    let (_, value) = found.next().unwrap_or_else(|| panic!("{series} is not exported"));
+    value.parse().expect("a metric is a number")
 }
 
 /// A series with its labels sorted.

@@ -2,10 +2,11 @@
 
 pub mod bodies;
 pub mod client;
-pub mod connection;
 pub mod dialect;
 pub mod gateway;
+pub mod issuer;
 pub mod process;
+pub mod tls;
 pub mod upstream;
 
 pub use client::Answer;

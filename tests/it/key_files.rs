@@ -1,0 +1,113 @@
+//! Callers' key files: followed on disk, so that a key is changed without a restart.
+
+use sha2::{Digest, Sha256};
+
+use crate::support::gateway::metric_at;
+use crate::support::process::{Scratch, Served, text};
+use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway};
+
+fn hash(key: &str) -> String {
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Two callers: one whose keys are in a file of `scratch`, one whose key is `other`.
+fn callers(scratch: &Scratch) -> String {
+    format!(
+        "[[callers]]\nname = \"a\"\nkey_sha256_file = \"{}\"\n\
+         [[callers]]\nname = \"b\"\nkey_sha256 = \"{}\"\nscopes = [\"identity\"]\n",
+        text(&scratch.path("keys")),
+        hash("other"),
+    )
+}
+
+/// An upstream that knows `S1`.
+async fn upstream() -> Upstream {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream
+}
+
+async fn status(served: &Served, key: &str) -> u16 {
+    served.get_as(key, "/idv/S1").await.status
+}
+
+async fn refused(served: &Served) -> f64 {
+    metric_at(served.admin, "idv_reloads_total{outcome=\"refused\"}").await
+}
+
+#[tokio::test]
+async fn keys_are_changed_without_a_restart_and_without_a_gap() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("keys", &hash("old"));
+    let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
+    assert_eq!((status(&served, "old").await, status(&served, "new").await), (200, 401));
+    scratch.write("keys", &format!("# both, while callers change\n{}\n{}\n", hash("old"), hash("new")));
+    served.process.signal("HUP");
+    eventually("the new key", async || status(&served, "new").await == 200).await;
+    assert_eq!(status(&served, "old").await, 200, "both keys count");
+    scratch.write("keys", &hash("new"));
+    served.process.signal("HUP");
+    eventually("the end of the old key", async || status(&served, "old").await == 401).await;
+    assert_eq!((status(&served, "new").await, status(&served, "other").await), (200, 200));
+    assert_eq!(metric_at(served.admin, "idv_reloads_total{outcome=\"used\"}").await, 2.0);
+    served.process.says("keys of callers").await;
+}
+
+#[tokio::test]
+async fn a_key_file_is_followed_without_a_signal() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("keys", &hash("old"));
+    let gateway = Gateway::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
+    scratch.write("keys", &hash("new"));
+    eventually("the new key", async || gateway.get_as("new", "/idv/S1").await.status == 200).await;
+    assert_eq!(gateway.get_as("old", "/idv/S1").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("keys", &hash("old"));
+    let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
+    let broken = [format!("{}\nthe-key-itself\n", hash("new")), hash(""), hash("new")[1..].to_owned()];
+    for (n, content) in broken.iter().enumerate() {
+        scratch.write("keys", content);
+        served.process.signal("HUP");
+        eventually("the refusal", async || refused(&served).await > n as f64).await;
+        assert_eq!((status(&served, "old").await, status(&served, "new").await), (200, 401), "{content:?}");
+    }
+    std::fs::remove_file(scratch.path("keys")).unwrap();
+    served.process.signal("HUP");
+    eventually("the refusal", async || refused(&served).await > broken.len() as f64).await;
+    assert_eq!(status(&served, "old").await, 200, "a file that is gone");
+    served.process.says("cannot reload").await;
+    let log = served.process.stdout();
+    assert!(log.contains("keys of callers") && !log.contains("the-key-itself"), "{log}");
+    scratch.write("keys", &hash("new"));
+    served.process.signal("HUP");
+    eventually("the new key", async || status(&served, "new").await == 200).await;
+}
+
+#[tokio::test]
+async fn a_key_that_would_be_two_callers_is_refused() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("keys", &hash("old"));
+    let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
+    scratch.write("keys", &format!("{}\n{}\n", hash("old"), hash("other")));
+    served.process.signal("HUP");
+    eventually("the refusal", async || refused(&served).await > 0.0).await;
+    let answer = served.get_as("other", "/idv/S1").await;
+    assert!(answer.json().get("identity").is_some(), "the key is still that of its caller");
+    served.process.says("a key of caller a is one of b too").await;
+}
+
+#[tokio::test]
+async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("keys", &hash("old"));
+    let mut served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
+    for _ in 0..5 {
+        served.process.signal("HUP");
+    }
+    assert_eq!(status(&served, "old").await, 200);
+    assert!(served.process.is_running());
+}
