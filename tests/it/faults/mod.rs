@@ -10,5 +10,8 @@ mod a_words;
 mod b_slow_or_gone;
 mod c_tokens;
 mod d_lookup;
+mod d_panics;
+mod f_bytes;
+mod f_callers;
 mod f_clients;
 mod g_process;

@@ -14,6 +14,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("b_slow_or_gone", include_str!("b_slow_or_gone.rs")),
     ("c_tokens", include_str!("c_tokens.rs")),
     ("d_lookup", include_str!("d_lookup.rs")),
+    ("d_panics", include_str!("d_panics.rs")),
+    ("f_bytes", include_str!("f_bytes.rs")),
+    ("f_callers", include_str!("f_callers.rs")),
     ("f_clients", include_str!("f_clients.rs")),
     ("g_process", include_str!("g_process.rs")),
 ];

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use idv_gateway::telemetry::logs::{self, Format};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually, gateway};
+use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, eventually, gateway};
 
 /// What no log, metric or error may ever hold. `bodies` gives every person one of these words.
 const CANARIES: &[&str] = &[
@@ -52,21 +53,32 @@ impl Trial {
 
     /// These regions, and more TOML: pieces for sections that are not given here ([request], [cache], …).
     pub async fn with(names: &[&'static str], more: &str) -> Self {
+        Self::start_with(names, more, Duration::from_millis(400), Duration::from_secs(2)).await
+    }
+
+    /// The same, but nobody runs out of time while a test holds answers back.
+    pub async fn patient(names: &[&'static str], more: &str) -> Self {
+        Self::start_with(names, more, PATIENCE, PATIENCE).await
+    }
+
+    async fn start_with(names: &[&'static str], more: &str, attempt: Duration, timeout: Duration) -> Self {
         capture_logs();
         let mut regions = Vec::new();
         let mut toml = Vec::new();
         for name in names {
             let upstream = Upstream::start().await;
-            toml.push(gateway::region(name, &upstream) + "attempt_timeout = \"400ms\"\n");
+            let attempt = format!("attempt_timeout = \"{}ms\"\n", attempt.as_millis());
+            toml.push(gateway::region(name, &upstream) + &attempt);
             regions.push((*name, upstream));
         }
-        let request = "[request]\ntimeout = \"2s\"\nfill_timeout = \"3s\"\n";
-        let request = if more.contains("[request]") { "" } else { request };
+        let (wait, fill) = (timeout.as_secs(), timeout.as_secs() + 1);
+        let request = format!("[request]\ntimeout = \"{wait}s\"\nfill_timeout = \"{fill}s\"\n");
+        let request = if more.contains("[request]") { "" } else { &request };
+        let open = if more.contains("[[callers]]") { "" } else { gateway::OPEN };
         // Sections first: what follows a [[regions]] header belongs to that region.
-        let pieces = format!("{}\n{request}\n{more}\n{}", gateway::OPEN, toml.join("\n"));
+        let pieces = format!("{open}\n{request}\n{more}\n{}", toml.join("\n"));
         let gateway = Gateway::with(&[&pieces]).await;
         let series = series(&gateway).await;
-        let timeout = Duration::from_secs(2);
         Self { gateway, regions, timeout, series, answers: Mutex::default(), passing: Mutex::default() }
     }
 
@@ -103,6 +115,33 @@ impl Trial {
         let asked = Asked { id: id.to_owned(), answer: answer.clone(), took: started.elapsed() };
         self.answers.lock().unwrap().push(asked);
         answer
+    }
+
+    /// Sends requests for an id and returns when the gateway works on all of them.
+    pub async fn crowd(&self, id: &str, n: usize) -> Vec<client::Asked> {
+        let target = format!("/idv/{id}");
+        let mut crowd = Vec::new();
+        while crowd.len() < n {
+            // No more at once than the kernel queues for a listener.
+            let more = (n - crowd.len()).min(50);
+            crowd.extend(join_all((0..more).map(|_| self.gateway.ask(&target, &[]))).await);
+        }
+        crowd
+    }
+
+    /// What a crowd is answered, kept for the invariants. How long that takes is the test's own business.
+    pub async fn answers(&self, id: &str, crowd: Vec<client::Asked>) -> Vec<Answer> {
+        let answers = join_all(crowd.into_iter().map(client::Asked::answer)).await;
+        for answer in &answers {
+            let asked = Asked { id: id.to_owned(), answer: answer.clone(), took: Duration::ZERO };
+            self.answers.lock().unwrap().push(asked);
+        }
+        answers
+    }
+
+    /// How many fills are under way.
+    pub async fn fills(&self) -> f64 {
+        self.gateway.metric("idv_fills_in_flight").await
     }
 
     /// How often the first region left the contract in this way.
