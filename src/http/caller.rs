@@ -132,21 +132,17 @@ impl Callers {
         are_new
     }
 
-    /// The caller that a request proves to come from, if it may call now.
+    /// The caller that a request proves to come from.
     pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<&Caller, ApiError> {
-        let caller = match &self.anonymous {
-            Some(anonymous) => anonymous,
-            None => {
-                let bearer = bearer(headers).unwrap_or_default();
-                let found = match self.by_key(bearer) {
-                    Some(caller) => Some(caller),
-                    None => self.by_token(bearer).await,
-                };
-                found.ok_or(UNAUTHENTICATED)?
-            }
+        if let Some(anonymous) = &self.anonymous {
+            return Ok(anonymous);
+        }
+        let bearer = bearer(headers).unwrap_or_default();
+        let found = match self.by_key(bearer) {
+            Some(caller) => Some(caller),
+            None => self.by_token(bearer).await,
         };
-        self.check_rate(caller)?;
-        Ok(caller)
+        found.ok_or(UNAUTHENTICATED)
     }
 
     /// Compares with every key, whichever it is, so that the time taken says nothing.
@@ -165,7 +161,8 @@ impl Callers {
         self.callers.get(*subjects.get(&subject)?)
     }
 
-    fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
+    /// Refuses a caller who asks too often.
+    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
         let Some(limiter) = &caller.limiter else { return Ok(()) };
         let Err(too_early) = limiter.check() else { return Ok(()) };
         if let Some(counter) = self.metrics.rate_limited.get(caller.index) {

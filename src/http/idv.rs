@@ -52,6 +52,7 @@ pub(super) async fn handle<'a>(
     }
     let caller = public.callers.identify(&head.headers).await?;
     seen.caller = Some(caller.name());
+    public.callers.check_rate(caller)?;
     let id = signature_id(id)?;
     seen.id = Some(id);
     let wishes = Wishes::read(head.uri.query(), &head.headers)?;
@@ -90,9 +91,10 @@ async fn show<'a>(
     match found {
         Ok(found) => {
             seen.source = Some(found.source);
-            seen.disclosed = scopes.and(Scopes::SHOWING);
             seen.region = Some(public.regions.name(found.entry.region()));
-            Ok(render::answer(&found, scopes))
+            let answer = render::answer(&found, scopes);
+            seen.disclosed = scopes.and(Scopes::SHOWING);
+            Ok(answer)
         }
         Err(Missed { failure, source }) => {
             seen.source = Some(source);

@@ -152,7 +152,7 @@ impl Lookup {
         seen: Seen,
     ) -> Result<Found, Missed> {
         let mut source = fetched(ask);
-        let mut failure = None;
+        let mut failure: Option<(Failure, bool)> = None;
         let mut flights: FuturesUnordered<_> =
             regions.iter().map(|region| self.fly(ask, region, seen)).collect();
         while let Some((landing, joined)) = flights.next().await {
@@ -165,17 +165,17 @@ impl Lookup {
                     return Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known });
                 }
                 Landing::Failed(failed, stored) => {
-                    failure = failure.or((failed.kind != Kind::NotFound).then_some(failed));
+                    failure = failure.or((failed.kind != Kind::NotFound).then_some((failed, joined)));
                     stored
                 }
             };
             source = Source::Fetched { requested: ask.refresh, stored, joined };
         }
-        let Some(failure) = failure else {
+        let Some((failure, joined)) = failure else {
             return Err(Missed { failure: not_found(ask.route.regions()), source });
         };
         let failure = if is_alone { failure } else { undetermined(&failure) };
-        Err(Missed { failure, source: fetched(ask) })
+        Err(Missed { failure, source: Source::Fetched { requested: ask.refresh, stored: false, joined } })
     }
 
     async fn fly(&self, ask: &Ask, region: RegionId, seen: Seen) -> (Landing, bool) {

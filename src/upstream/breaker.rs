@@ -111,7 +111,8 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.is_probe && !self.is_settled {
-            self.breaker.lock().phase = Phase::Tripped;
+            let mut state = self.breaker.lock();
+            state.phase = Phase::Tripped;
             (self.breaker.on_change)(Phase::Tripped);
         }
     }

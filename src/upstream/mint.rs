@@ -97,6 +97,11 @@ impl Mint {
         true
     }
 
+    /// Says that there is no token.
+    pub(super) fn show_no_token(&self) {
+        self.metrics.token_expiry.set(0.0);
+    }
+
     /// Fetches a token: its value for the header, and how long it lives.
     ///
     /// # Errors
@@ -218,7 +223,9 @@ impl Mint {
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
-        tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs from ours");
+        if differs {
+            tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs");
+        }
         differs
     }
 

@@ -111,9 +111,10 @@ impl Region {
         second: &mut SecondAttempt<'_>,
     ) -> Result<Verification, Failure> {
         self.check_pause()?;
+        // The token first: without one there is no attempt, and a probe must be one.
+        let token = self.tokens.get().await?;
         let permit = self.breaker.admit(Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
-        let token = self.tokens.get().await?;
         let result = self.ask_with(id, token, second).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);
         permit.settle(failure, Instant::now());
@@ -137,9 +138,10 @@ impl Region {
             Err(failure) => return Err(failure),
         };
         let result = self.ask(id, &newer, second).await;
-        match &result {
-            Err(failure) if failure.kind == Kind::Auth => self.tokens.refused_again(),
-            _ => self.tokens.accepted_again(),
+        match result.as_ref().err().map(|failure| failure.kind) {
+            Some(Kind::Auth) => self.tokens.refused_again(),
+            None | Some(Kind::NotFound) => self.tokens.accepted_again(),
+            Some(_) => {}
         }
         result
     }
