@@ -10,6 +10,7 @@ mod jwt;
 mod lifecycle;
 mod observe;
 mod phase;
+mod places;
 mod render;
 mod serve;
 mod timed;
@@ -31,6 +32,7 @@ pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
+pub(crate) use places::Places;
 pub(crate) use render::Renderer;
 pub(crate) use serve::Server;
 pub(crate) use tls::{Tls, TlsFiles};
@@ -53,20 +55,20 @@ pub(crate) struct Public {
 
 /// The public URL space.
 pub(crate) fn public(public: Arc<Public>) -> Router {
-    let (metrics, audit) = (Arc::clone(&public.metrics), public.audit.clone());
-    Router::new()
+    let access = observe::Access::public(Arc::clone(&public.metrics), public.audit.clone());
+    let metrics = Arc::clone(&public.metrics);
+    let routes = Router::new()
         .route("/idv/", any(idv::handle))
         .route("/idv/{*id}", any(idv::handle))
         .fallback(idv::elsewhere)
-        .with_state(public)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics: Arc::clone(&metrics) }))
-        .layer(from_fn_with_state(observe::Access::public(metrics, audit), observe::observe))
+        .with_state(public);
+    surround(routes, metrics, access)
 }
 
 /// The admin URL space.
 pub(crate) fn admin(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/metrics", get(admin::metrics))
@@ -74,7 +76,16 @@ pub(crate) fn admin(admin: Arc<Admin>) -> Router {
         .route("/config", get(admin::config))
         .method_not_allowed_fallback(error::get_only)
         .fallback(async || error::no_such_route())
-        .with_state(admin)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
-        .layer(from_fn_with_state(observe::Access::admin(), observe::observe))
+        .with_state(admin);
+    surround(routes, metrics, observe::Access::admin())
 }
+
+/// What every request goes through before and after its handler.
+fn surround(routes: Router, metrics: Arc<Metrics>, access: observe::Access) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
+        .layer(from_fn_with_state(access, observe::observe))
+}
+
+#[cfg(test)]
+mod tests;
