@@ -11,4 +11,6 @@ mod b_slow_or_gone;
 mod c_tokens;
 mod d_lookup;
 mod f_clients;
+mod g_limits;
 mod g_process;
+mod g_signals;

@@ -15,7 +15,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("c_tokens", include_str!("c_tokens.rs")),
     ("d_lookup", include_str!("d_lookup.rs")),
     ("f_clients", include_str!("f_clients.rs")),
+    ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
+    ("g_signals", include_str!("g_signals.rs")),
+    ("http::tests", include_str!("../../../src/http/tests.rs")),
 ];
 
 #[test]
