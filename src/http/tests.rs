@@ -13,8 +13,8 @@ use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
 
 async fn broken() {
-    let nothing: Option<()> = None;
-    nothing.expect("AMINAH CONTOH 770101-14-5678");
+    let person: Result<(), &str> = std::hint::black_box(Err("AMINAH CONTOH 770101-14-5678"));
+    person.expect("a handler that panics");
 }
 
 #[tokio::test]
