@@ -10,6 +10,7 @@ mod jwt;
 mod lifecycle;
 mod observe;
 mod phase;
+mod places;
 mod render;
 mod serve;
 mod timed;
@@ -39,6 +40,7 @@ pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
+pub(crate) use places::Places;
 pub(crate) use render::Renderer;
 pub(crate) use serve::Server;
 pub(crate) use tls::{Tls, TlsFiles};
@@ -101,7 +103,7 @@ async fn public_route<'a>(
 /// The admin URL space.
 fn admin_routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/metrics", get(admin::metrics))
@@ -109,7 +111,14 @@ fn admin_routes(admin: Arc<Admin>) -> Router {
         .route("/config", get(admin::config))
         .method_not_allowed_fallback(error::get_only)
         .fallback(async || error::no_such_route())
-        .with_state(admin)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
-        .layer(from_fn(observe::admin))
+        .with_state(admin);
+    surround(routes, metrics)
 }
+
+/// What every request to the admin listener goes through before and after its handler.
+fn surround(routes: Router, metrics: Arc<Metrics>) -> Router {
+    routes.layer(CatchPanicLayer::custom(error::Panicked { metrics })).layer(from_fn(observe::admin))
+}
+
+#[cfg(test)]
+mod tests;

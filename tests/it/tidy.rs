@@ -85,6 +85,7 @@ const HOMES: [(&str, &[&str]); 35] = [
             "src/app.rs",
             "src/config/",
             "src/http/jwt.rs",
+            "src/http/places.rs",
             "src/http/tls.rs",
             "src/upstream/connections.rs",
             "src/upstream/jwks.rs",

@@ -14,4 +14,6 @@ mod d_panics;
 mod f_bytes;
 mod f_callers;
 mod f_clients;
+mod g_limits;
 mod g_process;
+mod g_signals;

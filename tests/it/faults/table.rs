@@ -18,7 +18,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("f_bytes", include_str!("f_bytes.rs")),
     ("f_callers", include_str!("f_callers.rs")),
     ("f_clients", include_str!("f_clients.rs")),
+    ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
+    ("g_signals", include_str!("g_signals.rs")),
+    ("http::tests", include_str!("../../../src/http/tests.rs")),
 ];
 
 #[test]
