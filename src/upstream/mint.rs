@@ -97,11 +97,6 @@ impl Mint {
         true
     }
 
-    /// Says that there is no token.
-    pub(super) fn show_no_token(&self) {
-        self.metrics.token_expiry.set(0.0);
-    }
-
     /// Fetches a token: its value for the header, and how long it lives.
     ///
     /// # Errors
