@@ -22,6 +22,7 @@ use super::retry;
 use super::wire::Json;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 
 /// The longest life the vendor gives a token.
@@ -52,6 +53,7 @@ struct TokenRequest<'a> {
 
 /// Makes tokens for one region.
 pub(super) struct Mint {
+    region: RegionName,
     pub(super) url: Url,
     pub(super) period: Duration,
     pub(super) time_limit: Duration,
@@ -70,6 +72,7 @@ struct State {
 
 impl Mint {
     pub(super) fn new(
+        region: RegionName,
         url: Url,
         keys: Keys,
         period: Duration,
@@ -78,7 +81,7 @@ impl Mint {
         metrics: Arc<RegionMetrics>,
     ) -> Self {
         let state = Mutex::new(State { keys, previous: None, correction: 0 });
-        Self { url, period, time_limit, connections, metrics, state }
+        Self { region, url, period, time_limit, connections, metrics, state }
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
@@ -107,7 +110,8 @@ impl Mint {
             }
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
-                tracing::warn!(kind = ?failure.kind, "token refresh failed");
+                let code = failure.upstream.as_ref().and_then(|said| said.code);
+                tracing::warn!(region = %self.region, kind = ?failure.kind, code, "token refresh failed");
             }
         }
         result
@@ -214,7 +218,8 @@ impl Mint {
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
-        tracing::warn!(skew_seconds = correction / 1000, "the upstream's clock differs from ours");
+        let skew_seconds = correction / 1000;
+        tracing::warn!(region = %self.region, skew_seconds, "the upstream's clock differs from ours");
         differs
     }
 

@@ -50,6 +50,7 @@ impl Region {
         let url = |base: &str, path: &str| Url::parse(&format!("{base}{path}")).map_err(io::Error::other);
         let connections = Arc::new(Connections::new(settings.ca_file.as_deref(), settings.allow_http)?);
         let mint = Mint::new(
+            settings.name.clone(),
             url(&settings.token_url, TOKEN_PATH)?,
             settings.keys,
             settings.token_period,
@@ -150,6 +151,9 @@ impl Region {
     /// Asks over a connection that was kept, if there is one. Should that break, it may have been closed just as it
     /// was taken, which says nothing of the region: the second attempt is made at once, over a new connection, and what
     /// comes of that counts.
+    ///
+    /// A second attempt goes over a new connection in any case: what silently cut one kept connection, such as a NAT that
+    /// forgot it, has cut the others too.
     async fn ask(
         &self,
         id: SignatureId,
@@ -157,7 +161,8 @@ impl Region {
         second: &mut SecondAttempt<'_>,
     ) -> Result<Verification, Failure> {
         let clients = self.connections.clients();
-        let result = self.ask_over(&clients.pooled, id, token).await;
+        let client = if second.is_made() { &clients.fresh } else { &clients.pooled };
+        let result = self.ask_over(client, id, token).await;
         let broke = result.as_ref().is_err_and(|failure| failure.kind == Kind::Reset);
         if !broke || !self.may_make(second) {
             return result;
