@@ -31,9 +31,12 @@ pub struct Trial {
     pub gateway: Gateway,
     /// The regions' upstreams, in the order of the configuration.
     pub regions: Vec<(&'static str, Upstream)>,
-    timeout: Duration,
+    /// What a caller waits at most.
+    pub timeout: Duration,
     series: usize,
     answers: Mutex<Vec<Asked>>,
+    /// How long the logs were at the start: what is before was searched by others.
+    logged: usize,
     /// The ids that some region truly passes.
     passing: Mutex<HashSet<String>>,
 }
@@ -52,22 +55,37 @@ impl Trial {
 
     /// These regions, and more TOML: pieces for sections that are not given here ([request], [cache], …).
     pub async fn with(names: &[&'static str], more: &str) -> Self {
-        capture_logs();
         let mut regions = Vec::new();
-        let mut toml = Vec::new();
         for name in names {
             let upstream = Upstream::start().await;
-            toml.push(gateway::region(name, &upstream) + "attempt_timeout = \"400ms\"\n");
-            regions.push((*name, upstream));
+            let toml = gateway::region(name, &upstream) + "attempt_timeout = \"400ms\"\n";
+            regions.push((*name, upstream, toml));
         }
+        Self::over(regions, more).await
+    }
+
+    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids.
+    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str) -> Self {
+        capture_logs();
+        let toml: Vec<String> = regions.iter().map(|(_, _, toml)| toml.clone()).collect();
+        let regions = regions.into_iter().map(|(name, upstream, _)| (name, upstream)).collect();
         let request = "[request]\ntimeout = \"2s\"\nfill_timeout = \"3s\"\n";
         let request = if more.contains("[request]") { "" } else { request };
         // Sections first: what follows a [[regions]] header belongs to that region.
         let pieces = format!("{}\n{request}\n{more}\n{}", gateway::OPEN, toml.join("\n"));
+        let logged = LOGS.lock().unwrap().len();
         let gateway = Gateway::with(&[&pieces]).await;
         let series = series(&gateway).await;
         let timeout = Duration::from_secs(2);
-        Self { gateway, regions, timeout, series, answers: Mutex::default(), passing: Mutex::default() }
+        Self {
+            gateway,
+            regions,
+            timeout,
+            series,
+            answers: Mutex::default(),
+            logged,
+            passing: Mutex::default(),
+        }
     }
 
     /// The upstream of the first region.
@@ -105,6 +123,23 @@ impl Trial {
         answer
     }
 
+    /// Scripts `id` to pass in a region.
+    pub fn passes_in(&self, region: &str, id: &str) {
+        self.truly_passes(id);
+        self.region(region).answer(id, [Reply::json(bodies::passed(id))]);
+    }
+
+    /// One line of the logs of this process holds all these words.
+    pub fn has_logged(&self, words: &[&str]) -> bool {
+        let logs = self.logs();
+        logs.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    }
+
+    /// What this process has logged since the start of this trial.
+    fn logs(&self) -> String {
+        String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
+    }
+
     /// How often the first region left the contract in this way.
     pub async fn drift(&self, kind: &str) -> f64 {
         let region = self.regions[0].0;
@@ -121,7 +156,7 @@ impl Trial {
     /// No log of this process, and no metric, holds this word.
     pub async fn says_nowhere(&self, word: &str) {
         assert!(!self.gateway.admin("/metrics").await.text().contains(word), "{word} is in the metrics");
-        let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
+        let logs = self.logs();
         assert!(!logs.contains(word), "{word} is in the logs");
     }
 
@@ -185,7 +220,7 @@ impl Trial {
     async fn nothing_leaked(&self, answers: &[Asked]) {
         let metrics = self.gateway.admin("/metrics").await;
         let config = self.gateway.admin("/config").await;
-        let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
+        let logs = self.logs();
         let errors = answers.iter().map(|asked| &asked.answer).filter(|answer| answer.status != 200);
         let errors: Vec<String> =
             errors.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).collect();
