@@ -111,7 +111,8 @@ impl Mint {
             }
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
-                tracing::warn!(region = %self.region, kind = ?failure.kind, "token refresh failed");
+                let code = failure.upstream.as_ref().and_then(|said| said.code);
+                tracing::warn!(region = %self.region, kind = ?failure.kind, code, "token refresh failed");
             }
         }
         result
@@ -219,7 +220,8 @@ impl Mint {
         state.correction = correction;
         drop(state);
         if differs {
-            tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs");
+            let skew_seconds = correction / 1000;
+            tracing::warn!(region = %self.region, skew_seconds, "the upstream's clock differs from ours");
         }
         differs
     }

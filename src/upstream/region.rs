@@ -152,9 +152,13 @@ impl Region {
     /// Asks over a connection that was kept, if there is one. Should that break, it may have been closed just as it
     /// was taken, which says nothing of the region: the second attempt is made at once, over a new connection, and what
     /// comes of that counts.
+    ///
+    /// A second attempt goes over a new connection in any case: what silently cut one kept connection, such as a NAT that
+    /// forgot it, has cut the others too.
     async fn ask(&self, call: &mut Call<'_>, token: &Token) -> Result<Verification, Failure> {
         let clients = self.connections.clients();
-        let result = self.ask_over(&clients.pooled, call, token).await;
+        let client = if call.second.is_made() { &clients.fresh } else { &clients.pooled };
+        let result = self.ask_over(client, call, token).await;
         let broke = result.as_ref().is_err_and(|failure| failure.kind == Kind::Reset);
         if !broke || !self.may_make(&mut call.second) {
             return result;

@@ -14,8 +14,9 @@ const SHARE: f64 = 0.1;
 const PER_SECOND: f64 = 3.0;
 /// The most the budget holds: a burst of failures after a quiet time may be retried this often.
 const MAX: f64 = 30.0;
-/// The longest pause before a second attempt; the pause is drawn at random from zero to this.
-const MAX_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before a second attempt; the pause is drawn at random from zero to this. Short enough that a region
+/// that refuses connections is told to callers within 100 ms.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether a second attempt can help. All our calls only read, so none is unsafe to repeat.
 pub(super) const fn can_help(kind: Kind) -> bool {
@@ -86,6 +87,11 @@ impl SecondAttempt<'_> {
         may
     }
 
+    /// Whether it was made already.
+    pub(super) const fn is_made(&self) -> bool {
+        self.is_made
+    }
+
     /// Gives the budget back what this attempt took: it found nothing wrong with the region. It stays the only one.
     pub(super) fn give_back(&self, now: Instant) {
         self.budget.change(now, |tokens| (tokens + 1.0, ()));
@@ -105,6 +111,12 @@ mod tests {
         assert!(!second.withdraw(now), "a third attempt");
         second.give_back(now);
         assert_eq!((0..100).filter(|_| budget.withdraw(now)).count(), MAX as usize);
+    }
+
+    #[test]
+    fn the_pause_is_drawn_from_zero_to_a_twentieth_of_a_second() {
+        let pauses = [0.0, 0.5, 1.0, 7.0].map(pause);
+        assert_eq!(pauses, [0, 25, 50, 50].map(Duration::from_millis));
     }
 
     #[tokio::test]

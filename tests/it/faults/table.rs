@@ -11,7 +11,10 @@ const SOURCES: &[(&str, &str)] = &[
     ("a_answers", include_str!("a_answers.rs")),
     ("a_bytes", include_str!("a_bytes.rs")),
     ("a_words", include_str!("a_words.rs")),
+    ("b_names_and_tls", include_str!("b_names_and_tls.rs")),
+    ("b_regions", include_str!("b_regions.rs")),
     ("b_slow_or_gone", include_str!("b_slow_or_gone.rs")),
+    ("c_keys", include_str!("c_keys.rs")),
     ("c_tokens", include_str!("c_tokens.rs")),
     ("d_lookup", include_str!("d_lookup.rs")),
     ("d_panics", include_str!("d_panics.rs")),
@@ -22,6 +25,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("g_process", include_str!("g_process.rs")),
     ("g_signals", include_str!("g_signals.rs")),
     ("http::tests", include_str!("../../../src/http/tests.rs")),
+    // Where names come from cannot be told from outside.
+    ("src/upstream/connections", include_str!("../../../src/upstream/connections.rs")),
 ];
 
 #[test]

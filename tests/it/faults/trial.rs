@@ -32,9 +32,12 @@ pub struct Trial {
     pub gateway: Gateway,
     /// The regions' upstreams, in the order of the configuration.
     pub regions: Vec<(&'static str, Upstream)>,
-    timeout: Duration,
+    /// What a caller waits at most.
+    pub timeout: Duration,
     series: usize,
     answers: Mutex<Vec<Asked>>,
+    /// How long the logs were at the start: what is before was searched by others.
+    logged: usize,
     /// The ids that some region truly passes.
     passing: Mutex<HashSet<String>>,
 }
@@ -62,24 +65,47 @@ impl Trial {
     }
 
     async fn start_with(names: &[&'static str], more: &str, attempt: Duration, timeout: Duration) -> Self {
-        capture_logs();
         let mut regions = Vec::new();
-        let mut toml = Vec::new();
         for name in names {
             let upstream = Upstream::start().await;
             let attempt = format!("attempt_timeout = \"{}ms\"\n", attempt.as_millis());
-            toml.push(gateway::region(name, &upstream) + &attempt);
-            regions.push((*name, upstream));
+            let toml = gateway::region(name, &upstream) + &attempt;
+            regions.push((*name, upstream, toml));
         }
+        Self::start_over(regions, more, timeout).await
+    }
+
+    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids.
+    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str) -> Self {
+        Self::start_over(regions, more, Duration::from_secs(2)).await
+    }
+
+    async fn start_over(
+        regions: Vec<(&'static str, Upstream, String)>,
+        more: &str,
+        timeout: Duration,
+    ) -> Self {
+        capture_logs();
+        let toml: Vec<String> = regions.iter().map(|(_, _, toml)| toml.clone()).collect();
+        let regions = regions.into_iter().map(|(name, upstream, _)| (name, upstream)).collect();
         let (wait, fill) = (timeout.as_secs(), timeout.as_secs() + 1);
         let request = format!("[request]\ntimeout = \"{wait}s\"\nfill_timeout = \"{fill}s\"\n");
         let request = if more.contains("[request]") { "" } else { &request };
         let open = if more.contains("[[callers]]") { "" } else { gateway::OPEN };
         // Sections first: what follows a [[regions]] header belongs to that region.
         let pieces = format!("{open}\n{request}\n{more}\n{}", toml.join("\n"));
+        let logged = LOGS.lock().unwrap().len();
         let gateway = Gateway::with(&[&pieces]).await;
         let series = series(&gateway).await;
-        Self { gateway, regions, timeout, series, answers: Mutex::default(), passing: Mutex::default() }
+        Self {
+            gateway,
+            regions,
+            timeout,
+            series,
+            answers: Mutex::default(),
+            logged,
+            passing: Mutex::default(),
+        }
     }
 
     /// The upstream of the first region.
@@ -144,6 +170,23 @@ impl Trial {
         self.gateway.metric("idv_fills_in_flight").await
     }
 
+    /// Scripts `id` to pass in a region.
+    pub fn passes_in(&self, region: &str, id: &str) {
+        self.truly_passes(id);
+        self.region(region).answer(id, [Reply::json(bodies::passed(id))]);
+    }
+
+    /// One line of the logs of this process holds all these words.
+    pub fn has_logged(&self, words: &[&str]) -> bool {
+        let logs = self.logs();
+        logs.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    }
+
+    /// What this process has logged since the start of this trial.
+    fn logs(&self) -> String {
+        String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
+    }
+
     /// How often the first region left the contract in this way.
     pub async fn drift(&self, kind: &str) -> f64 {
         let region = self.regions[0].0;
@@ -160,7 +203,7 @@ impl Trial {
     /// No log of this process, and no metric, holds this word.
     pub async fn says_nowhere(&self, word: &str) {
         assert!(!self.gateway.admin("/metrics").await.text().contains(word), "{word} is in the metrics");
-        let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
+        let logs = self.logs();
         assert!(!logs.contains(word), "{word} is in the logs");
     }
 
@@ -224,7 +267,7 @@ impl Trial {
     async fn nothing_leaked(&self, answers: &[Asked]) {
         let metrics = self.gateway.admin("/metrics").await;
         let config = self.gateway.admin("/config").await;
-        let logs = String::from_utf8_lossy(&LOGS.lock().unwrap()).into_owned();
+        let logs = self.logs();
         let errors = answers.iter().map(|asked| &asked.answer).filter(|answer| answer.status != 200);
         let errors: Vec<String> =
             errors.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).collect();

@@ -3,6 +3,7 @@
 pub mod bodies;
 pub mod client;
 pub mod dialect;
+pub mod front;
 pub mod gateway;
 pub mod issuer;
 pub mod process;

@@ -44,6 +44,8 @@ pub enum Reply {
     Drip(Vec<u8>, Duration),
     /// These bytes, then a piece over and over, until the client goes or 10 GB are through.
     Endless(Vec<u8>, Vec<u8>, Flow),
+    /// The first, and if the connection goes on, the second.
+    Then(Box<Reply>, Box<Reply>),
 }
 
 impl Reply {
@@ -403,6 +405,9 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> bool {
                 }
             }
             true
+        }
+        Reply::Then(first, second) => {
+            Box::pin(send(stream, *first)).await && Box::pin(send(stream, *second)).await
         }
         Reply::Endless(head, piece, flow) => {
             let _ = stream.write_all(&head).await;
