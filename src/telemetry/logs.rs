@@ -103,3 +103,44 @@ fn is_capped(target: &str) -> bool {
         target.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The only test of this binary that starts logging: that is done once per process.
+    #[test]
+    fn libraries_are_not_heard_below_info_whatever_the_filter_says() {
+        let lines = Lines::default();
+        let logs = start_to(lines.clone(), "trace,reqwest=trace,hyper=debug", Format::Json).unwrap();
+        tracing::trace!(target: "idv_gateway::lookup", "ours");
+        tracing::debug!(target: "reqwest::connect", "a header of somebody's");
+        tracing::trace!(target: "hyper", "bytes");
+        tracing::debug!(target: "rustls::client", "a name");
+        tracing::debug!(target: "h2::codec", "a frame");
+        tracing::warn!(target: "hyper_util::client", "a warning");
+        tracing::debug!(target: "hyperbole", "no library");
+        drop(logs);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let heard = ["\"ours\"", "a warning", "no library"];
+        assert!(heard.iter().all(|words| text.contains(words)), "{text}");
+        let capped = ["somebody", "bytes", "a name", "a frame"];
+        assert!(capped.iter().all(|words| !text.contains(words)), "{text}");
+    }
+}
