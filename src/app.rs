@@ -61,7 +61,7 @@ impl App {
             Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone(), audit });
         let tls = config.server.tls.as_ref().map(tls).transpose()?;
         let mut reloaders = upstream_keys(config, &upstream, &public);
-        reloaders.push(caller_keys(config, &public));
+        reloaders.push(caller_keys(config, &public)?);
         if let Some(verifier) = verifier {
             reloaders.push(Reloader::new("key set of tokens".to_owned(), Arc::clone(&reloads), move || {
                 verifier.reload_file()
@@ -110,15 +110,26 @@ fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> 
 }
 
 /// The callers' keys, followed on disk.
-fn caller_keys(config: &Config, public: &Arc<Public>) -> Reloader {
+fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Reloader> {
     let (callers, auth, metrics) =
         (config.callers.clone(), config.auth.clone(), Arc::clone(&public.metrics.reloads));
     let public = Arc::clone(public);
-    Reloader::new("keys of callers".to_owned(), metrics, move || {
-        let keys = callers.iter().map(|caller| keys_of(caller, &auth)).collect::<io::Result<Vec<_>>>()?;
+    let mut known = callers.iter().map(|caller| keys_of(caller, &auth)).collect::<io::Result<Vec<_>>>()?;
+    Ok(Reloader::new("keys of callers".to_owned(), metrics, move || {
+        let mut keys = known.clone();
+        let mut failed = None;
+        for (caller, keys) in callers.iter().zip(&mut keys) {
+            // One caller's broken file keeps nobody else's from being followed.
+            match keys_of(caller, &auth) {
+                Ok(read) => *keys = read,
+                Err(error) => failed = Some(io::Error::other(format!("caller {}: {error}", caller.name))),
+            }
+        }
         refuse_shared_keys(&callers, &keys)?;
-        Ok(public.callers.replace_keys(&keys))
-    })
+        let are_new = public.callers.replace_keys(&keys);
+        known = keys;
+        failed.map_or(Ok(are_new), Err)
+    }))
 }
 
 /// Whose a request is must be certain. At the start the configuration sees to that; files change later.

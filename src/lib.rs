@@ -66,17 +66,20 @@ pub async fn run(
 ) -> io::Result<Ended> {
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
+    let upstream = config.regions.iter().map(|region| region.concurrency).sum();
+    let places = http::Places { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
+    let places = places.affordable(upstream);
     let public = http::Server {
-        router: http::public(app.public),
+        site: http::Site::Public(app.public),
         tls: app.tls,
-        max_connections: config.server.max_connections,
+        max_connections: places.public,
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
     };
     let admin = http::Server {
-        router: http::admin(app.admin),
+        site: http::Site::admin(app.admin),
         tls: None,
-        max_connections: ADMIN_CONNECTIONS,
+        max_connections: places.admin,
         // It answers probes and scrapes to the very end.
         until: Stage::GivingUp,
         lifecycle: lifecycle.clone(),

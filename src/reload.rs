@@ -37,7 +37,11 @@ impl Reloader {
 
     fn run(&mut self) {
         match (self.reload)() {
-            Ok(false) => self.is_failing = false,
+            Ok(false) if self.is_failing => {
+                self.is_failing = false;
+                tracing::info!(what = self.name, "in order again");
+            }
+            Ok(false) => {}
             Ok(true) => {
                 self.is_failing = false;
                 self.metrics.used.inc();

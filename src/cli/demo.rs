@@ -30,11 +30,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn demo(args: &Args) -> ExitCode {
-    let bound = async {
-        let listeners = listen(args.listen, args.admin_listen).await?;
-        Ok::<_, String>((listeners, bind(args.sandbox_listen).await?))
+    let bind_all = || {
+        let listeners = listen(args.listen, args.admin_listen)?;
+        Ok::<_, String>((listeners, bind(args.sandbox_listen)?))
     };
-    let (listeners, upstream) = match bound.await {
+    let (listeners, upstream) = match bind_all() {
         Ok(bound) => bound,
         Err(why) => {
             return fail(format_args!(

@@ -21,7 +21,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn serve(address: SocketAddr) -> ExitCode {
-    let (listener, mut signals) = match (bind(address).await, StopSignals::new()) {
+    let (listener, mut signals) = match (bind(address), StopSignals::new()) {
         (Ok(listener), Ok(signals)) => (listener, signals),
         (Err(why), _) => return fail(why),
         (_, Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),

@@ -1,10 +1,11 @@
 //! `serve`: the gateway, from a configuration file.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
 use super::signals::StopSignals;
@@ -12,6 +13,10 @@ use super::{EX_CONFIG, block_on, complain, fail};
 use crate::config::{self, Config, LogFormat};
 use crate::telemetry::logs::{self, Format};
 use crate::{Ended, Listeners};
+
+/// New connections that wait for us in the kernel's queue. Past it their first packets are dropped and sent again only
+/// after a second: a burst of callers must fit. The kernel lowers it to its own bound.
+const BACKLOG: u32 = 4096;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -31,7 +36,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> ExitCode {
-    let listeners = match listen(config.server.listen, config.server.admin_listen).await {
+    let listeners = match listen(config.server.listen, config.server.admin_listen) {
         Ok(listeners) => listeners,
         Err(why) => return fail(why),
     };
@@ -39,13 +44,21 @@ async fn serve(config: &Config) -> ExitCode {
 }
 
 /// Opens both listeners.
-pub(super) async fn listen(public: SocketAddr, admin: SocketAddr) -> Result<Listeners, String> {
-    Ok(Listeners { public: bind(public).await?, admin: bind(admin).await? })
+pub(super) fn listen(public: SocketAddr, admin: SocketAddr) -> Result<Listeners, String> {
+    Ok(Listeners { public: bind(public)?, admin: bind(admin)? })
 }
 
 /// Opens one listener.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    open(address).map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A gateway that starts anew must not wait for the connections of the one before it to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Runs a gateway until a signal, and at a second one stops at once.

@@ -27,14 +27,14 @@ impl Audit {
     }
 
     /// Writes the line of one answer, if it carried a person's data.
-    pub(super) fn record(&self, request_id: &HeaderValue, seen: &Seen) {
+    pub(super) fn record(&self, request_id: &HeaderValue, seen: &Seen<'_>) {
         let disclosed = seen.disclosed;
         let is_personal = disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media);
         let (true, Some(hmac), Some(id)) = (is_personal, &self.hmac, &seen.id) else { return };
         tracing::info!(
             target: "audit",
             request_id = request_id.to_str().unwrap_or_default(),
-            caller = seen.caller.as_deref(),
+            caller = seen.caller,
             scopes = names(disclosed),
             region = seen.region.as_ref().map(|region| region.as_str()),
             id_hmac = id_hmac(hmac, id),

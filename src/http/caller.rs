@@ -39,7 +39,7 @@ pub(crate) struct CallerSettings {
 
 /// An authenticated internal service.
 pub(super) struct Caller {
-    name: Arc<str>,
+    name: Box<str>,
     scopes: Scopes,
     regions: RegionSet,
     /// Its place in the configuration.
@@ -60,8 +60,8 @@ impl Caller {
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What it may see and do.
@@ -77,13 +77,13 @@ impl Caller {
 
 /// Everybody who may call.
 pub(crate) struct Callers {
-    callers: Box<[Arc<Caller>]>,
+    callers: Box<[Caller]>,
     /// Whose key each hash is, by the caller's place. Swapped whole when key files change; empty where keys do not count.
     keys: ArcSwap<Vec<(KeyHash, u32)>>,
     /// Checks tokens, and whose each subject is; `None` where tokens do not count.
     tokens: Option<(Arc<Verifier>, HashMap<String, usize>)>,
     /// Set if nobody has to prove anything.
-    anonymous: Option<Arc<Caller>>,
+    anonymous: Option<Caller>,
     metrics: Arc<Metrics>,
 }
 
@@ -94,8 +94,7 @@ impl Callers {
         verifier: Option<Arc<Verifier>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let callers =
-            settings.iter().enumerate().map(|(index, settings)| Arc::new(Caller::new(index, settings)));
+        let callers = settings.iter().enumerate().map(|(index, settings)| Caller::new(index, settings));
         let subjects = settings.iter().enumerate();
         let subjects =
             subjects.filter_map(|(index, settings)| Some((settings.subject.clone()?, index))).collect();
@@ -117,7 +116,7 @@ impl Callers {
             keys: Vec::new(),
             subject: None,
         };
-        let anonymous = Some(Arc::new(Caller::new(0, &settings)));
+        let anonymous = Some(Caller::new(0, &settings));
         Self { callers: Box::default(), keys: ArcSwap::default(), tokens: None, anonymous, metrics }
     }
 
@@ -133,25 +132,21 @@ impl Callers {
         are_new
     }
 
-    /// The caller that a request proves to come from, if it may call now.
-    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
-        let caller = match &self.anonymous {
-            Some(anonymous) => Arc::clone(anonymous),
-            None => {
-                let bearer = bearer(headers).unwrap_or_default();
-                let found = match self.by_key(bearer) {
-                    Some(caller) => Some(caller),
-                    None => self.by_token(bearer).await,
-                };
-                found.cloned().ok_or(UNAUTHENTICATED)?
-            }
+    /// The caller that a request proves to come from.
+    pub(super) async fn identify(&self, headers: &HeaderMap) -> Result<&Caller, ApiError> {
+        if let Some(anonymous) = &self.anonymous {
+            return Ok(anonymous);
+        }
+        let bearer = bearer(headers).unwrap_or_default();
+        let found = match self.by_key(bearer) {
+            Some(caller) => Some(caller),
+            None => self.by_token(bearer).await,
         };
-        self.check_rate(&caller)?;
-        Ok(caller)
+        found.ok_or(UNAUTHENTICATED)
     }
 
     /// Compares with every key, whichever it is, so that the time taken says nothing.
-    fn by_key(&self, bearer: &[u8]) -> Option<&Arc<Caller>> {
+    fn by_key(&self, bearer: &[u8]) -> Option<&Caller> {
         let hash: KeyHash = Sha256::digest(bearer).into();
         let mut found = u32::MAX;
         for (key, caller) in self.keys.load().iter() {
@@ -160,13 +155,14 @@ impl Callers {
         self.callers.get(found as usize)
     }
 
-    async fn by_token(&self, bearer: &[u8]) -> Option<&Arc<Caller>> {
+    async fn by_token(&self, bearer: &[u8]) -> Option<&Caller> {
         let (verifier, subjects) = self.tokens.as_ref()?;
         let subject = verifier.subject(bearer).await?;
         self.callers.get(*subjects.get(&subject)?)
     }
 
-    fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
+    /// Refuses a caller who asks too often.
+    pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
         let Some(limiter) = &caller.limiter else { return Ok(()) };
         let Err(too_early) = limiter.check() else { return Ok(()) };
         if let Some(counter) = self.metrics.rate_limited.get(caller.index) {

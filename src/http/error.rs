@@ -146,8 +146,29 @@ impl ApiError {
         }
     }
 
-    /// The body, for the request of that id.
-    pub(super) fn body(&self, request_id: &str) -> String {
+    /// The answer, to the request of that id.
+    pub(super) fn answer(&self, request_id: &HeaderValue) -> Response {
+        let body = self.body(request_id.to_str().unwrap_or_default());
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.code == Code::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    fn body(&self, request_id: &str) -> String {
         let (code, status, title) = self.code.parts();
         let mut problem = json!({
             "type": format!("urn:idv-gateway:{code}"),
@@ -171,25 +192,10 @@ impl ApiError {
     }
 }
 
-/// The answer without its body, which needs the request's id: `observe` adds it.
+/// The error itself, on its way through the admin listener's router: `observe` makes the answer of it.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or_default();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if self.code == Code::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        if self.closes {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let mut response = Response::default();
         response.extensions_mut().insert(Arc::new(self));
         response
     }
@@ -243,6 +249,15 @@ pub(super) async fn get_only() -> ApiError {
 }
 
 /// What is answered when a handler panicked. What it panicked with may hold anything, so it is not looked at.
+pub(super) fn panicked(metrics: &Metrics) -> ApiError {
+    metrics.panics.inc();
+    let (code, detail) = describe(Kind::Internal);
+    let mut error = ApiError::new(code, detail);
+    error.retryable = Kind::Internal.is_retryable();
+    error
+}
+
+/// The same for the admin listener's router.
 #[derive(Clone)]
 pub(super) struct Panicked {
     pub(super) metrics: Arc<Metrics>,
@@ -252,10 +267,6 @@ impl ResponseForPanic for Panicked {
     type ResponseBody = Body;
 
     fn response_for_panic(&mut self, _: Box<dyn Any + Send + 'static>) -> Response {
-        self.metrics.panics.inc();
-        let (code, detail) = describe(Kind::Internal);
-        let mut error = ApiError::new(code, detail);
-        error.retryable = Kind::Internal.is_retryable();
-        error.into_response()
+        panicked(&self.metrics).into_response()
     }
 }

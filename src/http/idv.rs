@@ -1,13 +1,9 @@
 //! `/idv/{signatureId}`: the way through, from a request's head to its answer.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
-use http_body::Body as _;
 
 use super::Public;
 use super::caller::Caller;
@@ -18,57 +14,52 @@ use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionName, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
-use crate::lookup::{Ask, Missed};
+use crate::lookup::{Ask, Missed, Source};
+use crate::telemetry::metrics::RouteLabel;
 
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
 
-/// What was learned of a request, for its log line.
-#[derive(Clone, Default)]
-pub(super) struct Seen {
-    pub(super) caller: Option<Arc<str>>,
+/// What was learned of a request, for its answer's headers, its log line, the metrics and the audit.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    pub(super) route: RouteLabel,
+    pub(super) caller: Option<&'a str>,
     pub(super) id: Option<SignatureId>,
-    pub(super) cache: Option<&'static str>,
+    pub(super) source: Option<Source>,
     /// What of the person was shown, and from which region.
     pub(super) disclosed: Scopes,
-    pub(super) region: Option<RegionName>,
-}
-
-/// Answers a request to `/idv/…`, whatever its method.
-pub(super) async fn handle(State(public): State<Arc<Public>>, request: Request) -> Response {
-    let mut seen = Seen::default();
-    let (head, body) = request.into_parts();
-    let answer = answer(&public, &head, body.is_end_stream(), &mut seen).await;
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-    response.extensions_mut().insert(seen);
-    response
+    pub(super) region: Option<&'a RegionName>,
 }
 
 /// Answers a request to any other path of the public listener.
-pub(super) async fn elsewhere(request: Request) -> ApiError {
-    let (head, _) = request.into_parts();
-    check_framing(&head, true).err().unwrap_or_else(no_such_route)
+pub(super) fn elsewhere(head: &Parts) -> ApiError {
+    check_framing(head, true).err().unwrap_or_else(no_such_route)
 }
 
-async fn answer(
-    public: &Public,
-    head: &Parts,
+/// Answers a request to `/idv/…`, whatever its method.
+pub(super) async fn handle<'a>(
+    public: &'a Public,
+    head: &'a Parts,
+    id: &str,
     is_bodyless: bool,
-    seen: &mut Seen,
+    seen: &mut Seen<'a>,
 ) -> Result<Response, ApiError> {
+    seen.route = RouteLabel::Idv;
     check_framing(head, is_bodyless)?;
     if !matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
         return Err(ApiError::method_not_allowed(METHODS));
     }
     let caller = public.callers.identify(&head.headers).await?;
     seen.caller = Some(caller.name());
-    let id = signature_id(head.uri.path())?;
+    public.callers.check_rate(caller)?;
+    let id = signature_id(id)?;
     seen.id = Some(id);
     let wishes = Wishes::read(head.uri.query(), &head.headers)?;
     if head.method == Method::DELETE {
-        return purge(public, &caller, &id, &wishes);
+        return purge(public, caller, &id, &wishes);
     }
-    let answer = show(public, &caller, id, &wishes, seen).await;
+    let answer = show(public, caller, id, &wishes, seen).await;
     if head.method == Method::HEAD {
         // The answer goes without its body, so nobody was shown anything.
         seen.disclosed = Scopes::NONE;
@@ -77,12 +68,12 @@ async fn answer(
 }
 
 /// Finds the id and shows what the caller may see of it.
-async fn show(
-    public: &Public,
+async fn show<'a>(
+    public: &'a Public,
     caller: &Caller,
     id: SignatureId,
     wishes: &Wishes<'_>,
-    seen: &mut Seen,
+    seen: &mut Seen<'a>,
 ) -> Result<Response, ApiError> {
     let route = route(public, caller, wishes.region)?;
     let scopes = if wishes.decision_only { Scopes::NONE } else { caller.scopes() };
@@ -99,16 +90,15 @@ async fn show(
     };
     match found {
         Ok(found) => {
-            seen.cache = Some(render::cache_word(found.source));
+            seen.source = Some(found.source);
+            seen.region = Some(public.regions.name(found.entry.region()));
+            let answer = render::answer(&found, scopes);
             seen.disclosed = scopes.and(Scopes::SHOWING);
-            seen.region = Some(public.regions.name(found.entry.region()).clone());
-            Ok(render::answer(&found, scopes))
+            Ok(answer)
         }
         Err(Missed { failure, source }) => {
-            seen.cache = Some(render::cache_word(source));
-            let mut response = ApiError::from_failure(failure, &public.regions).into_response();
-            render::set_cache_status(response.headers_mut(), source);
-            Ok(response)
+            seen.source = Some(source);
+            Err(ApiError::from_failure(failure, &public.regions))
         }
     }
 }
@@ -162,8 +152,7 @@ fn check_framing(head: &Parts, is_bodyless: bool) -> Result<(), ApiError> {
 }
 
 /// The id, from the raw path: no decoding, so that a resource has one spelling.
-fn signature_id(path: &str) -> Result<SignatureId, ApiError> {
-    let raw = path.strip_prefix("/idv/").unwrap_or_default();
+fn signature_id(raw: &str) -> Result<SignatureId, ApiError> {
     let invalid =
         ApiError::new(Code::InvalidSignatureId, "An id is 1 to 64 of A-Z, a-z, 0-9, _ and -, not encoded.");
     SignatureId::parse(raw).ok_or(invalid)

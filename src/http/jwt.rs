@@ -46,7 +46,14 @@ pub(crate) struct Verifier {
     validation: Validation,
     source: JwksSource,
     keys: ArcSwap<Vec<Key>>,
-    fetched: Mutex<Option<Instant>>,
+    fetched: Mutex<Fetched>,
+}
+
+/// When the endpoint was asked, and when it answered with keys.
+#[derive(Default)]
+struct Fetched {
+    tried: Option<Instant>,
+    succeeded: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -76,7 +83,7 @@ impl Verifier {
         validation.validate_nbf = true;
         validation.leeway = LEEWAY;
         let this =
-            Self { validation, source: settings.source, keys: ArcSwap::default(), fetched: Mutex::new(None) };
+            Self { validation, source: settings.source, keys: ArcSwap::default(), fetched: Mutex::default() };
         this.reload_file()?;
         Ok(this)
     }
@@ -109,12 +116,12 @@ impl Verifier {
         if let JwksSource::File(_) = self.source {
             return known;
         }
-        let is_old = |fetched: &Option<Instant>| fetched.is_none_or(|at| asked.duration_since(at) > MAX_AGE);
-        match (known, self.fetched.try_lock()) {
-            (Some(known), Ok(fetched)) if !is_old(&fetched) => return Some(known),
-            // Somebody fetches already; a key that we have is good until then.
-            (Some(known), Err(_)) => return Some(known),
-            _ => {}
+        if let Some(known) = known {
+            // Refreshed behind the caller's back: a key that we have is good until then.
+            if self.fetched.try_lock().is_ok_and(|fetched| fetched.is_due(&self.keys.load(), asked)) {
+                tokio::spawn(Arc::clone(self).fetch(asked));
+            }
+            return Some(known);
         }
         // In a task of its own: callers who hang up neither end a fetch nor make the next caller start another.
         let _ = tokio::spawn(Arc::clone(self).fetch(asked)).await;
@@ -125,17 +132,32 @@ impl Verifier {
     async fn fetch(self: Arc<Self>, asked: Instant) {
         let JwksSource::Endpoint(endpoint) = &self.source else { return };
         let mut fetched = self.fetched.lock().await;
-        let gap = if self.keys.load().is_empty() { MIN_GAP_WITHOUT_KEYS } else { MIN_GAP };
-        if fetched.is_some_and(|at| at >= asked || at.elapsed() < gap) {
+        if fetched.tried.is_some_and(|at| at >= asked || at.elapsed() < gap(&self.keys.load())) {
             return;
         }
         let keys = endpoint.fetch().await.ok().and_then(|body| read_keys(&body));
-        *fetched = Some(Instant::now());
+        fetched.tried = Some(Instant::now());
         match keys {
-            Some(keys) => self.keys.store(keys.into()),
+            Some(keys) => {
+                fetched.succeeded = fetched.tried;
+                self.keys.store(keys.into());
+            }
             None => tracing::warn!("the callers' key set cannot be fetched; the keys in use stay in use"),
         }
     }
+}
+
+impl Fetched {
+    /// Whether the keys in use are old, and the endpoint may be asked for newer ones.
+    fn is_due(&self, keys: &[Key], now: Instant) -> bool {
+        let longer_ago = |at: Option<Instant>, age| at.is_none_or(|at| now.duration_since(at) > age);
+        longer_ago(self.succeeded, MAX_AGE) && longer_ago(self.tried, gap(keys))
+    }
+}
+
+/// The least time between two fetches.
+const fn gap(keys: &[Key]) -> Duration {
+    if keys.is_empty() { MIN_GAP_WITHOUT_KEYS } else { MIN_GAP }
 }
 
 fn find(keys: &[Key], id: Option<&str>, algorithm: Algorithm) -> Option<Key> {

@@ -10,6 +10,7 @@ mod jwt;
 mod lifecycle;
 mod observe;
 mod phase;
+mod places;
 mod render;
 mod serve;
 mod timed;
@@ -18,19 +19,28 @@ mod tls;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::get;
+use hyper::body::Incoming;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::domain::region::Regions;
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
+use error::ApiError;
+use idv::Seen;
 
 pub(crate) use admin::Admin;
 pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
+pub(crate) use places::Places;
 pub(crate) use render::Renderer;
 pub(crate) use serve::Server;
 pub(crate) use tls::{Tls, TlsFiles};
@@ -51,22 +61,49 @@ pub(crate) struct Public {
     pub audit: Audit,
 }
 
-/// The public URL space.
-pub(crate) fn public(public: Arc<Public>) -> Router {
-    let (metrics, audit) = (Arc::clone(&public.metrics), public.audit.clone());
-    Router::new()
-        .route("/idv/", any(idv::handle))
-        .route("/idv/{*id}", any(idv::handle))
-        .fallback(idv::elsewhere)
-        .with_state(public)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics: Arc::clone(&metrics) }))
-        .layer(from_fn_with_state(observe::Access::public(metrics, audit), observe::observe))
+/// What a listener serves.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// What callers ask for.
+    Public(Arc<Public>),
+    /// What operators ask for.
+    Admin(Router),
+}
+
+impl Site {
+    /// The site of the admin listener.
+    pub(crate) fn admin(admin: Arc<Admin>) -> Self {
+        Self::Admin(admin_routes(admin))
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        match self {
+            Self::Public(public) => observe::public(public, request).await,
+            Self::Admin(router) => {
+                let answered = router.clone().oneshot(request.map(Body::new)).await;
+                answered.unwrap_or_else(|never| match never {})
+            }
+        }
+    }
+}
+
+/// The public URL space: one route, and matching it by hand is a good part of what makes a cached answer cheap.
+async fn public_route<'a>(
+    public: &'a Public,
+    head: &'a Parts,
+    is_bodyless: bool,
+    seen: &mut Seen<'a>,
+) -> Result<Response, ApiError> {
+    match head.uri.path().strip_prefix("/idv/") {
+        Some(id) => idv::handle(public, head, id, is_bodyless, seen).await,
+        None => Err(idv::elsewhere(head)),
+    }
 }
 
 /// The admin URL space.
-pub(crate) fn admin(admin: Arc<Admin>) -> Router {
+fn admin_routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
-    Router::new()
+    let routes = Router::new()
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/metrics", get(admin::metrics))
@@ -74,7 +111,14 @@ pub(crate) fn admin(admin: Arc<Admin>) -> Router {
         .route("/config", get(admin::config))
         .method_not_allowed_fallback(error::get_only)
         .fallback(async || error::no_such_route())
-        .with_state(admin)
-        .layer(CatchPanicLayer::custom(error::Panicked { metrics }))
-        .layer(from_fn_with_state(observe::Access::admin(), observe::observe))
+        .with_state(admin);
+    surround(routes, metrics)
 }
+
+/// What every request to the admin listener goes through before and after its handler.
+fn surround(routes: Router, metrics: Arc<Metrics>) -> Router {
+    routes.layer(CatchPanicLayer::custom(error::Panicked { metrics })).layer(from_fn(observe::admin))
+}
+
+#[cfg(test)]
+mod tests;

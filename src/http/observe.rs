@@ -1,92 +1,86 @@
 //! What surrounds every request: its id, the headers every answer has, one log line, and the metrics.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName};
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt;
+use http_body::Body as _;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::audit::Audit;
-use super::error::ApiError;
+use super::error::{self, ApiError};
 use super::idv::Seen;
-use crate::telemetry::metrics::{Metrics, RouteLabel};
+use super::{Public, public_route, render};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Which listener a request came to.
-#[derive(Clone)]
-pub(super) struct Access {
-    /// The public listener's requests are counted; the admin listener's are its own business.
-    metrics: Option<Arc<Metrics>>,
-    audit: Audit,
-}
-
-impl Access {
-    pub(super) const fn public(metrics: Arc<Metrics>, audit: Audit) -> Self {
-        Self { metrics: Some(metrics), audit }
-    }
-
-    pub(super) const fn admin() -> Self {
-        Self { metrics: None, audit: Audit::off() }
-    }
-}
-
-/// Surrounds one request.
-pub(super) async fn observe(State(access): State<Access>, request: Request, next: Next) -> Response {
+/// Surrounds one request to the public listener.
+pub(super) async fn public(public: &Public, request: Request<Incoming>) -> Response {
     let started = Instant::now();
-    let request_id = request_id(&request);
-    let method = request.method().clone();
-    let mut response = next.run(request).await;
-    let error = response.extensions_mut().remove::<Arc<ApiError>>();
-    if let Some(error) = &error {
-        write_problem(&mut response, error, &request_id);
+    let (head, body) = request.into_parts();
+    let request_id = request_id(&head.headers);
+    let mut seen = Seen::default();
+    let answer = public_route(public, &head, body.is_end_stream(), &mut seen);
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|_| Err(error::panicked(&public.metrics)));
+    let (mut response, error) = match answer {
+        Ok(response) => (response, None),
+        Err(error) => (error.answer(&request_id), Some(error)),
+    };
+    if let Some(source) = seen.source {
+        render::set_cache_status(response.headers_mut(), source);
     }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(metrics) = &access.metrics {
-        let seen = response.extensions_mut().remove::<Seen>();
-        let route = if seen.is_some() { RouteLabel::Idv } else { RouteLabel::Unmatched };
-        if let Some(seen) = &seen {
-            access.audit.record(&request_id, seen);
-        }
-        metrics.http.observe(route, method.as_str(), response.status().as_u16(), started.elapsed());
-        log(&request_id, &method, route, &response, seen, error.as_deref(), started);
-    }
-    response.headers_mut().insert(X_REQUEST_ID, request_id);
+    public.audit.record(&request_id, &seen);
+    let duration = started.elapsed();
+    public.metrics.http.observe(seen.route, head.method.as_str(), response.status().as_u16(), duration);
+    log(&request_id, &head.method, &response, &seen, error.as_ref(), duration);
+    finish(&mut response, request_id);
     response
 }
 
-fn write_problem(response: &mut Response, error: &ApiError, request_id: &HeaderValue) {
-    let body = error.body(request_id.to_str().unwrap_or_default());
-    response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
-    *response.body_mut() = Body::from(body);
+/// Surrounds one request to the admin listener, whose requests are its own business: neither counted nor logged.
+pub(super) async fn admin(request: Request, next: Next) -> Response {
+    let request_id = request_id(request.headers());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        response = error.answer(&request_id);
+    }
+    finish(&mut response, request_id);
+    response
+}
+
+/// The headers of every answer.
+fn finish(response: &mut Response, request_id: HeaderValue) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
 }
 
 /// The one line of a request. An id appears as its hash, a caller by its name, and nothing else of the request does.
 fn log(
     request_id: &HeaderValue,
     method: &Method,
-    route: RouteLabel,
     response: &Response,
-    seen: Option<Seen>,
+    seen: &Seen<'_>,
     error: Option<&ApiError>,
-    started: Instant,
+    duration: Duration,
 ) {
-    let seen = seen.unwrap_or_default();
     tracing::info!(
         target: "access",
         request_id = request_id.to_str().unwrap_or_default(),
         method = known_method(method),
-        route = route.name(),
+        route = seen.route.name(),
         status = response.status().as_u16(),
         code = error.map(|error| error.code.name()),
-        caller = seen.caller.as_deref(),
+        caller = seen.caller,
         id_hash = seen.id.map(|id| tracing::field::display(id.hash_for_logs())),
-        cache = seen.cache,
-        duration_us = started.elapsed().as_micros() as u64,
+        cache = seen.source.map(render::cache_word),
+        duration_us = duration.as_micros() as u64,
         "request"
     );
 }
@@ -103,8 +97,8 @@ fn known_method(method: &Method) -> &str {
 }
 
 /// The caller's request id, if it is one, else a new one.
-fn request_id(request: &Request) -> HeaderValue {
-    let mut given = request.headers().get_all(&X_REQUEST_ID).iter();
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(&X_REQUEST_ID).iter();
     match (given.next(), given.next()) {
         (Some(given), None) if is_request_id(given.as_bytes()) => given.clone(),
         _ => new_request_id(),

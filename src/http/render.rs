@@ -42,7 +42,6 @@ pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
     if let Some(seconds) = entry.retry_after() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
-    set_cache_status(headers, found.source);
     response
 }
 

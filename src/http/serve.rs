@@ -6,11 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
 use futures_util::FutureExt;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tower::Service;
 
+use super::Site;
 use super::lifecycle::{Lifecycle, Stage};
 use super::phase::Phase;
 use super::timed::Timed;
@@ -37,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What one listener serves, and within which bounds.
 pub(crate) struct Server {
     /// What answers requests.
-    pub router: Router,
+    pub site: Site,
     /// With it, every connection starts with a handshake.
     pub tls: Option<Arc<Tls>>,
     /// Connections at once; beyond it new ones wait in the kernel's queue.
@@ -78,15 +74,15 @@ impl Server {
 
     /// Serves one connection in a task of its own.
     fn open(&self, stream: TcpStream, place: OwnedSemaphorePermit, connections: &mut JoinSet<()>) {
-        let (tls, router, lifecycle, until) =
-            (self.tls.clone(), self.router.clone(), self.lifecycle.clone(), self.until);
+        let (tls, site, lifecycle, until) =
+            (self.tls.clone(), self.site.clone(), self.lifecycle.clone(), self.until);
         connections.spawn(async move {
             let closing = lifecycle.reached(until);
             match tls {
-                None => connection(stream, router, closing).await,
+                None => connection(stream, site, closing).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        connection(stream, router, closing).await;
+                        connection(stream, site, closing).await;
                     }
                 }
             }
@@ -106,20 +102,21 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn connection<S>(stream: S, router: Router, closing: impl Future<Output = ()>)
+async fn connection<S>(stream: S, site: Site, closing: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let phase = Arc::new(Phase::new());
     let timed = Timed::new(stream, Arc::clone(&phase));
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    // Each request holds on to this connection's own copy: counting on one shared by all cores is not cheap.
+    let site = Arc::new(site);
+    let service = service_fn(move |request| {
         phase.answering();
-        let answer = answer(router.clone(), request.map(Body::new));
-        let phase = Arc::clone(&phase);
+        let (site, phase) = (Arc::clone(&site), Arc::clone(&phase));
         async move {
-            let answer = answer.await;
+            let answer = site.answer(request).await;
             phase.answered();
-            answer
+            Ok::<_, Infallible>(answer)
         }
     });
     let connection = http1::Builder::new()
@@ -138,8 +135,4 @@ where
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
-}
-
-async fn answer(mut router: Router, request: Request) -> Result<axum::response::Response, Infallible> {
-    router.call(request).await
 }

@@ -129,4 +129,25 @@ mod tests {
         assert_eq!(is_patient, Ok(true), "woken to look again, and an idle client has time");
         assert!(timed.read_timer.deadline() <= Instant::now() + IDLE);
     }
+
+    #[tokio::test]
+    async fn a_write_fails_when_its_client_has_read_nothing_for_too_long() {
+        let (stream, _client) = tokio::io::duplex(8);
+        let mut timed = Timed::new(stream, Arc::new(Phase::new()));
+        let soon = Instant::now() + Duration::from_millis(20);
+        let failure = poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut timed).poll_write(cx, &[0; 8]) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(error.kind()),
+                    Poll::Pending => match &mut timed.write_timer {
+                        Some(timer) if timer.deadline() > soon => timer.as_mut().reset(soon),
+                        _ => return Poll::Pending,
+                    },
+                }
+            }
+        });
+        let failure = tokio::time::timeout(Duration::from_secs(5), failure).await;
+        assert_eq!(failure, Ok(io::ErrorKind::TimedOut));
+    }
 }

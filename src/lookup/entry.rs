@@ -72,7 +72,9 @@ impl Entry {
     ) -> Self {
         let now = Instant::now();
         let verdict = verification.verdict;
-        let fresh = lifetimes.fresh(verdict).mul_f64(rand::random_range(1.0 - JITTER..=1.0 + JITTER));
+        // Callers are told to ask again after `pending_ttl`: an answer that is not final must be gone by then.
+        let longest = if verdict.is_final() { 1.0 + JITTER } else { 1.0 };
+        let fresh = lifetimes.fresh(verdict).mul_f64(rand::random_range(1.0 - JITTER..=longest));
         let stale = if verdict.is_final() { lifetimes.stale_max } else { Duration::ZERO };
         Self {
             document,

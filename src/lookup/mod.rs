@@ -3,12 +3,11 @@
 //! `Lookup::find` decides from memory what can be decided, and otherwise asks regions through flights: one task per id
 //! and region, shared by everybody who asks, owned by nobody who may hang up.
 
+mod answer;
 mod entry;
 mod flight;
 mod learned;
 mod memory;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,69 +19,16 @@ use tokio::time::Instant;
 
 use crate::domain::document::Document;
 use crate::domain::failure::{Failure, Kind};
-use crate::domain::region::{RegionId, RegionSet, Route};
+use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{LookupOutcome, Metrics};
 use crate::upstream::Upstream;
 
-pub(crate) use entry::{Entry, Lifetimes};
+pub(crate) use answer::{Ask, Found, Missed, Source};
+use entry::Entry;
+pub(crate) use entry::Lifetimes;
 use flight::{Boarding, Flights, Landing, Seat, Seen};
-
-/// What a lookup asks for.
-#[derive(Clone, Copy)]
-pub(crate) struct Ask {
-    /// The id.
-    pub id: SignatureId,
-    /// The regions that may be asked.
-    pub route: Route,
-    /// Whether to ask the upstream even if memory has an answer.
-    pub refresh: bool,
-    /// Whether the caller will see media, so that dead links matter.
-    pub wants_media: bool,
-}
-
-/// A result, and where it came from.
-pub(crate) struct Found {
-    /// The result.
-    pub entry: Arc<Entry>,
-    /// Where it came from.
-    pub source: Source,
-}
-
-/// No result, and where that came from.
-pub(crate) struct Missed {
-    /// Why there is none.
-    pub failure: Failure,
-    /// Where that came from.
-    pub source: Source,
-}
-
-/// Where an answer came from, as `Cache-Status` tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// From memory; fresh for this long.
-    Hit {
-        /// Whole seconds left.
-        ttl: u64,
-    },
-    /// From memory past its time, because no region could answer.
-    Stale {
-        /// Whole seconds since it was fresh; 0 if a refresh failed while it still was.
-        age: u64,
-    },
-    /// From the upstream.
-    Fetched {
-        /// The caller asked for a refresh.
-        requested: bool,
-        /// The answer is kept.
-        stored: bool,
-        /// Somebody else had asked already.
-        joined: bool,
-    },
-    /// From what is known of the id, without an entry.
-    Known,
-}
 
 /// What finds ids.
 pub(crate) struct Lookup {
@@ -206,7 +152,7 @@ impl Lookup {
         seen: Seen,
     ) -> Result<Found, Missed> {
         let mut source = fetched(ask);
-        let mut failure = None;
+        let mut failure: Option<(Failure, bool)> = None;
         let mut flights: FuturesUnordered<_> =
             regions.iter().map(|region| self.fly(ask, region, seen)).collect();
         while let Some((landing, joined)) = flights.next().await {
@@ -219,17 +165,17 @@ impl Lookup {
                     return Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known });
                 }
                 Landing::Failed(failed, stored) => {
-                    failure = failure.or((failed.kind != Kind::NotFound).then_some(failed));
+                    failure = failure.or((failed.kind != Kind::NotFound).then_some((failed, joined)));
                     stored
                 }
             };
             source = Source::Fetched { requested: ask.refresh, stored, joined };
         }
-        let Some(failure) = failure else {
+        let Some((failure, joined)) = failure else {
             return Err(Missed { failure: not_found(ask.route.regions()), source });
         };
         let failure = if is_alone { failure } else { undetermined(&failure) };
-        Err(Missed { failure, source: fetched(ask) })
+        Err(Missed { failure, source: Source::Fetched { requested: ask.refresh, stored: false, joined } })
     }
 
     async fn fly(&self, ask: &Ask, region: RegionId, seen: Seen) -> (Landing, bool) {
@@ -334,3 +280,6 @@ const fn may_fall_back(kind: Kind) -> bool {
         Kind::NotFound | Kind::Ambiguous | Kind::IdMismatch | Kind::Internal => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

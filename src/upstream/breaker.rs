@@ -22,6 +22,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(20);
 /// The breaker of one region.
 pub(super) struct Breaker {
     state: Mutex<State>,
+    /// Told of every change of phase.
+    on_change: Box<dyn Fn(Phase) + Send + Sync>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +50,10 @@ pub(super) struct Permit<'a> {
 }
 
 impl Breaker {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, on_change: impl Fn(Phase) + Send + Sync + 'static) -> Self {
         let state =
             State { phase: Phase::Passing, window: Window::new(now), probe_at: now, pause: FIRST_PAUSE };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), on_change: Box::new(on_change) }
     }
 
     /// Asks for leave to make an attempt.
@@ -66,15 +68,12 @@ impl Breaker {
             Phase::Tripped if now < state.probe_at => return Err(state.probe_at - now),
             Phase::Tripped => {
                 state.phase = Phase::Probing;
+                (self.on_change)(Phase::Probing);
                 true
             }
         };
         drop(state);
         Ok(Permit { breaker: self, is_probe, is_settled: false })
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.lock().phase
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -83,8 +82,8 @@ impl Breaker {
 }
 
 impl Permit<'_> {
-    /// Tells how the attempt ended: `None` = an answer. Returns the phase it leads to, if that is a change.
-    pub(super) fn settle(mut self, failure: Option<Kind>, now: Instant) -> Option<Phase> {
+    /// Tells how the attempt ended: `None` = an answer.
+    pub(super) fn settle(mut self, failure: Option<Kind>, now: Instant) {
         self.is_settled = true;
         let mut state = self.breaker.lock();
         let before = state.phase;
@@ -103,14 +102,18 @@ impl Permit<'_> {
                 }
             }
         }
-        (state.phase != before).then_some(state.phase)
+        if state.phase != before {
+            (self.breaker.on_change)(state.phase);
+        }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.is_probe && !self.is_settled {
-            self.breaker.lock().phase = Phase::Tripped;
+            let mut state = self.breaker.lock();
+            state.phase = Phase::Tripped;
+            (self.breaker.on_change)(Phase::Tripped);
         }
     }
 }
@@ -190,41 +193,50 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn breaker(now: Instant) -> Breaker {
+        Breaker::new(now, |_| {})
+    }
+
+    fn phase(breaker: &Breaker) -> Phase {
+        breaker.lock().phase
+    }
+
     fn tripped(now: Instant) -> Breaker {
-        let breaker = Breaker::new(now);
+        let breaker = breaker(now);
         for _ in 0..MIN_FAILURES {
             breaker.admit(now).ok().unwrap().settle(Some(Kind::Connect), now);
         }
-        assert_eq!(breaker.phase(), Phase::Tripped);
+        assert_eq!(phase(&breaker), Phase::Tripped);
         breaker
     }
 
     #[tokio::test]
     async fn it_opens_when_most_attempts_fail_and_not_before() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = breaker(now);
         for n in 0..MIN_FAILURES - 1 {
-            assert_eq!(breaker.admit(now).ok().unwrap().settle(Some(Kind::Server), now), None, "{n}");
+            breaker.admit(now).ok().unwrap().settle(Some(Kind::Server), now);
+            assert_eq!(phase(&breaker), Phase::Passing, "{n}");
         }
-        let last = breaker.admit(now).ok().unwrap();
-        assert_eq!(last.settle(Some(Kind::Server), now), Some(Phase::Tripped));
+        breaker.admit(now).ok().unwrap().settle(Some(Kind::Server), now);
+        assert_eq!(phase(&breaker), Phase::Tripped);
         assert_eq!(breaker.admit(now).err(), Some(SECOND));
     }
 
     #[tokio::test]
     async fn answers_outweigh_failures_and_old_failures_are_forgotten() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = breaker(now);
         for _ in 0..MIN_FAILURES * 2 {
             breaker.admit(now).ok().unwrap().settle(None, now);
         }
         for _ in 0..MIN_FAILURES + 5 {
             breaker.admit(now).ok().unwrap().settle(Some(Kind::Timeout), now);
         }
-        assert_eq!(breaker.phase(), Phase::Passing, "twice as many answers");
+        assert_eq!(phase(&breaker), Phase::Passing, "twice as many answers");
         let later = now + SECOND * 20;
         breaker.admit(later).ok().unwrap().settle(Some(Kind::Timeout), later);
-        assert_eq!(breaker.phase(), Phase::Passing, "one failure in the window");
+        assert_eq!(phase(&breaker), Phase::Passing, "one failure in the window");
     }
 
     #[tokio::test]
@@ -234,10 +246,12 @@ mod tests {
         let later = now + SECOND;
         let probe = breaker.admit(later).ok().unwrap();
         assert!(breaker.admit(later).is_err(), "a second probe");
-        assert_eq!(probe.settle(Some(Kind::Timeout), later), Some(Phase::Tripped));
+        probe.settle(Some(Kind::Timeout), later);
+        assert_eq!(phase(&breaker), Phase::Tripped);
         assert_eq!(breaker.admit(later).err(), Some(SECOND * 2), "the pause doubles");
         let probe = breaker.admit(later + SECOND * 2).ok().unwrap();
-        assert_eq!(probe.settle(Some(Kind::NotFound), later), Some(Phase::Passing), "an answer is an answer");
+        probe.settle(Some(Kind::NotFound), later);
+        assert_eq!(phase(&breaker), Phase::Passing, "an answer is an answer");
         assert!(breaker.admit(later).is_ok());
     }
 
@@ -259,5 +273,19 @@ mod tests {
         let later = now + SECOND;
         drop(breaker.admit(later).ok().unwrap());
         assert!(breaker.admit(later).is_ok());
+    }
+
+    #[tokio::test]
+    async fn every_change_is_told_a_cancelled_probe_too() {
+        let now = Instant::now();
+        let (sender, told) = std::sync::mpsc::channel();
+        let breaker = Breaker::new(now, move |phase| sender.send(phase).unwrap());
+        for _ in 0..MIN_FAILURES {
+            breaker.admit(now).ok().unwrap().settle(Some(Kind::Connect), now);
+        }
+        drop(breaker.admit(now + SECOND).ok().unwrap());
+        breaker.admit(now + SECOND).ok().unwrap().settle(None, now + SECOND);
+        let phases = [Phase::Tripped, Phase::Probing, Phase::Tripped, Phase::Probing, Phase::Passing];
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), phases);
     }
 }

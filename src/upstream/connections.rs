@@ -116,8 +116,12 @@ fn client(
 fn tls(ca_file: Option<&Path>) -> io::Result<ClientConfig> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
+        let bundled = roots.len();
         for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
             roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+        }
+        if roots.len() == bundled {
+            return Err(io::Error::other("the CA file holds no certificate in PEM form"));
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

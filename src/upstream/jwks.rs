@@ -31,7 +31,8 @@ impl JwksEndpoint {
     pub(crate) fn new(url: &str, ca_file: Option<&Path>, token_file: Option<PathBuf>) -> io::Result<Self> {
         let url = Url::parse(url).map_err(io::Error::other)?;
         // Configuration allows plain http to this machine only.
-        let connections = Connections::new(ca_file, url.scheme() == "http")?;
+        let connections = Connections::new(ca_file, url.scheme() == "http")
+            .map_err(|error| io::Error::other(format!("jwks_ca_file: {error}")))?;
         Ok(Self { url, connections, token_file })
     }
 

@@ -53,12 +53,13 @@ struct TokenRequest<'a> {
 
 /// Makes tokens for one region.
 pub(super) struct Mint {
+    /// For logs.
     region: RegionName,
-    pub(super) url: Url,
-    pub(super) period: Duration,
-    pub(super) time_limit: Duration,
-    pub(super) connections: Arc<Connections>,
-    pub(super) metrics: Arc<RegionMetrics>,
+    url: Url,
+    period: Duration,
+    time_limit: Duration,
+    connections: Arc<Connections>,
+    metrics: Arc<RegionMetrics>,
     state: Mutex<State>,
 }
 
@@ -94,6 +95,11 @@ impl Mint {
         }
         state.previous = Some(std::mem::replace(&mut state.keys, keys));
         true
+    }
+
+    /// Says that there is no token.
+    pub(super) fn show_no_token(&self) {
+        self.metrics.token_expiry.set(0.0);
     }
 
     /// Fetches a token: its value for the header, and how long it lives.
@@ -218,8 +224,9 @@ impl Mint {
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
-        let skew_seconds = correction / 1000;
-        tracing::warn!(region = %self.region, skew_seconds, "the upstream's clock differs from ours");
+        if differs {
+            tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs");
+        }
         differs
     }
 

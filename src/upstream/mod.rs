@@ -34,6 +34,9 @@ pub(crate) use jwks::JwksEndpoint;
 pub(crate) use mint::Keys;
 use region::Region;
 
+/// What an attempt that ends at the deadline is given to be counted.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// What one region is made of.
 pub(crate) struct RegionSettings {
     /// Its place in the configuration.
@@ -87,7 +90,9 @@ impl Upstream {
         id: SignatureId,
         deadline: Instant,
     ) -> Result<Verification, Failure> {
-        let fetched = tokio::time::timeout_at(deadline, self.regions[region.index()].fetch(id)).await;
+        let fetch = self.regions[region.index()].fetch(id, deadline);
+        // Attempts end by the deadline themselves; this ends what queues or waits for a token.
+        let fetched = tokio::time::timeout_at(deadline + GRACE, fetch).await;
         fetched.unwrap_or(Err(Failure::new(Kind::Timeout))).map_err(|failure| failure.in_region(region))
     }
 

@@ -28,10 +28,17 @@ use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
 const RESULT_PATH: &str = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result";
 
+/// One fetch on its way through its attempts.
+struct Call<'a> {
+    id: SignatureId,
+    /// When the fill ends.
+    deadline: Instant,
+    second: SecondAttempt<'a>,
+}
+
 /// One region.
 pub(super) struct Region {
     id: RegionId,
-    name: RegionName,
     url: Url,
     attempt_timeout: Duration,
     connections: Arc<Connections>,
@@ -48,9 +55,14 @@ pub(super) struct Region {
 impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
         let url = |base: &str, path: &str| Url::parse(&format!("{base}{path}")).map_err(io::Error::other);
-        let connections = Arc::new(Connections::new(settings.ca_file.as_deref(), settings.allow_http)?);
+        let connections = Arc::new(
+            Connections::new(settings.ca_file.as_deref(), settings.allow_http)
+                .map_err(|error| io::Error::other(format!("regions.{}.ca_file: {error}", settings.name)))?,
+        );
+        let breaker =
+            Breaker::new(Instant::now(), tell(settings.name.clone(), Arc::clone(&settings.metrics)));
         let mint = Mint::new(
-            settings.name.clone(),
+            settings.name,
             url(&settings.token_url, TOKEN_PATH)?,
             settings.keys,
             settings.token_period,
@@ -60,13 +72,12 @@ impl Region {
         );
         Ok(Self {
             id: settings.id,
-            name: settings.name,
             url: url(&settings.base_url, RESULT_PATH)?,
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(mint),
             room: Room::new(settings.concurrency),
-            breaker: Breaker::new(Instant::now()),
+            breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
             media_hosts: AllowedHosts::new(settings.media_hosts),
@@ -75,17 +86,18 @@ impl Region {
     }
 
     /// Asks this region for `id`: one attempt, and a second one where it can help.
-    pub(super) async fn fetch(&self, id: SignatureId) -> Result<Verification, Failure> {
+    pub(super) async fn fetch(&self, id: SignatureId, deadline: Instant) -> Result<Verification, Failure> {
         let _place =
             self.room.enter().await.map_err(|kind| Failure::new(kind).retry_after(Duration::from_secs(1)))?;
-        let mut second = self.budget.deposit(Instant::now());
-        let first = self.attempt(id, &mut second).await;
+        let second = self.budget.deposit(Instant::now());
+        let mut call = Call { id, deadline, second };
+        let first = self.attempt(&mut call).await;
         let Err(failure) = first else { return first };
-        if !retry::can_help(failure.kind) || !self.may_make(&mut second) {
+        if !retry::can_help(failure.kind) || !self.may_make(&mut call.second) {
             return Err(failure);
         }
         tokio::time::sleep(retry::pause(rand::random())).await;
-        self.attempt(id, &mut second).await
+        self.attempt(&mut call).await
     }
 
     fn may_make(&self, second: &mut SecondAttempt<'_>) -> bool {
@@ -105,33 +117,21 @@ impl Region {
     }
 
     /// One attempt, if the region is neither paused nor given up.
-    async fn attempt(
-        &self,
-        id: SignatureId,
-        second: &mut SecondAttempt<'_>,
-    ) -> Result<Verification, Failure> {
+    async fn attempt(&self, call: &mut Call<'_>) -> Result<Verification, Failure> {
         self.check_pause()?;
+        // The token first: without one there is no attempt, and a probe must be one.
+        let token = self.tokens.get().await?;
         let permit = self.breaker.admit(Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
-        self.show_breaker(self.breaker.phase());
-        let token = self.tokens.get().await?;
-        let result = self.ask_with(id, token, second).await;
+        let result = self.ask_with(call, token).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);
-        if let Some(phase) = permit.settle(failure, Instant::now()) {
-            self.show_breaker(phase);
-            tracing::warn!(region = %self.name, phase = ?phase, "breaker changed");
-        }
+        permit.settle(failure, Instant::now());
         result
     }
 
     /// Asks with `token`; if the upstream does not accept it, once more with a newer one.
-    async fn ask_with(
-        &self,
-        id: SignatureId,
-        token: Arc<Token>,
-        second: &mut SecondAttempt<'_>,
-    ) -> Result<Verification, Failure> {
-        let refused = match self.ask(id, &token, second).await {
+    async fn ask_with(&self, call: &mut Call<'_>, token: Arc<Token>) -> Result<Verification, Failure> {
+        let refused = match self.ask(call, &token).await {
             Err(refused) if refused.kind == Kind::Auth => refused,
             result => return result,
         };
@@ -140,10 +140,11 @@ impl Region {
             Err(failure) if failure.kind == Kind::Auth => return Err(refused),
             Err(failure) => return Err(failure),
         };
-        let result = self.ask(id, &newer, second).await;
-        match &result {
-            Err(failure) if failure.kind == Kind::Auth => self.tokens.refused_again(),
-            _ => self.tokens.accepted_again(),
+        let result = self.ask(call, &newer).await;
+        match result.as_ref().err().map(|failure| failure.kind) {
+            Some(Kind::Auth) => self.tokens.refused_again(),
+            None | Some(Kind::NotFound) => self.tokens.accepted_again(),
+            Some(_) => {}
         }
         result
     }
@@ -154,22 +155,17 @@ impl Region {
     ///
     /// A second attempt goes over a new connection in any case: what silently cut one kept connection, such as a NAT that
     /// forgot it, has cut the others too.
-    async fn ask(
-        &self,
-        id: SignatureId,
-        token: &Token,
-        second: &mut SecondAttempt<'_>,
-    ) -> Result<Verification, Failure> {
+    async fn ask(&self, call: &mut Call<'_>, token: &Token) -> Result<Verification, Failure> {
         let clients = self.connections.clients();
-        let client = if second.is_made() { &clients.fresh } else { &clients.pooled };
-        let result = self.ask_over(client, id, token).await;
+        let client = if call.second.is_made() { &clients.fresh } else { &clients.pooled };
+        let result = self.ask_over(client, call, token).await;
         let broke = result.as_ref().is_err_and(|failure| failure.kind == Kind::Reset);
-        if !broke || !self.may_make(second) {
+        if !broke || !self.may_make(&mut call.second) {
             return result;
         }
-        let result = self.ask_over(&clients.fresh, id, token).await;
+        let result = self.ask_over(&clients.fresh, call, token).await;
         if result.as_ref().err().is_none_or(|failure| !retry::can_help(failure.kind)) {
-            second.give_back(Instant::now());
+            call.second.give_back(Instant::now());
         }
         result
     }
@@ -178,16 +174,18 @@ impl Region {
     async fn ask_over(
         &self,
         client: &Client,
-        id: SignatureId,
+        call: &Call<'_>,
         token: &Token,
     ) -> Result<Verification, Failure> {
         let started = Instant::now();
-        let body = json!({ "signatureId": id.as_str() }).to_string();
-        let answer = attempt::post(client, &self.url, Some(token.value()), body, self.attempt_timeout).await;
+        let body = json!({ "signatureId": call.id.as_str() }).to_string();
+        // Cut off here rather than from outside, it is counted as what it is: a region that did not answer.
+        let time_limit = self.attempt_timeout.min(call.deadline - started);
+        let answer = attempt::post(client, &self.url, Some(token.value()), body, time_limit).await;
         let mut drift = Drift::default();
         let result = match answer {
             Ok(answer) => envelope::open(answer, &mut drift)
-                .and_then(|success| self.understand(id, success, &mut drift)),
+                .and_then(|success| self.understand(call.id, success, &mut drift)),
             Err(kind) => Err(Refusal::of(kind)),
         };
         for (kind, count) in drift.seen() {
@@ -242,12 +240,16 @@ impl Region {
         let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         *paused_until = (*paused_until).max(Some(until));
     }
+}
 
-    fn show_breaker(&self, phase: Phase) {
-        self.metrics.breaker_state.set(match phase {
+/// Tells of a region's breaker, in its gauge and in one log line.
+fn tell(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
+    move |phase| {
+        metrics.breaker_state.set(match phase {
             Phase::Passing => 0,
             Phase::Probing => 1,
             Phase::Tripped => 2,
         });
+        tracing::warn!(%region, ?phase, "breaker changed");
     }
 }

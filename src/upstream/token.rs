@@ -97,6 +97,7 @@ impl Tokens {
             }
             state.may_refresh(now)?;
             state.current = None;
+            self.mint.show_no_token();
             self.join_refresh(&mut state)
         };
         wait(refresh).await

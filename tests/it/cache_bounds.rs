@@ -6,9 +6,9 @@ use crate::support::gateway::{OPEN, region};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
 const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
-const MAX_BYTES: f64 = 524_288.0;
+const MAX_BYTES: f64 = 262_144.0;
 /// More results than the cache can hold: each takes more than a kilobyte.
-const MANY: usize = 500;
+const MANY: usize = 300;
 
 /// A gateway over `upstream` with these lines in `[cache]`.
 async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
@@ -22,7 +22,7 @@ async fn crowded() -> (Upstream, Gateway) {
         let id = format!("S{n}");
         upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
     }
-    let gateway = gateway(&upstream, "max_bytes = \"512KiB\"").await;
+    let gateway = gateway(&upstream, "max_bytes = \"256KiB\"").await;
     (upstream, gateway)
 }
 

@@ -94,11 +94,12 @@ pub fn revision() -> &'static str {
 }
 
 /// Where a request went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouteLabel {
     /// `/idv/{signatureId}`
     Idv,
     /// No route of ours.
+    #[default]
     Unmatched,
 }
 

@@ -17,8 +17,14 @@ const SOURCES: &[(&str, &str)] = &[
     ("c_keys", include_str!("c_keys.rs")),
     ("c_tokens", include_str!("c_tokens.rs")),
     ("d_lookup", include_str!("d_lookup.rs")),
+    ("d_panics", include_str!("d_panics.rs")),
+    ("f_bytes", include_str!("f_bytes.rs")),
+    ("f_callers", include_str!("f_callers.rs")),
     ("f_clients", include_str!("f_clients.rs")),
+    ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
+    ("g_signals", include_str!("g_signals.rs")),
+    ("http::tests", include_str!("../../../src/http/tests.rs")),
     // Where names come from cannot be told from outside.
     ("src/upstream/connections", include_str!("../../../src/upstream/connections.rs")),
 ];

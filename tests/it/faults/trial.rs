@@ -5,12 +5,13 @@ use std::io::Write;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use idv_gateway::telemetry::logs::{self, Format};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually, gateway};
+use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, eventually, gateway};
 
 /// What no log, metric or error may ever hold. `bodies` gives every person one of these words.
 const CANARIES: &[&str] = &[
@@ -23,6 +24,9 @@ const CANARIES: &[&str] = &[
     "test-secret-key",
 ];
 
+/// What callers of a trial wait at most, unless it is about waiting.
+pub const SHORT: Duration = Duration::from_secs(2);
+
 /// The slack on top of `request.timeout` within which every answer comes.
 const SLACK: Duration = Duration::from_millis(750);
 
@@ -31,8 +35,7 @@ pub struct Trial {
     pub gateway: Gateway,
     /// The regions' upstreams, in the order of the configuration.
     pub regions: Vec<(&'static str, Upstream)>,
-    /// What a caller waits at most.
-    pub timeout: Duration,
+    timeout: Duration,
     series: usize,
     answers: Mutex<Vec<Asked>>,
     /// How long the logs were at the start: what is before was searched by others.
@@ -55,37 +58,42 @@ impl Trial {
 
     /// These regions, and more TOML: pieces for sections that are not given here ([request], [cache], …).
     pub async fn with(names: &[&'static str], more: &str) -> Self {
+        Self::start_with(names, more, Duration::from_millis(400), SHORT).await
+    }
+
+    /// The same, but nobody runs out of time while a test holds answers back.
+    pub async fn patient(names: &[&'static str], more: &str) -> Self {
+        Self::start_with(names, more, PATIENCE, PATIENCE).await
+    }
+
+    async fn start_with(names: &[&'static str], more: &str, attempt: Duration, timeout: Duration) -> Self {
         let mut regions = Vec::new();
         for name in names {
             let upstream = Upstream::start().await;
-            let toml = gateway::region(name, &upstream) + "attempt_timeout = \"400ms\"\n";
+            let attempt = format!("attempt_timeout = \"{}ms\"\n", attempt.as_millis());
+            let toml = gateway::region(name, &upstream) + &attempt;
             regions.push((*name, upstream, toml));
         }
-        Self::over(regions, more).await
+        Self::over(regions, more, timeout).await
     }
 
-    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids.
-    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str) -> Self {
+    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids. Callers wait at most
+    /// `timeout`, whole seconds.
+    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str, timeout: Duration) -> Self {
         capture_logs();
         let toml: Vec<String> = regions.iter().map(|(_, _, toml)| toml.clone()).collect();
         let regions = regions.into_iter().map(|(name, upstream, _)| (name, upstream)).collect();
-        let request = "[request]\ntimeout = \"2s\"\nfill_timeout = \"3s\"\n";
-        let request = if more.contains("[request]") { "" } else { request };
+        let (wait, fill) = (timeout.as_secs(), timeout.as_secs() + 1);
+        let request = format!("[request]\ntimeout = \"{wait}s\"\nfill_timeout = \"{fill}s\"\n");
+        let request = if more.contains("[request]") { "" } else { &request };
+        let open = if more.contains("[[callers]]") { "" } else { gateway::OPEN };
         // Sections first: what follows a [[regions]] header belongs to that region.
-        let pieces = format!("{}\n{request}\n{more}\n{}", gateway::OPEN, toml.join("\n"));
+        let pieces = format!("{open}\n{request}\n{more}\n{}", toml.join("\n"));
         let logged = LOGS.lock().unwrap().len();
         let gateway = Gateway::with(&[&pieces]).await;
         let series = series(&gateway).await;
-        let timeout = Duration::from_secs(2);
-        Self {
-            gateway,
-            regions,
-            timeout,
-            series,
-            answers: Mutex::default(),
-            logged,
-            passing: Mutex::default(),
-        }
+        let (answers, passing) = (Mutex::default(), Mutex::default());
+        Self { gateway, regions, timeout, series, answers, logged, passing }
     }
 
     /// The upstream of the first region.
@@ -138,6 +146,33 @@ impl Trial {
     /// What this process has logged since the start of this trial.
     fn logs(&self) -> String {
         String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
+    }
+
+    /// Sends requests for an id and returns when the gateway works on all of them.
+    pub async fn crowd(&self, id: &str, n: usize) -> Vec<client::Asked> {
+        let target = format!("/idv/{id}");
+        let mut crowd = Vec::new();
+        while crowd.len() < n {
+            // No more at once than the kernel queues for a listener.
+            let more = (n - crowd.len()).min(50);
+            crowd.extend(join_all((0..more).map(|_| self.gateway.ask(&target, &[]))).await);
+        }
+        crowd
+    }
+
+    /// What a crowd is answered, kept for the invariants. How long that takes is the test's own business.
+    pub async fn answers(&self, id: &str, crowd: Vec<client::Asked>) -> Vec<Answer> {
+        let answers = join_all(crowd.into_iter().map(client::Asked::answer)).await;
+        for answer in &answers {
+            let asked = Asked { id: id.to_owned(), answer: answer.clone(), took: Duration::ZERO };
+            self.answers.lock().unwrap().push(asked);
+        }
+        answers
+    }
+
+    /// How many fills are under way.
+    pub async fn fills(&self) -> f64 {
+        self.gateway.metric("idv_fills_in_flight").await
     }
 
     /// How often the first region left the contract in this way.

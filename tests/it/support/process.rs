@@ -102,18 +102,28 @@ impl Process {
     }
 
     pub fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut this = Self::start_unread(args, env);
+        Self::start_by(&[], args, env)
+    }
+
+    /// A process that another starts: `wrapper` is its command line, to which the binary's is added.
+    pub fn start_by(wrapper: &[&str], args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut this = Self::spawn(wrapper, args, env);
         this.stdout = Gathered::from(this.unread.take());
         this
     }
 
     /// A process whose standard output is a pipe that nobody reads.
     pub fn start_unread(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_idv-gateway"));
+        Self::spawn(&[], args, env)
+    }
+
+    fn spawn(wrapper: &[&str], args: &[&str], env: &[(&str, &str)]) -> Self {
+        let line = [wrapper, &[env!("CARGO_BIN_EXE_idv-gateway")], args].concat();
+        let mut command = Command::new(line[0]);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("IDV__")) {
             command.env_remove(name);
         }
-        command.args(args).envs(env.iter().copied());
+        command.args(&line[1..]).envs(env.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
         let (unread, stderr) = (child.stdout.take(), Gathered::from(child.stderr.take()));
@@ -141,6 +151,18 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Kilobytes of memory it holds.
+    pub fn resident_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// How many files it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs").count()
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -207,7 +229,7 @@ pub struct Served {
     pub process: Process,
     pub public: SocketAddr,
     pub admin: SocketAddr,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Served {
@@ -224,6 +246,11 @@ impl Served {
     /// The same, with variables.
     pub async fn with_env(pieces: &[&str], env: &[(&str, &str)]) -> Self {
         Self::start(pieces, env, Process::start_with).await
+    }
+
+    /// The same, started by another process.
+    pub async fn by(wrapper: &[&str], pieces: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start(pieces, env, |args, env| Process::start_by(wrapper, args, env)).await
     }
 
     async fn start(
@@ -246,7 +273,7 @@ impl Served {
             }
         })
         .await;
-        Self { process, public, admin, _scratch: scratch }
+        Self { process, public, admin, scratch }
     }
 
     /// `GET` from the public listener, without a key.
@@ -267,6 +294,19 @@ impl Served {
     /// `GET` from the admin listener.
     pub async fn admin(&self, target: &str) -> Answer {
         client::request(self.admin, "GET", target, &[]).await
+    }
+
+    /// Starts it anew with the same configuration on the same ports, once it has ended.
+    pub async fn restart(&mut self) {
+        let config = self.scratch.path("gateway.toml");
+        self.process = Process::start(&["serve", "--config", text(&config)]);
+        eventually("readiness", async || is_ready(self.admin).await).await;
+    }
+
+    /// The files beside its configuration.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.scratch.0).expect("the directory is there");
+        files.map(|file| file.expect("a file has a name").path()).collect()
     }
 
     /// Asks the gateway to stop, and waits until it has.

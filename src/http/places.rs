@@ -1,0 +1,75 @@
+//! How many connections the process's limit on open files has room for. It counts; who is let in is the server's.
+
+/// Files that are no connection of a caller or to an upstream: listeners, timers, the log, keys being read again,
+/// name look-ups, connections for tokens.
+const OTHER_FILES: usize = 32;
+
+/// Connections at once, of each listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Callers'.
+    pub public: usize,
+    /// Operators'.
+    pub admin: usize,
+}
+
+impl Places {
+    /// As many of these as the limit on open files allows beside `upstream` connections: callers who take the last
+    /// file would keep every fill from its upstream.
+    pub(crate) fn affordable(self, upstream: usize) -> Self {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let Some(open_files) = soft_limit(&limits) else { return self };
+        let places = self.within(open_files, upstream);
+        if places.public < self.public {
+            tracing::warn!(
+                open_files,
+                configured = self.public,
+                connections = places.public,
+                "the limit on open files leaves room for fewer connections than server.max_connections"
+            );
+        }
+        places
+    }
+
+    fn within(self, open_files: usize, upstream: usize) -> Self {
+        let admin = self.admin.min(open_files / 16).max(1);
+        let left = open_files.saturating_sub(OTHER_FILES + upstream + admin);
+        // However many connections upstreams may take, callers have a quarter of all files.
+        Self { public: self.public.min(left.max(open_files / 4).max(1)), admin }
+    }
+}
+
+/// The limit in force on open files, of what the kernel says of this process; none where it is unlimited or unknown.
+fn soft_limit(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Places = Places { public: 10_000, admin: 256 };
+
+    #[test]
+    fn a_high_limit_changes_nothing() {
+        assert_eq!(WANTED.within(20_000, 64), WANTED);
+    }
+
+    #[test]
+    fn a_low_limit_keeps_files_for_upstreams_and_a_quarter_for_callers() {
+        assert_eq!(WANTED.within(1024, 64), Places { public: 864, admin: 64 });
+        assert_eq!(WANTED.within(256, 64), Places { public: 144, admin: 16 });
+        assert_eq!(WANTED.within(256, 640), Places { public: 64, admin: 16 });
+        assert_eq!(WANTED.within(1, 64), Places { public: 1, admin: 1 });
+    }
+
+    #[test]
+    fn the_limit_in_force_is_the_soft_one() {
+        let limits =
+            "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024   524288   files\n";
+        assert_eq!(soft_limit(limits), Some(1024));
+        assert_eq!(soft_limit("Max open files  unlimited  unlimited  files\n"), None);
+        assert_eq!(soft_limit(""), None);
+    }
+}
