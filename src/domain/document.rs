@@ -54,6 +54,24 @@ impl Document {
 
     /// The answer for `scopes`, without copying. Neighbouring parts are one slice.
     pub fn cut(&self, scopes: Scopes, stale: bool) -> Slices {
+        let mut cut = self.cut_parts(scopes, stale);
+        cut.add(self.ends.media..self.ends.media + 1);
+        cut.ranges.map(|range| self.buffer.slice(range))
+    }
+
+    /// The answer for `scopes`, with `media` (`,"media":[…]`) in place of the media it was rendered with.
+    pub fn cut_with_media(&self, scopes: Scopes, stale: bool, mut media: Vec<u8>) -> Slices {
+        media.push(b'}');
+        let rest = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Media && scopes.contains(*scope));
+        let cut = self.cut_parts(rest.collect(), stale);
+        let used = cut.used;
+        let mut slices = cut.ranges.map(|range| self.buffer.slice(range));
+        slices[used] = media.into();
+        slices
+    }
+
+    /// The decision and the parts of `scopes`, without the closing brace.
+    fn cut_parts(&self, scopes: Scopes, stale: bool) -> Cut {
         let Ends { decision, checks, identity, media } = self.ends;
         let mut cut = Cut::default();
         cut.add(if stale { media + 1..self.buffer.len() } else { 0..decision });
@@ -67,16 +85,7 @@ impl Document {
                 cut.add(range);
             }
         }
-        cut.add(media..media + 1);
-        cut.ranges.map(|range| self.buffer.slice(range))
-    }
-
-    /// The answer for `scopes`, with `media` (`,"media":[…]`) in place of the media it was rendered with.
-    pub fn cut_with_media(&self, scopes: Scopes, stale: bool, media: &[u8]) -> Slices {
-        let without_media = Scope::ALL.into_iter().filter(|scope| *scope != Scope::Media);
-        let kept = self.cut(without_media.filter(|scope| scopes.contains(*scope)).collect(), stale).concat();
-        let body = [kept.strip_suffix(b"}").unwrap_or(&kept), media, b"}"].concat();
-        [body.into(), Bytes::new(), Bytes::new()]
+        cut
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
 
     #[test]
     fn media_can_be_replaced() {
-        let body = document().cut_with_media(Scopes::ALL, false, br#","media":[]"#).concat();
+        let body = document().cut_with_media(Scopes::ALL, false, br#","media":[]"#.to_vec()).concat();
         assert_eq!(body, br#"{"d":1,"checks":2,"identity":3,"media":[]}"#);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
     let slices = if scopes.contains(Scope::Media) && entry.has_dead_links(now) {
         let mut media = Vec::new();
         write_part(&mut media, "media", &media_json(entry.live_links(now)));
-        entry.document().cut_with_media(scopes, is_stale, &media)
+        entry.document().cut_with_media(scopes, is_stale, media)
     } else {
         entry.document().cut(scopes, is_stale)
     };

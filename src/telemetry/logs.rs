@@ -70,7 +70,7 @@ pub fn start_to(
     format: Format,
 ) -> Result<Logs, Box<dyn Error + Send + Sync>> {
     // Audit lines have a setting of their own: a level for the rest does not silence them.
-    let filter = format!("audit=info,{filter}");
+    let filter = format!("{filter},audit=info");
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(writer);

@@ -1,17 +1,21 @@
-//! One breaker per region: Passing, Tripped, Probing. It opens when a region mostly fails, and then lets one request
-//! at a time find out whether it is back.
+//! One breaker per region: Passing, Tripped, Probing. It opens when a region mostly fails, whichever id is asked for,
+//! and then lets one request at a time find out whether it is back.
 //!
 //! Pure but for its lock: the time comes in as an argument.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::domain::failure::Kind;
+use crate::domain::signature_id::SignatureId;
 
-/// Failures within the window before the breaker may open: fewer say nothing about a region.
+/// Ids that failed within the window before the breaker may open: fewer say nothing about a region.
 const MIN_FAILURES: u32 = 20;
+/// How many failed ids are told apart; more than that at once are a region's trouble in any case.
+const MOST_FAILED: usize = 64;
 /// How far back failures count, in slots of one second.
 const SLOTS: usize = 10;
 /// How long it stays open at first; doubled after each failed probe.
@@ -45,6 +49,8 @@ struct State {
 /// cancelled), it frees the probe.
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
+    /// What is asked for.
+    id: SignatureId,
     is_probe: bool,
     is_settled: bool,
 }
@@ -56,11 +62,11 @@ impl Breaker {
         Self { state: Mutex::new(state), on_change: Box::new(on_change) }
     }
 
-    /// Asks for leave to make an attempt.
+    /// Asks for leave to make an attempt for `id`.
     ///
     /// # Errors
     /// The breaker is open: when to ask again.
-    pub(super) fn admit(&self, now: Instant) -> Result<Permit<'_>, Duration> {
+    pub(super) fn admit(&self, id: SignatureId, now: Instant) -> Result<Permit<'_>, Duration> {
         let mut state = self.lock();
         let is_probe = match state.phase {
             Phase::Passing => false,
@@ -73,7 +79,7 @@ impl Breaker {
             }
         };
         drop(state);
-        Ok(Permit { breaker: self, is_probe, is_settled: false })
+        Ok(Permit { breaker: self, id, is_probe, is_settled: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,7 +102,7 @@ impl Permit<'_> {
             }
             (false, _) if state.phase != Phase::Passing => {}
             (false, failed) => {
-                state.window.count(now, failed);
+                state.window.count(now, failed.then_some(self.id));
                 if state.window.mostly_fails(now) {
                     state.trip(now, FIRST_PAUSE);
                 }
@@ -155,24 +161,42 @@ struct Window {
     start: Instant,
     /// The second, counted from `start`, that each slot holds, and its answers and failures.
     slots: [(u64, u32, u32); SLOTS],
+    /// The ids that failed last, with the second. One id that always fails says nothing of the region, however often it
+    /// is asked for: it counts once.
+    failed: VecDeque<(u64, SignatureId)>,
 }
 
 impl Window {
     const fn new(now: Instant) -> Self {
-        Self { start: now, slots: [(0, 0, 0); SLOTS] }
+        Self { start: now, slots: [(0, 0, 0); SLOTS], failed: VecDeque::new() }
     }
 
-    fn count(&mut self, now: Instant, failed: bool) {
+    fn count(&mut self, now: Instant, failed: Option<SignatureId>) {
         let second = self.second(now);
+        let counts = match failed {
+            None => (1, 0),
+            Some(id) if self.is_known_to_fail(id, second) => return,
+            Some(_) => (0, 1),
+        };
         let slot = &mut self.slots[second as usize % SLOTS];
         if slot.0 != second {
             *slot = (second, 0, 0);
         }
-        if failed {
-            slot.2 += 1;
-        } else {
-            slot.1 += 1;
+        slot.1 += counts.0;
+        slot.2 += counts.1;
+    }
+
+    /// Whether `id` failed within the window already; it did now.
+    fn is_known_to_fail(&mut self, id: SignatureId, second: u64) -> bool {
+        self.failed.retain(|(failed, _)| failed + SLOTS as u64 > second);
+        if self.failed.iter().any(|(_, failed)| *failed == id) {
+            return true;
         }
+        if self.failed.len() >= MOST_FAILED {
+            self.failed.pop_front();
+        }
+        self.failed.push_back((second, id));
+        false
     }
 
     fn mostly_fails(&self, now: Instant) -> bool {
@@ -197,14 +221,18 @@ mod tests {
         Breaker::new(now, |_| {})
     }
 
+    fn id(n: u32) -> SignatureId {
+        SignatureId::parse(&format!("id-{n}")).unwrap()
+    }
+
     fn phase(breaker: &Breaker) -> Phase {
         breaker.lock().phase
     }
 
     fn tripped(now: Instant) -> Breaker {
         let breaker = breaker(now);
-        for _ in 0..MIN_FAILURES {
-            breaker.admit(now).ok().unwrap().settle(Some(Kind::Connect), now);
+        for n in 0..MIN_FAILURES {
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Connect), now);
         }
         assert_eq!(phase(&breaker), Phase::Tripped);
         breaker
@@ -215,27 +243,27 @@ mod tests {
         let now = Instant::now();
         let breaker = breaker(now);
         for n in 0..MIN_FAILURES - 1 {
-            breaker.admit(now).ok().unwrap().settle(Some(Kind::Server), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Server), now);
             assert_eq!(phase(&breaker), Phase::Passing, "{n}");
         }
-        breaker.admit(now).ok().unwrap().settle(Some(Kind::Server), now);
+        breaker.admit(id(1000), now).ok().unwrap().settle(Some(Kind::Server), now);
         assert_eq!(phase(&breaker), Phase::Tripped);
-        assert_eq!(breaker.admit(now).err(), Some(SECOND));
+        assert_eq!(breaker.admit(id(1000), now).err(), Some(SECOND));
     }
 
     #[tokio::test]
     async fn answers_outweigh_failures_and_old_failures_are_forgotten() {
         let now = Instant::now();
         let breaker = breaker(now);
-        for _ in 0..MIN_FAILURES * 2 {
-            breaker.admit(now).ok().unwrap().settle(None, now);
+        for n in 0..MIN_FAILURES * 2 {
+            breaker.admit(id(n), now).ok().unwrap().settle(None, now);
         }
-        for _ in 0..MIN_FAILURES + 5 {
-            breaker.admit(now).ok().unwrap().settle(Some(Kind::Timeout), now);
+        for n in 0..MIN_FAILURES + 5 {
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Timeout), now);
         }
         assert_eq!(phase(&breaker), Phase::Passing, "twice as many answers");
         let later = now + SECOND * 20;
-        breaker.admit(later).ok().unwrap().settle(Some(Kind::Timeout), later);
+        breaker.admit(id(1000), later).ok().unwrap().settle(Some(Kind::Timeout), later);
         assert_eq!(phase(&breaker), Phase::Passing, "one failure in the window");
     }
 
@@ -244,15 +272,15 @@ mod tests {
         let now = Instant::now();
         let breaker = tripped(now);
         let later = now + SECOND;
-        let probe = breaker.admit(later).ok().unwrap();
-        assert!(breaker.admit(later).is_err(), "a second probe");
+        let probe = breaker.admit(id(1000), later).ok().unwrap();
+        assert!(breaker.admit(id(1000), later).is_err(), "a second probe");
         probe.settle(Some(Kind::Timeout), later);
         assert_eq!(phase(&breaker), Phase::Tripped);
-        assert_eq!(breaker.admit(later).err(), Some(SECOND * 2), "the pause doubles");
-        let probe = breaker.admit(later + SECOND * 2).ok().unwrap();
+        assert_eq!(breaker.admit(id(1000), later).err(), Some(SECOND * 2), "the pause doubles");
+        let probe = breaker.admit(id(1000), later + SECOND * 2).ok().unwrap();
         probe.settle(Some(Kind::NotFound), later);
         assert_eq!(phase(&breaker), Phase::Passing, "an answer is an answer");
-        assert!(breaker.admit(later).is_ok());
+        assert!(breaker.admit(id(1000), later).is_ok());
     }
 
     #[tokio::test]
@@ -261,9 +289,9 @@ mod tests {
         let breaker = tripped(now);
         for _ in 0..10 {
             now += MAX_PAUSE;
-            breaker.admit(now).ok().unwrap().settle(Some(Kind::Connect), now);
+            breaker.admit(id(1000), now).ok().unwrap().settle(Some(Kind::Connect), now);
         }
-        assert_eq!(breaker.admit(now).err(), Some(MAX_PAUSE));
+        assert_eq!(breaker.admit(id(1000), now).err(), Some(MAX_PAUSE));
     }
 
     #[tokio::test]
@@ -271,8 +299,8 @@ mod tests {
         let now = Instant::now();
         let breaker = tripped(now);
         let later = now + SECOND;
-        drop(breaker.admit(later).ok().unwrap());
-        assert!(breaker.admit(later).is_ok());
+        drop(breaker.admit(id(1000), later).ok().unwrap());
+        assert!(breaker.admit(id(1000), later).is_ok());
     }
 
     #[tokio::test]
@@ -280,12 +308,26 @@ mod tests {
         let now = Instant::now();
         let (sender, told) = std::sync::mpsc::channel();
         let breaker = Breaker::new(now, move |phase| sender.send(phase).unwrap());
-        for _ in 0..MIN_FAILURES {
-            breaker.admit(now).ok().unwrap().settle(Some(Kind::Connect), now);
+        for n in 0..MIN_FAILURES {
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Connect), now);
         }
-        drop(breaker.admit(now + SECOND).ok().unwrap());
-        breaker.admit(now + SECOND).ok().unwrap().settle(None, now + SECOND);
+        drop(breaker.admit(id(1000), now + SECOND).ok().unwrap());
+        breaker.admit(id(1000), now + SECOND).ok().unwrap().settle(None, now + SECOND);
         let phases = [Phase::Tripped, Phase::Probing, Phase::Tripped, Phase::Probing, Phase::Passing];
         assert_eq!(told.try_iter().collect::<Vec<_>>(), phases);
+    }
+
+    #[tokio::test]
+    async fn one_id_that_always_fails_is_no_reason_to_give_its_region_up() {
+        let now = Instant::now();
+        let breaker = breaker(now);
+        for n in 0..MIN_FAILURES * 10 {
+            breaker.admit(id(n % 10), now).ok().unwrap().settle(Some(Kind::Server), now);
+        }
+        assert_eq!(phase(&breaker), Phase::Passing, "ten ids, two hundred failures");
+        for n in 10..MIN_FAILURES {
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Server), now);
+        }
+        assert_eq!(phase(&breaker), Phase::Tripped, "twenty ids");
     }
 }

@@ -97,11 +97,6 @@ impl Mint {
         true
     }
 
-    /// Says that there is no token.
-    pub(super) fn show_no_token(&self) {
-        self.metrics.token_expiry.set(0.0);
-    }
-
     /// Fetches a token: its value for the header, and how long it lives.
     ///
     /// # Errors
@@ -225,7 +220,8 @@ impl Mint {
         state.correction = correction;
         drop(state);
         if differs {
-            tracing::warn!(region = %self.region, skew_seconds = correction / 1000, "the upstream's clock differs");
+            let skew_seconds = correction / 1000;
+            tracing::warn!(region = %self.region, skew_seconds, "the upstream's clock differs from ours");
         }
         differs
     }

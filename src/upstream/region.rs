@@ -121,7 +121,7 @@ impl Region {
         self.check_pause()?;
         // The token first: without one there is no attempt, and a probe must be one.
         let token = self.tokens.get().await?;
-        let permit = self.breaker.admit(Instant::now());
+        let permit = self.breaker.admit(call.id, Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
         let result = self.ask_with(call, token).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);

@@ -42,6 +42,8 @@ struct State {
     current: Option<Arc<Token>>,
     generation: u64,
     refresh: Option<Refresh>,
+    /// The generation that was refused; not used while its replacement is fetched.
+    rejected: Option<u64>,
     /// The last refresh failed: how, and until when none is tried again.
     failed: Option<(Failure, Instant)>,
     failed_backoff: Backoff,
@@ -63,19 +65,24 @@ impl Tokens {
     /// # Errors
     /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
     pub(super) async fn get(self: &Arc<Self>) -> Result<Arc<Token>, Failure> {
-        let refresh = {
+        let (refresh, rejected) = {
             let mut state = self.lock();
             let now = Instant::now();
-            if let Some(token) = state.current.clone().filter(|token| now < token.expires_at) {
+            let current = state.current.clone().filter(|token| now < token.expires_at);
+            let is_rejected =
+                |token: &Arc<Token>| state.rejected == Some(token.generation) && state.refresh.is_some();
+            if let Some(token) = current.clone().filter(|token| !is_rejected(token)) {
                 if now >= token.refresh_at && state.may_refresh(now).is_ok() {
                     self.join_refresh(&mut state);
                 }
                 return Ok(token);
             }
             state.may_refresh(now)?;
-            self.join_refresh(&mut state)
+            (self.join_refresh(&mut state), current)
         };
-        wait(refresh).await
+        // Refused for one id, and no other is to be had: for the rest it may still be good.
+        let fetched = wait(refresh).await;
+        fetched.or_else(|failure| rejected.ok_or(failure))
     }
 
     /// Says that the upstream refused `token`, and gives the one to try instead.
@@ -96,8 +103,7 @@ impl Tokens {
                 return Err(Failure::new(Kind::Auth));
             }
             state.may_refresh(now)?;
-            state.current = None;
-            self.mint.show_no_token();
+            state.rejected = Some(token.generation);
             self.join_refresh(&mut state)
         };
         wait(refresh).await

@@ -58,7 +58,11 @@ fn open_value(value: &Json) -> Value {
     match value {
         Json::Null => Value::Null,
         Json::Bool(flag) => Value::Bool(*flag),
-        Json::Number(digits) => digits.parse().map_or_else(|_| Value::String(digits.clone()), Value::Number),
+        // What no float can hold would make the whole answer unreadable for strict readers.
+        Json::Number(digits) => match (digits.parse::<f64>(), digits.parse()) {
+            (Ok(value), Ok(number)) if value.is_finite() => Value::Number(number),
+            _ => Value::String(digits.clone()),
+        },
         Json::Text(text) if is_blank(text) => Value::Null,
         Json::Text(text) => Value::String(text.clone()),
         Json::Array(items) => items.iter().map(open_value).collect(),

@@ -40,7 +40,7 @@ async fn is_a_failing_server(row: &str, reply: Reply) {
         assert_eq!(trial.upstream().hits(&id), calls, "one retry each time, and nothing kept");
     }
     assert_eq!(trial.gateway.metric("idv_breaker_state{region=\"my\"}").await, 0.0);
-    ask_many(&trial, row, 12, &reply).await;
+    ask_many(&trial, row, 24, &reply).await;
     let calls = trial.upstream().result_hits();
     let refused = trial.ask(&id).await;
     assert_eq!(trial.gateway.metric("idv_breaker_state{region=\"my\"}").await, 2.0);

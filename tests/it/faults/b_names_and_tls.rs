@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::b_slow_or_gone::{pass, region_elsewhere, unavailable};
-use super::trial::{SHORT, Trial};
+use super::trial::Trial;
 use crate::support::front::Front;
 use crate::support::gateway::{region, region_at};
 use crate::support::{Reply, Upstream, bodies, tls};
@@ -26,7 +26,8 @@ async fn f058_a_name_does_not_resolve() {
     ];
     let [in_my, in_ph, in_th] = regions;
     let regions = vec![("my", my, in_my), ("ph", ph, in_ph), ("th", th, in_th)];
-    let trial = Trial::over(regions, "", SHORT).await;
+    let mut trial = Trial::over(regions, "[request]\ntimeout = \"8s\"\n").await;
+    trial.timeout = Duration::from_secs(2);
     trial.passes("F058");
     assert_eq!(trial.send("GET", "F058", "?region=my", &[]).await.gist(), pass());
     for region in ["ph", "th"] {
@@ -47,7 +48,7 @@ fn production(address: SocketAddr) -> String {
 }
 
 fn trusted() -> String {
-    format!("ca_file = \"{}\"\n", tls::fixture("upstream-authority").display())
+    format!("ca_file = \"{}\"\n", tls::fixture("authority").display())
 }
 
 /// A server that answers a client's greeting with TLS 1.0, the only version it knows.
@@ -71,7 +72,7 @@ async fn tls_1_0() -> (SocketAddr, JoinHandle<()>) {
 
 /// Whoever is not trusted is told neither a token request nor an id, encrypted or not.
 async fn is_not_trusted(what: &str, upstream: Upstream, region: String) {
-    let trial = Trial::over(vec![("my", upstream, region)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, region)], "").await;
     trial.passes("F060");
     let answer = trial.ask("F060").await;
     assert_eq!(answer.gist(), unavailable(), "{what}");
@@ -110,7 +111,9 @@ async fn f060_the_server_speaks_tls_1_0_or_no_tls_at_all() {
     let upstream = Upstream::start().await;
     let region = production(upstream.address);
     // It waits for the end of a request that it cannot read, so that the handshake ends where connecting does.
-    let trial = Trial::over(vec![("my", upstream, region)], "", Duration::from_secs(4)).await;
+    let settings = "[request]\ntimeout = \"4s\"\nfill_timeout = \"5s\"";
+    let mut trial = Trial::over(vec![("my", upstream, region)], settings).await;
+    trial.timeout = Duration::from_secs(4);
     assert_eq!(trial.ask("F060").await.gist(), unavailable());
     assert!(trial.upstream().connections() >= 1);
     assert!(trial.upstream().received().is_empty(), "no request that it could read");
@@ -122,7 +125,7 @@ async fn f061_the_certificate_is_renewed_while_it_runs() {
     let upstream = Upstream::start().await;
     let front = Front::tls(&upstream, "upstream").await;
     let region = production(front.address);
-    let trial = Trial::over(vec![("my", upstream, region)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, region)], "").await;
     let mut asked = 0;
     let mut ask = async |then_close: bool| {
         asked += 1;
@@ -156,7 +159,9 @@ async fn f062_the_handshake_never_ends() {
     let upstream = Upstream::start().await;
     let url = format!("https://{}", silent.local_addr().unwrap());
     let region = region_elsewhere(&url, &upstream, "4s");
-    let trial = Trial::over(vec![("my", upstream, region)], "", Duration::from_secs(4)).await;
+    let settings = "[request]\ntimeout = \"4s\"\nfill_timeout = \"5s\"";
+    let mut trial = Trial::over(vec![("my", upstream, region)], settings).await;
+    trial.timeout = Duration::from_secs(4);
     let asked = Instant::now();
     // No 504: it ends where connecting may take no longer, and not where the attempt or the caller may not.
     assert_eq!(trial.ask("F062").await.gist(), unavailable());

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::b_slow_or_gone::{pass, unavailable};
-use super::trial::{SHORT, Trial};
+use super::trial::Trial;
 use crate::support::gateway::region;
 use crate::support::{Answer, Reply, Upstream, bodies, eventually};
 
@@ -35,7 +35,7 @@ async fn f049_one_region_is_slow() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
     let slow = region("my", &my) + "concurrency = 20\n";
     let quick = region("ph", &ph);
-    let trial = Trial::over(vec![("my", my, slow), ("ph", ph, quick)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", my, slow), ("ph", ph, quick)], "").await;
     let ids = |region: &str| -> Vec<String> { (0..20).map(|n| format!("F049-{region}-{n:02}")).collect() };
     for id in ids("my") {
         trial.truly_passes(&id);

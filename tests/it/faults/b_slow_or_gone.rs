@@ -6,11 +6,11 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::trial::{SHORT, Trial};
+use super::trial::Trial;
 use crate::support::front::Front;
 use crate::support::gateway::region_at;
 use crate::support::upstream::Gate;
-use crate::support::{Gateway, Reply, Upstream, bodies};
+use crate::support::{Reply, Upstream, bodies};
 
 const RETRIES: &str = "idv_upstream_retries_total{region=\"my\"}";
 
@@ -55,9 +55,12 @@ async fn f041_it_accepts_and_never_answers() {
     trial.invariants_hold().await;
 
     let upstream = Upstream::start().await;
-    let config = Gateway::over(&upstream).await.admin("/config").await.json();
+    let region = region_at("my", &upstream.base_url());
+    let defaults = Trial::over(vec![("my", upstream, region)], "[request]\n").await;
+    let config = defaults.gateway.admin("/config").await.json();
     assert_eq!(config["regions"][0]["attempt_timeout"], json!("4s"));
     assert_eq!(config["request"]["timeout"], json!("8s"));
+    defaults.invariants_hold().await;
 }
 
 #[tokio::test]
@@ -80,7 +83,7 @@ async fn f043_connections_are_refused() {
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", closed.local_addr().unwrap());
     let region = region_elsewhere(&url, &upstream, "1s");
-    let trial = Trial::over(vec![("my", upstream, region)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, region)], "").await;
     let mut fastest = Duration::MAX;
     for n in 0..5 {
         let asked = Instant::now();
@@ -113,7 +116,10 @@ async fn f044_connections_lead_into_a_black_hole() {
     let upstream = Upstream::start().await;
     let url = format!("http://{}", hole.local_addr().unwrap());
     let region = region_elsewhere(&url, &upstream, "4s");
-    let trial = Trial::over(vec![("my", upstream, region)], "", Duration::from_secs(4)).await;
+    let mut trial =
+        Trial::over(vec![("my", upstream, region)], "[request]\ntimeout = \"4s\"\nfill_timeout = \"5s\"")
+            .await;
+    trial.timeout = Duration::from_secs(4);
     let asked = Instant::now();
     // No 504: it ends where connecting may take no longer, and not where the attempt or the caller may not.
     assert_eq!(trial.ask("F044").await.gist(), unavailable());
@@ -132,7 +138,8 @@ async fn f045_the_connection_is_reset_after_the_request() {
     trial.invariants_hold().await;
 }
 
-/// Twenty callers, each with one id: as many ids as calls would only make the test slow.
+/// Twenty callers, each with one id: as many ids as calls would only make the test slow. Their connections are kept: twice
+/// as many sockets would wait for their end, and a new one may be given the port of one of them.
 #[tokio::test]
 async fn f047_kept_connections_are_closed_just_as_they_are_used() {
     const CALLS: usize = 10_000;
@@ -165,7 +172,7 @@ async fn f048_kept_connections_are_half_open() {
     let upstream = Upstream::start().await;
     let wire = Front::wire(&upstream).await;
     let region = region_elsewhere(&format!("http://{}", wire.address), &upstream, "400ms");
-    let trial = Trial::over(vec![("my", upstream, region)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, region)], "").await;
     let gate = Gate::default();
     let kept: Vec<String> = (0..4).map(|n| format!("F048-KEPT-{n}")).collect();
     for id in &kept {

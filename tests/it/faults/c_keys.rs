@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::b_slow_or_gone::pass;
 use super::c_tokens::{auth_failed, iam_failed, tokens_carried};
-use super::trial::{SHORT, Trial};
+use super::trial::Trial;
 use crate::support::bodies::refusal;
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Scratch;
@@ -33,7 +33,7 @@ async fn f072_keys_are_rotated_on_disk() {
         let file = format!("{key}_key_file = \"{}\"", scratch.path(key).display());
         toml = toml.replace(&format!("{key}_key = \"test-{key}-key\""), &file);
     }
-    let trial = Trial::over(vec![("my", upstream, toml)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, toml)], "").await;
     let ids = ["F072-A", "F072-B", "F072-C", "F072-D"];
     ids.iter().for_each(|id| trial.passes(id));
     for id in ["F072-C", "F072-D"] {
@@ -79,7 +79,7 @@ async fn f074_one_country_refuses_every_token() {
 async fn f075_a_caller_hangs_up_while_his_call_refreshes_the_token() {
     let upstream = Upstream::start().await;
     let toml = region("my", &upstream);
-    let trial = Trial::over(vec![("my", upstream, toml)], "", SHORT).await;
+    let trial = Trial::over(vec![("my", upstream, toml)], "").await;
     let gate = Gate::default();
     trial.upstream().answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
     trial.passes("F075-LEADER");

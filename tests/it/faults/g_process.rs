@@ -92,7 +92,7 @@ async fn f143_tls_to_an_upstream_needs_no_roots_of_the_system() {
     let (url, _tls) = behind_tls(&upstream).await;
     let bare = ["env", "-i", "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent"];
     let plain = region_at("my", &url).replace("allow_http = true\n", "");
-    let with_authority = format!("{plain}ca_file = \"{}\"\n", text(&tls::fixture("upstream-authority")));
+    let with_authority = format!("{plain}ca_file = \"{}\"\n", text(&tls::fixture("authority")));
     let served = Served::by(&bare, &[OPEN, &with_authority], &[]).await;
     assert_eq!(served.get("/idv/S1").await.gist(), (200, "passed".to_owned()));
     assert_eq!(served.stop().await.code, Some(0));

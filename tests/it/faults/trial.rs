@@ -24,9 +24,6 @@ const CANARIES: &[&str] = &[
     "test-secret-key",
 ];
 
-/// What callers of a trial wait at most, unless it is about waiting.
-pub const SHORT: Duration = Duration::from_secs(2);
-
 /// The slack on top of `request.timeout` within which every answer comes.
 const SLACK: Duration = Duration::from_millis(750);
 
@@ -35,7 +32,8 @@ pub struct Trial {
     pub gateway: Gateway,
     /// The regions' upstreams, in the order of the configuration.
     pub regions: Vec<(&'static str, Upstream)>,
-    timeout: Duration,
+    /// What a caller waits at most.
+    pub timeout: Duration,
     series: usize,
     answers: Mutex<Vec<Asked>>,
     /// How long the logs were at the start: what is before was searched by others.
@@ -58,7 +56,7 @@ impl Trial {
 
     /// These regions, and more TOML: pieces for sections that are not given here ([request], [cache], …).
     pub async fn with(names: &[&'static str], more: &str) -> Self {
-        Self::start_with(names, more, Duration::from_millis(400), SHORT).await
+        Self::start_with(names, more, Duration::from_millis(400), Duration::from_secs(2)).await
     }
 
     /// The same, but nobody runs out of time while a test holds answers back.
@@ -74,12 +72,19 @@ impl Trial {
             let toml = gateway::region(name, &upstream) + &attempt;
             regions.push((*name, upstream, toml));
         }
-        Self::over(regions, more, timeout).await
+        Self::start_over(regions, more, timeout).await
     }
 
-    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids. Callers wait at most
-    /// `timeout`, whole seconds.
-    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str, timeout: Duration) -> Self {
+    /// Regions of any settings, each with the upstream that is, in the end, asked for its ids.
+    pub async fn over(regions: Vec<(&'static str, Upstream, String)>, more: &str) -> Self {
+        Self::start_over(regions, more, Duration::from_secs(2)).await
+    }
+
+    async fn start_over(
+        regions: Vec<(&'static str, Upstream, String)>,
+        more: &str,
+        timeout: Duration,
+    ) -> Self {
         capture_logs();
         let toml: Vec<String> = regions.iter().map(|(_, _, toml)| toml.clone()).collect();
         let regions = regions.into_iter().map(|(name, upstream, _)| (name, upstream)).collect();
@@ -92,8 +97,15 @@ impl Trial {
         let logged = LOGS.lock().unwrap().len();
         let gateway = Gateway::with(&[&pieces]).await;
         let series = series(&gateway).await;
-        let (answers, passing) = (Mutex::default(), Mutex::default());
-        Self { gateway, regions, timeout, series, answers, logged, passing }
+        Self {
+            gateway,
+            regions,
+            timeout,
+            series,
+            answers: Mutex::default(),
+            logged,
+            passing: Mutex::default(),
+        }
     }
 
     /// The upstream of the first region.
@@ -131,23 +143,6 @@ impl Trial {
         answer
     }
 
-    /// Scripts `id` to pass in a region.
-    pub fn passes_in(&self, region: &str, id: &str) {
-        self.truly_passes(id);
-        self.region(region).answer(id, [Reply::json(bodies::passed(id))]);
-    }
-
-    /// One line of the logs of this process holds all these words.
-    pub fn has_logged(&self, words: &[&str]) -> bool {
-        let logs = self.logs();
-        logs.lines().any(|line| words.iter().all(|word| line.contains(word)))
-    }
-
-    /// What this process has logged since the start of this trial.
-    fn logs(&self) -> String {
-        String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
-    }
-
     /// Has an id fetched anew over a connection that is kept.
     pub async fn refresh_over(&self, connection: &mut client::Connection, id: &str) -> Answer {
         let started = Instant::now();
@@ -183,6 +178,23 @@ impl Trial {
     /// How many fills are under way.
     pub async fn fills(&self) -> f64 {
         self.gateway.metric("idv_fills_in_flight").await
+    }
+
+    /// Scripts `id` to pass in a region.
+    pub fn passes_in(&self, region: &str, id: &str) {
+        self.truly_passes(id);
+        self.region(region).answer(id, [Reply::json(bodies::passed(id))]);
+    }
+
+    /// One line of the logs of this process holds all these words.
+    pub fn has_logged(&self, words: &[&str]) -> bool {
+        let logs = self.logs();
+        logs.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    }
+
+    /// What this process has logged since the start of this trial.
+    fn logs(&self) -> String {
+        String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
     }
 
     /// How often the first region left the contract in this way.
