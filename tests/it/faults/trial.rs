@@ -143,6 +143,16 @@ impl Trial {
         answer
     }
 
+    /// Has an id fetched anew over a connection that is kept.
+    pub async fn refresh_over(&self, connection: &mut client::Connection, id: &str) -> Answer {
+        let started = Instant::now();
+        connection.ask("GET", &format!("/idv/{id}"), &[("Cache-Control", "no-cache")]).await;
+        let answer = connection.answer().await.expect("the gateway keeps the connection");
+        let asked = Asked { id: id.to_owned(), answer: answer.clone(), took: started.elapsed() };
+        self.answers.lock().unwrap().push(asked);
+        answer
+    }
+
     /// Sends requests for an id and returns when the gateway works on all of them.
     pub async fn crowd(&self, id: &str, n: usize) -> Vec<client::Asked> {
         let target = format!("/idv/{id}");
