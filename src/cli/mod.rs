@@ -59,8 +59,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Make a key for a caller, and the hash of it for the configuration
     ///
-    /// The caller sends the key as `Authorization: Bearer <key>`; key_sha256 in [[callers]] is all that the
-    /// gateway knows of it.
+    /// The caller sends the key as `Authorization: Bearer <key>`; a caller's key_sha256 is all that
+    /// the gateway knows of it.
     #[command(verbatim_doc_comment)]
     HashKey(hash_key::Args),
     /// Ask a running gateway whether it lives: for images without a shell
