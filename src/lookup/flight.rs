@@ -27,6 +27,10 @@ use crate::upstream::Upstream;
 /// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
 pub(super) const MAX_FLIGHTS: usize = 10_000;
 
+/// The largest document kept or shown, in bytes. An honest answer of a mebibyte, the most that is read, makes no more;
+/// one of broken text, which grows when it is mended, could make six.
+const MAX_DOCUMENT: usize = 9 << 18;
+
 type Key = (SignatureId, RegionId);
 
 /// How a flight ended, and whether memory keeps it.
@@ -186,9 +190,11 @@ impl Flight {
 
     /// Puts what was fetched where it belongs, unless the id was purged meanwhile.
     fn land(&self, fetched: Result<Verification, Failure>) -> Landing {
-        let rendered = fetched.map(|verification| {
+        let rendered = fetched.and_then(|verification| {
             let document = (self.flights.render)(&verification);
-            (verification, document)
+            let is_too_large = document.size() > MAX_DOCUMENT;
+            let too_large = || Failure::new(Kind::Malformed).in_region(self.key.1);
+            if is_too_large { Err(too_large()) } else { Ok((verification, document)) }
         });
         let mut table = self.flights.lock();
         let is_current = table.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number);

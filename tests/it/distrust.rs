@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::bodies::{self, success};
 use crate::support::dialect::{Drift, drift};
-use crate::support::{Dialect, Reply};
+use crate::support::{Dialect, Gateway, Reply, Upstream};
 
 #[tokio::test]
 async fn the_raw_words_are_shown_as_sent_and_cut_at_64_characters() {
@@ -147,6 +147,24 @@ async fn invalid_utf8_inside_a_text_is_replaced() {
 }
 
 /// Case F27: what a terminal or a page could stumble over is data like any other.
+/// Each broken byte becomes three, and a name is shown twice.
+#[tokio::test]
+async fn an_answer_that_would_grow_to_megabytes_is_refused_and_an_honest_large_one_is_not() {
+    let upstream = Upstream::start().await;
+    let body = |fill: u8| {
+        let head =
+            br#"{"code":"SUCCESS","data":{"idvResult":"PASS","docDetail":{"ocrInfo":{"front":{"name":""#;
+        [head.as_slice(), &vec![fill; 1_040_000], br#""}}}}}"#].concat()
+    };
+    let json = || vec![("content-type", "application/json".to_owned())];
+    upstream.answer("HONEST", [Reply::Http(200, json(), body(b'a'))]);
+    upstream.answer("BROKEN", [Reply::Http(200, json(), body(0xff))]);
+    let gateway = Gateway::over(&upstream).await;
+    assert_eq!(gateway.get("/idv/HONEST").await.gist(), (200, "passed".to_owned()));
+    assert_eq!(gateway.get("/idv/BROKEN").await.gist(), (502, "upstream_malformed".to_owned()));
+    assert_eq!(gateway.metric("idv_cache_entries").await, 1.0);
+}
+
 #[tokio::test]
 async fn f027_control_and_direction_characters_stay_inside_their_texts() {
     let nasty = "A\0B\u{1b}[31m\u{2028}\u{202e}C\r\n\"\\";
