@@ -1,7 +1,7 @@
 //! Structured logs on standard output: JSON or text, never blocking an answer, capped where libraries talk too much.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const CAPPED: [&str; 8] = ["reqwest", "hyper", "hyper_util", "rustls", "h2", "to
 
 /// Lines that may wait for a slow standard output; further ones are dropped.
 const BUFFERED_LINES: usize = 16_384;
+
+/// Lines that are written at once, in bytes. Only what waits is: an idle writer passes a line on as it comes.
+const BATCH: usize = 64 * 1024;
 
 /// How long the end waits for a slow standard output.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -57,7 +60,7 @@ impl Drop for Logs {
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn Error + Send + Sync>> {
-    start_to(std::io::stdout(), filter, format)
+    start_to(BufWriter::with_capacity(BATCH, std::io::stdout()), filter, format)
 }
 
 /// Starts logging to any writer.
