@@ -57,9 +57,9 @@ impl App {
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
         let reloads = Arc::clone(&metrics.reloads);
+        let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
         let public =
             Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone(), audit });
-        let tls = config.server.tls.as_ref().map(tls).transpose()?;
         let mut reloaders = upstream_keys(config, &upstream, &public);
         reloaders.push(caller_keys(config, &public)?);
         if let Some(verifier) = verifier {
@@ -227,12 +227,13 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     }
 }
 
-fn tls(tls: &config::Tls) -> io::Result<Arc<Tls>> {
-    Tls::new(TlsFiles {
+fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
+    let files = TlsFiles {
         cert: tls.cert_file.clone(),
         key: tls.key_file.clone(),
         client_ca: tls.client_ca_file.clone(),
-    })
+    };
+    Tls::new(files, Arc::clone(metrics))
 }
 
 fn allowed(caller: &config::Caller, regions: &Regions) -> RegionSet {

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub regions: Vec<Arc<RegionMetrics>>,
     /// Contents of watched files.
     pub reloads: Arc<ReloadMetrics>,
+    /// When the public listener's certificate ends, in epoch seconds; 0 = no TLS there.
+    pub certificate_expiry: IntGauge,
     /// Panics caught anywhere.
     pub panics: IntCounter,
     /// Requests refused because a caller asked too often, in configuration order of the callers.
@@ -66,6 +68,11 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::all(&registry, &labels)?,
             reloads: Arc::new(ReloadMetrics::new(&registry)?),
+            certificate_expiry: gauge(
+                &registry,
+                "idv_certificate_expiry_timestamp_seconds",
+                "When the public listener's certificate ends; 0 = no TLS there.",
+            )?,
             panics: counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?,
             rate_limited: callers.iter().map(|caller| limited.with_label_values(&[caller])).collect(),
             registry,
