@@ -74,6 +74,17 @@ impl App {
     }
 }
 
+/// The upstream without a gateway around it, and its regions.
+///
+/// # Errors
+/// A key or certificate file cannot be read any more.
+pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)> {
+    let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
+    let metrics = Metrics::new(regions.names(), &[]).map_err(io::Error::other)?;
+    let upstream = upstream(config, &regions, &metrics)?;
+    Ok((regions, upstream))
+}
+
 fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result<Upstream> {
     let settings = regions.all().iter().zip(&config.regions).map(|(id, region)| {
         Ok(RegionSettings {

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Phase};
 use super::connections::Connections;
+use super::diagnose;
 use super::envelope::{self, Refusal, Success};
+use super::findings::Check;
 use super::mint::{Keys, Mint};
 use super::normalise::{self, AllowedHosts};
 use super::retry::SecondAttempt;
@@ -98,6 +100,11 @@ impl Region {
         }
         tokio::time::sleep(retry::pause(rand::random())).await;
         self.attempt(&mut call).await
+    }
+
+    /// Tries out what a request to this region needs, until `deadline`.
+    pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
+        diagnose::diagnose(&self.url, &self.connections, self.tokens.mint(), deadline).await
     }
 
     fn may_make(&self, second: &mut SecondAttempt<'_>) -> bool {

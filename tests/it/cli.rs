@@ -355,6 +355,7 @@ async fn help_says_what_every_command_does() {
         ("demo", ["nothing to configure", "--sandbox-listen"]),
         ("sandbox", ["simulated upstream", "sim-fail-liveness-"]),
         ("check-config", ["every mistake", "78"]),
+        ("doctor", ["DNS, connection, TLS, token, clock", "--region"]),
         ("hash-key", ["key_sha256", "--stdin"]),
         ("healthcheck", ["/livez", "--admin"]),
     ];

@@ -17,6 +17,7 @@ mod contract;
 mod dead_links;
 mod dialect;
 mod distrust;
+mod doctor;
 mod faults;
 mod identity;
 mod interleavings;

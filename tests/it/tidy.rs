@@ -67,7 +67,7 @@ const HOMES: [(&str, &[&str]); 36] = [
             "src/upstream/",
         ],
     ),
-    ("tokio_rustls", &["src/http/"]),
+    ("tokio_rustls", &["src/http/", "src/upstream/diagnose.rs"]),
     ("toml", &["src/config/"]),
     ("tower", &["src/http/"]),
     ("tower_http", &["src/http/"]),
