@@ -207,9 +207,7 @@ impl Mint {
         let mut drift = Drift::default();
         let opened = envelope::open(answer, &mut drift);
         let result = opened.and_then(|success| self.token(&success, &mut drift));
-        for (kind, count) in drift.seen() {
-            self.metrics.drift(kind).inc_by(u64::from(count));
-        }
+        self.metrics.observe_drift(&drift);
         result
     }
 

@@ -195,9 +195,7 @@ impl Region {
                 .and_then(|success| self.understand(call.id, success, &mut drift)),
             Err(kind) => Err(Refusal::of(kind)),
         };
-        for (kind, count) in drift.seen() {
-            self.metrics.drift(kind).inc_by(u64::from(count));
-        }
+        self.metrics.observe_drift(&drift);
         let kind = result.as_ref().err().map(|refusal| refusal.kind);
         self.metrics.endpoint(Endpoint::GetResult).observe(outcome(kind), started.elapsed());
         result.map_err(|refusal| self.failure(refusal))
