@@ -13,6 +13,7 @@ mod caching;
 mod callers;
 mod cli;
 mod coalescing;
+mod configuration;
 mod contract;
 mod dead_links;
 mod dialect;
