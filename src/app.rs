@@ -57,9 +57,9 @@ impl App {
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
         let reloads = Arc::clone(&metrics.reloads);
+        let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
         let public =
             Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone(), audit });
-        let tls = config.server.tls.as_ref().map(tls).transpose()?;
         let mut reloaders = upstream_keys(config, &upstream, &public);
         reloaders.push(caller_keys(config, &public)?);
         if let Some(verifier) = verifier {
@@ -72,6 +72,17 @@ impl App {
         }
         Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, reloaders })
     }
+}
+
+/// The upstream without a gateway around it, and its regions.
+///
+/// # Errors
+/// A key or certificate file cannot be read any more.
+pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)> {
+    let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
+    let metrics = Metrics::new(regions.names(), &[]).map_err(io::Error::other)?;
+    let upstream = upstream(config, &regions, &metrics)?;
+    Ok((regions, upstream))
 }
 
 fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result<Upstream> {
@@ -227,12 +238,13 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     }
 }
 
-fn tls(tls: &config::Tls) -> io::Result<Arc<Tls>> {
-    Tls::new(TlsFiles {
+fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
+    let files = TlsFiles {
         cert: tls.cert_file.clone(),
         key: tls.key_file.clone(),
         client_ca: tls.client_ca_file.clone(),
-    })
+    };
+    Tls::new(files, Arc::clone(metrics))
 }
 
 fn allowed(caller: &config::Caller, regions: &Regions) -> RegionSet {

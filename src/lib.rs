@@ -17,6 +17,8 @@ pub mod telemetry;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -25,10 +27,12 @@ use crate::app::App;
 use crate::config::{Config, Drain};
 use crate::http::{Lifecycle, Stage};
 
+pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
+
 /// Connections to the admin listener at once: probes, scrapers and a few people.
 const ADMIN_CONNECTIONS: usize = 256;
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
-const LAST_CALL: std::time::Duration = std::time::Duration::from_millis(500);
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// The sockets of one gateway.
 pub struct Listeners {
@@ -53,6 +57,24 @@ pub enum Ended {
 /// What a file holds cannot be used; the message names its key in the configuration where it can.
 pub fn check(config: &Config) -> io::Result<()> {
     App::new(config).map(drop)
+}
+
+/// Tries out every region of a configuration, all at once, as a gateway would use it. Each ends within `time_limit`.
+///
+/// # Errors
+/// A key or certificate file cannot be read any more.
+pub(crate) async fn diagnose(config: &Config, time_limit: Duration) -> io::Result<Vec<Vec<Check>>> {
+    let (regions, upstream) = app::upstream_alone(config)?;
+    let (upstream, deadline) = (Arc::new(upstream), Instant::now() + time_limit);
+    let start = |region| {
+        let upstream = Arc::clone(&upstream);
+        tokio::spawn(async move { upstream.diagnose(region, deadline).await })
+    };
+    let mut found = Vec::new();
+    for region in regions.all().iter().map(start).collect::<Vec<_>>() {
+        found.push(region.await.map_err(io::Error::other)?);
+    }
+    Ok(found)
 }
 
 /// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.

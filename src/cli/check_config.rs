@@ -1,10 +1,11 @@
 //! `check-config`: every mistake of a configuration file at once.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{EX_CONFIG, complain, say};
-use crate::config;
+use crate::config::{self, Config};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -14,18 +15,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let file = args.config.display();
-    let config = match config::load(&args.config) {
-        Ok(config) => config,
-        Err(mistakes) => {
-            complain(mistakes);
-            return ExitCode::from(EX_CONFIG);
+    match load(&args.config) {
+        Ok(_) => {
+            say(format_args!("{}: good", args.config.display()));
+            ExitCode::SUCCESS
         }
-    };
-    if let Err(error) = crate::check(&config) {
-        complain(format_args!("{file}: {error}"));
-        return ExitCode::from(EX_CONFIG);
+        Err(code) => code,
     }
-    say(format_args!("{file}: good"));
-    ExitCode::SUCCESS
+}
+
+/// A configuration without a mistake in it or in the files that it names; else the exit code, once all has been told.
+pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
+    let config = config::load(path).map_err(bad)?;
+    crate::check(&config).map_err(|error| bad(format_args!("{}: {error}", path.display())))?;
+    Ok(config)
+}
+
+fn bad(why: impl Display) -> ExitCode {
+    complain(why);
+    ExitCode::from(EX_CONFIG)
 }

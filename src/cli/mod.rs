@@ -2,6 +2,7 @@
 
 mod check_config;
 mod demo;
+mod doctor;
 mod hash_key;
 mod healthcheck;
 mod sandbox;
@@ -57,6 +58,15 @@ enum Command {
     /// Exit codes: 0 for a good file, 78 for a bad one.
     #[command(verbatim_doc_comment)]
     CheckConfig(check_config::Args),
+    /// Try out every region: DNS, connection, TLS, token, clock; and say what to do about what fails
+    ///
+    /// Does what a gateway with this configuration would do, from where it is run: the same names, roots,
+    /// keys and time limits. Needs no running gateway, asks for no result, shows no secret. Made for a
+    /// terminal in trouble and for an init job before it.
+    ///
+    /// Exit codes: 0 if all is well, 1 if something failed, 78 for a bad configuration.
+    #[command(verbatim_doc_comment)]
+    Doctor(doctor::Args),
     /// Make a key for a caller, and the hash of it for the configuration
     ///
     /// The caller sends the key as `Authorization: Bearer <key>`; a caller's key_sha256 is all that
@@ -79,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::HashKey(args) => hash_key::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }

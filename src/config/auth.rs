@@ -127,9 +127,9 @@ mod tests {
         let Auth::Jwt(jwt) = parsed(&text, &[]).unwrap().auth else { panic!("not jwt") };
         assert_eq!(jwt.jwks, Jwks::Url("https://idp.example/keys?p=a".to_owned()));
         assert_eq!((jwt.issuer.as_str(), jwt.audience.as_str()), ("https://idp.example", "idv-gateway"));
-        let text = format!("[auth]\nmode = \"keys+jwt\"\n{JWT}jwks_file = \"/dev/null\"");
+        let text = format!("[auth]\nmode = \"keys+jwt\"\n{JWT}jwks_file = \"Cargo.toml\"");
         assert!(matches!(given(&text).unwrap().auth, Auth::KeysAndJwt(_)));
-        let text = text.replace("jwks_file = \"/dev/null\"", "jwks_url = \"http://127.0.0.1:9/keys\"");
+        let text = text.replace("jwks_file = \"Cargo.toml\"", "jwks_url = \"http://127.0.0.1:9/keys\"");
         assert!(given(&text).is_ok());
     }
 
@@ -143,7 +143,7 @@ mod tests {
             (JWT, "auth.jwt", "no effect in this mode"),
             (&jwt(""), "auth.jwt.jwks_url", "missing; write jwks_url or jwks_file"),
             (
-                &jwt("jwks_url = \"https://a.example\"\njwks_file = \"/dev/null\""),
+                &jwt("jwks_url = \"https://a.example\"\njwks_file = \"Cargo.toml\""),
                 "auth.jwt.jwks_url",
                 "keep one",
             ),
@@ -160,7 +160,7 @@ mod tests {
         let callers = |auth: &str, callers: &str| found(&format!("{auth}\n{REGION}{callers}"), &[]);
         assert!(callers("", "")[0].message.contains("with a name and key_sha256"));
         assert_eq!(callers("", SUBJECT)[0].key, "callers");
-        let jwt = format!("[auth]\nmode = \"jwt\"\n{JWT}jwks_file = \"/dev/null\"\n");
+        let jwt = format!("[auth]\nmode = \"jwt\"\n{JWT}jwks_file = \"Cargo.toml\"\n");
         assert!(callers(&jwt, CALLER)[0].message.contains("subject"));
         assert!(parsed(&format!("[auth]\nmode = \"none\"\n{REGION}"), &[]).is_ok());
     }

@@ -3,7 +3,7 @@
 //! shown.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -39,15 +39,18 @@ impl Caller {
     }
 }
 
+/// The most a file may hold: a bundle of every public authority is a quarter of it.
+const MAX_FILE: u64 = 1 << 20;
+
 /// The hashes in a file of them.
 pub(super) fn key_file(path: &Path) -> io::Result<Vec<[u8; 32]>> {
-    key_hashes(&fs::read_to_string(path)?)
+    key_hashes(utf8(&read(path)?)?)
 }
 
 /// A file that can be read. Its contents are somebody else's matter.
 pub(super) fn readable(raw: &Raw<'_>) -> Result<PathBuf, String> {
     let path = PathBuf::from(value::text(raw)?);
-    check(&path).map_err(|error| cannot_read(&path, &error))?;
+    open(&path).map_err(|error| cannot_read(&path, &error))?;
     Ok(path)
 }
 
@@ -93,21 +96,39 @@ fn key_hashes<'t>(text: &'t str) -> io::Result<Vec<[u8; 32]>> {
 }
 
 fn read_secret(path: &Path) -> io::Result<SecretString> {
-    let bytes = Zeroizing::new(fs::read(path)?);
-    let text = str::from_utf8(&bytes).map_err(|_| invalid("is not UTF-8 text".to_owned()))?;
-    match text.trim_end_matches(['\r', '\n']) {
+    let bytes = read(path)?;
+    match utf8(&bytes)?.trim_end_matches(['\r', '\n']) {
         "" => Err(invalid("is empty".to_owned())),
         secret => Ok(SecretString::from(secret)),
     }
 }
 
-/// A pipe is not opened: that could wait for ever, or take what is meant for the reader.
-fn check(path: &Path) -> io::Result<()> {
-    let kind = fs::metadata(path)?.file_type();
-    if kind.is_dir() {
+/// The whole of a file, no larger than one may be.
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open(path)?;
+    // Made large enough to stay where it is while it is filled.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(file.metadata()?.len() as usize + 1));
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file that is one: a pipe would be waited for until somebody writes, a device may have no end.
+fn open(path: &Path) -> io::Result<File> {
+    let about = fs::metadata(path)?;
+    if about.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
-    if kind.is_file() { File::open(path).map(drop) } else { Ok(()) }
+    if !about.is_file() {
+        return Err(invalid("is no regular file".to_owned()));
+    }
+    if about.len() > MAX_FILE {
+        return Err(invalid(format!("is larger than {}", value::show_bytes(MAX_FILE))));
+    }
+    File::open(path)
+}
+
+fn utf8(bytes: &[u8]) -> io::Result<&str> {
+    str::from_utf8(bytes).map_err(|_| invalid("is not UTF-8 text".to_owned()))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> String {

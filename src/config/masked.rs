@@ -163,9 +163,9 @@ mod tests {
             [server]
             max_connections = 7
             [server.tls]
-            cert_file = "/dev/null"
-            key_file = "/dev/null"
-            client_ca_file = "/dev/null"
+            cert_file = "Cargo.toml"
+            key_file = "Cargo.toml"
+            client_ca_file = "Cargo.toml"
             [[regions]]
             name = "my"
             access_key = "inline-secret"

@@ -245,7 +245,11 @@ mod tests {
             ("access_key = \"\"", "regions[0].access_key", "is empty"),
             ("access_key = 1", "regions[0].access_key", "expected text"),
             ("access_key_file = \"/nonexistent/key\"", "regions[0].access_key_file", "No such file"),
-            ("access_key = \"a\"\naccess_key_file = \"/dev/null\"", "regions[0].access_key_file", "keep one"),
+            (
+                "access_key = \"a\"\naccess_key_file = \"Cargo.toml\"",
+                "regions[0].access_key_file",
+                "keep one",
+            ),
             ("secret_key_file = \"/\"", "regions[0].secret_key_file", "irectory"),
             ("base_url = \"http://api.example\"", "regions[0].base_url", "allow_http = true"),
             ("token_url = \"http://api.example\"", "regions[0].token_url", "allow_http = true"),

@@ -1,5 +1,8 @@
-//! Every setting: its key, its default and the reason for the default. Only values: how they are read is
+//! Every setting: its key, what it is, its default and the reason for the default. Only values: how they are read is
 //! another file's matter.
+//!
+//! `docs/configuration.md` is made of these comments, so they keep a form: a section says what it is, a field says
+//! `key`: what it is. Then `Required`, or `Default` and the default, `quoted` if the key could be set to it; then why.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -37,73 +40,83 @@ pub struct Config {
 /// `[server]`: where callers and operators connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// `listen`, default `127.0.0.1:8080`: nothing is open to the network until somebody says so.
+    /// `listen`: where callers connect. Default `127.0.0.1:8080`: nothing is open to the network until somebody says
+    /// so.
     pub listen: SocketAddr,
-    /// `admin_listen`, default `127.0.0.1:8081`: health, metrics and status are for this machine alone.
+    /// `admin_listen`: where operators connect. Default `127.0.0.1:8081`: health, metrics and configuration are for
+    /// this machine alone.
     pub admin_listen: SocketAddr,
-    /// `max_connections` per listener, default 10000: some tens of KiB each keeps a full house under a GiB.
+    /// `max_connections`: connections at once, per listener. Default `10000`: some tens of KiB each keeps a full house
+    /// under a GiB.
     pub max_connections: usize,
-    /// `[server.tls]`, default none: most deployments end TLS in front of the gateway.
+    /// `[server.tls]`
     pub tls: Option<Tls>,
 }
 
-/// `[server.tls]`: TLS on the public listener.
+/// `[server.tls]`: TLS on the public listener. Left out, callers speak plain HTTP: most deployments end TLS in front of
+/// the gateway. All files are followed on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// `cert_file`: the certificate chain, PEM.
+    /// `cert_file`: the certificate and what leads to its authority, PEM. Required.
     pub cert_file: PathBuf,
-    /// `key_file`: its private key, PEM.
+    /// `key_file`: the certificate's private key, PEM. Required.
     pub key_file: PathBuf,
-    /// `client_ca_file`, default none; set, callers need a certificate of this authority.
+    /// `client_ca_file`: the authorities of callers' certificates, PEM. Default none: callers need no certificate. With
+    /// it, whoever has none of these authorities is not heard.
     pub client_ca_file: Option<PathBuf>,
 }
 
-/// `[request]`: how long anything may take.
+/// `[request]`: how long a caller waits, and how long the gateway tries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `timeout`, what a caller waits at most; default 8s, or `fill_timeout` if that is set lower: callers
-    /// tend to give up at ten seconds, and should hear our reason first.
+    /// `timeout`: what a caller waits at most. Default `8s`, or `fill_timeout` if that is set lower: callers tend to
+    /// give up at ten seconds, and should hear our reason first.
     pub timeout: Duration,
-    /// `fill_timeout`, what a fill may take, whoever still waits; default 15s, or `timeout` if that is set
-    /// higher: room for an attempt, a token and a retry, so that the next caller finds the answer.
+    /// `fill_timeout`: what a fill may take, whoever still waits. Default `15s`, or `timeout` if that is set higher:
+    /// room for an attempt, a token and a retry, so that the next caller finds the answer.
     pub fill_timeout: Duration,
 }
 
 /// `[drain]`: how the gateway stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// `delay` between "not ready" and closing the door; default 5s, or half of a short `deadline`: what
-    /// load balancers take to notice. `0s` closes at once.
+    /// `delay`: from "not ready" to closing the door. Default `5s`, or half of a short `deadline`: what load balancers
+    /// take to notice. `0s` closes at once.
     pub delay: Duration,
-    /// `deadline` from the signal to the hard stop; default 20s: the delay and one fill, under the 30 s an
+    /// `deadline`: from the signal to the hard stop. Default `20s`: the delay and one fill, under the 30 s that an
     /// orchestrator usually grants.
     pub deadline: Duration,
 }
 
-/// One of `[[regions]]`: an upstream host and our keys for it.
+/// `[[regions]]`: the upstream's hosts in probing order, and our keys for them. One to 64, no two of one name or one
+/// `base_url`.
 #[derive(Clone)]
 pub struct Region {
-    /// `name`, required: `a-z 0-9 -`. `id`, `sg`, `my`, `th`, `ph` and `vn` know their base URL.
+    /// `name`: 1 to 32 of `a-z 0-9 -`; a metric label and part of answers. Required.
     pub name: RegionName,
-    /// `base_url`, default the preset of the name; scheme and host in lower case, no slash at the end.
+    /// `base_url`: where results are asked for. Default the URL that goes with a preset's name: see [presets](#presets).
     pub base_url: String,
-    /// `token_url`, default `base_url`; its own key because not every host is known to issue tokens.
+    /// `token_url`: where tokens are asked for. Default `base_url`: not every host is known to issue tokens, hence a key
+    /// of its own.
     pub token_url: String,
-    /// `access_key_file` or `access_key`; exactly one.
+    /// `access_key_file` or `access_key`: the account's accessKey, in a file that is followed, or as text. Required,
+    /// exactly one; in production a file.
     pub access_key: Secret,
-    /// `secret_key_file` or `secret_key`; exactly one.
+    /// `secret_key_file` or `secret_key`: the account's secretKey, likewise. Required, exactly one; in production a
+    /// file.
     pub secret_key: Secret,
-    /// `token_period`, default 1h, the vendor's own default; 60s to 24h, whole seconds, the vendor's limits.
+    /// `token_period`: the life asked for tokens, in whole seconds. Default `1h`: the vendor's own default.
     pub token_period: Duration,
-    /// `concurrency`, calls in flight to this region; default 64: the vendor publishes no limit, and this
-    /// many still answer hundreds of misses a second. 1 to 4096.
+    /// `concurrency`: calls in flight to this region. Default `64`: the vendor publishes no limit, and this many still
+    /// answer hundreds of misses a second.
     pub concurrency: usize,
-    /// `attempt_timeout`, one try with its body; default 4s, or `fill_timeout` if that is shorter: two tries
-    /// fit into what a caller waits. 10ms to 60s.
+    /// `attempt_timeout`: what one try may take, its body included. Default `4s`, or `fill_timeout` if that is shorter:
+    /// two tries fit into what a caller waits.
     pub attempt_timeout: Duration,
-    /// `ca_file`, default none: a certificate authority besides the bundled ones, PEM.
+    /// `ca_file`: certificate authorities to trust besides the bundled ones, PEM. Default none.
     pub ca_file: Option<PathBuf>,
-    /// `allow_http`, default false: keys, tokens and people travel here. True only for a sandbox.
+    /// `allow_http`: whether the URLs may be plain http. Default `false`: keys, tokens and people travel here; true only
+    /// for a sandbox.
     pub allow_http: bool,
 }
 
@@ -116,98 +129,116 @@ pub enum Secret {
     File(PathBuf),
 }
 
-/// `[auth]`: how callers prove themselves. `mode` defaults to `keys`: the one that needs no other system.
+/// `[auth]`: how callers prove themselves.
+///
+/// `mode`: `keys` (callers' own keys), `jwt` (an identity provider's tokens), `keys+jwt` (either) or `none` (everyone may
+/// do everything; only on a loopback listener). Default `keys`: the one that needs no other system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// `none`: everyone may do everything; only on a loopback listener.
+    /// `none`
     None,
-    /// `keys`: callers' own keys.
+    /// `keys`
     Keys,
-    /// `jwt`: tokens of an identity provider.
+    /// `jwt`
     Jwt(Jwt),
-    /// `keys+jwt`: either.
+    /// `keys+jwt`
     KeysAndJwt(Jwt),
 }
 
-/// `[auth.jwt]`: whose tokens are taken. All keys are required: no guess is safe.
+/// `[auth.jwt]`: whose tokens are taken; needed by the modes `jwt` and `keys+jwt`, and refused in the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Jwt {
-    /// `issuer`: the `iss` of a good token, to the letter.
+    /// `issuer`: the `iss` of a good token, to the letter. Required.
     pub issuer: String,
-    /// `audience`: one of the `aud` of a good token.
+    /// `audience`: one of the `aud` of a good token. Required.
     pub audience: String,
-    /// `jwks_url` or `jwks_file`; exactly one.
+    /// `jwks_url` or `jwks_file`: the issuer's public keys: a URL (https, or http on this machine), or a file that is
+    /// followed. Required, exactly one.
     pub jwks: Jwks,
-    /// `jwks_ca_file`, default none: a certificate authority beside the bundled ones, such as the cluster's.
+    /// `jwks_ca_file`: certificate authorities to trust for `jwks_url` besides the bundled ones, such as the cluster's,
+    /// PEM. Default none.
     pub jwks_ca_file: Option<PathBuf>,
-    /// `jwks_token_file`, default none: a bearer token to send, such as the pod's own; read before each request.
+    /// `jwks_token_file`: holds a bearer token to send to `jwks_url`, such as the pod's own; read before each request.
+    /// Default none.
     pub jwks_token_file: Option<PathBuf>,
 }
 
 /// Where the issuer's public keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Jwks {
-    /// `jwks_url`: https, or http on this machine.
+    /// `jwks_url`
     Url(String),
     /// `jwks_file`
     File(PathBuf),
 }
 
-/// One of `[[callers]]`: an internal service. No `Debug`: hashes of keys are nobody's business.
+/// `[[callers]]`: the internal services that may ask, and what they may see. No two of one name, key or subject.
+// No `Debug`: hashes of keys are nobody's business.
 #[derive(Clone)]
 pub struct Caller {
-    /// `name`, required: 1 to 64 of `A-Z a-z 0-9 . _ -`. A metric label and a field of logs.
+    /// `name`: 1 to 64 of `A-Z a-z 0-9 . _ -`; a metric label and a field of logs. Required.
     pub name: String,
-    /// `key_sha256`, default none: SHA-256 of whole bearer texts, one or several while keys are changed.
+    /// `key_sha256`: SHA-256 of the caller's whole bearer text, or several while keys are changed; `idv-gateway hash-key`
+    /// makes them. Default none.
     pub key_sha256: Vec<[u8; 32]>,
-    /// `key_sha256_file`, default none: more of them, 64 hexadecimal digits a line, `#` starts a comment.
+    /// `key_sha256_file`: more of them, 64 hexadecimal digits a line, `#` starts a comment; followed on disk. Default
+    /// none.
     pub key_sha256_file: Option<PathBuf>,
-    /// `subject`, default none: the `sub` of this caller's JWTs.
+    /// `subject`: the `sub` of this caller's tokens, where `auth.mode` takes tokens. Default none.
     pub subject: Option<String>,
-    /// `scopes`, default none: a caller sees the decision alone until somebody says more.
+    /// `scopes`: of `checks`, `identity`, `media`, `refresh` and `purge`. Default none: a caller sees the decision alone
+    /// until somebody says more.
     pub scopes: Scopes,
-    /// `regions`, default all.
+    /// `regions`: names of the regions that exist for this caller. Default all.
     pub regions: Option<Vec<RegionName>>,
-    /// `requests_per_second`, default none: hits cost little, and calls upstream have limits of their own.
+    /// `requests_per_second`: how often this caller may ask, with one second's worth at once. Default none: hits cost
+    /// little, and calls upstream have limits of their own.
     pub requests_per_second: Option<NonZeroU32>,
 }
 
 /// `[cache]`: how much is kept and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
-    /// `max_bytes`, default 256MiB: tens of thousands of verifications in a small container.
+    /// `max_bytes`: what results may weigh in memory. Default `256MiB`: tens of thousands of verifications in a small
+    /// container.
     pub max_bytes: u64,
-    /// `final_ttl`, default 6h: a verdict does not change, yet personal data should not stay for days.
+    /// `final_ttl`: how long a final result is kept. Default `6h`: a verdict does not change, yet personal data should
+    /// not stay for days.
     pub final_ttl: Duration,
-    /// `incomplete_ttl`, default 60s, or `final_ttl` if that is shorter: may still be revised.
+    /// `incomplete_ttl`: the same for `incomplete`. Default `1m`, or `final_ttl` if that is shorter: it may still be
+    /// revised.
     pub incomplete_ttl: Duration,
-    /// `pending_ttl`, default 2s: callers poll, and a verdict should be seen soon.
+    /// `pending_ttl`: the same for what is not final. Default `2s`: callers poll, and a verdict should be seen soon.
     pub pending_ttl: Duration,
-    /// `not_found_ttl`, default 10s: a new id may be asked about a moment too early.
+    /// `not_found_ttl`: how long a region's "does not exist" is believed. Default `10s`: a new id may be asked about a
+    /// moment too early.
     pub not_found_ttl: Duration,
-    /// `stale_max`, how long past its time a final result may answer while the upstream is away; default 24h:
-    /// the vendor has had outages of most of a day. `0s`: never.
+    /// `stale_max`: how long past its time a final result may answer while the upstream is away. Default `24h`: the
+    /// vendor has had outages of most of a day. `0s`: never.
     pub stale_max: Duration,
 }
 
 /// `[media]`: which links callers are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media {
-    /// `allowed_hosts`, lower case, `*.` in front for all below; default any host: the vendor names none.
+    /// `allowed_hosts`: hosts that links may point at, `*.` in front for all below. Default none, which allows any: the
+    /// vendor names none.
     pub allowed_hosts: Vec<String>,
 }
 
 /// `[telemetry]`: what the gateway says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telemetry {
-    /// `log`, default `info`: a level, or a filter such as `info,idv_gateway::upstream=debug`.
+    /// `log`: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or a filter such as
+    /// `info,idv_gateway::upstream=debug`. Default `info`.
     pub log: String,
-    /// `log_format`, default `json`: machines read logs first.
+    /// `log_format`: `json`, one object a line, or `text`, for people. Default `json`: machines read logs first.
     pub log_format: LogFormat,
-    /// `audit`, default true: who was shown which person's data is a duty where personal data is served.
+    /// `audit`: whether a line tells who was shown which person's data. Default `true`: that is a duty where personal
+    /// data is served.
     pub audit: bool,
-    /// `audit_key_file`, default a random key per process: the key of the ids' HMAC in audit lines. With a file,
-    /// lines of several replicas and restarts can be joined.
+    /// `audit_key_file`: the key of the ids' HMAC in audit lines, at least 16 bytes. Default a random key per process:
+    /// with a file, lines of several replicas and restarts can be joined.
     pub audit_key_file: Option<PathBuf>,
 }
 

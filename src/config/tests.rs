@@ -118,8 +118,8 @@ fn variables_override_every_type() {
     let env = [
         ("IDV__SERVER__LISTEN", "127.0.0.1:9000"),
         ("IDV__SERVER__MAX_CONNECTIONS", "12"),
-        ("IDV__SERVER__TLS__CERT_FILE", "/dev/null"),
-        ("IDV__SERVER__TLS__KEY_FILE", "/dev/null"),
+        ("IDV__SERVER__TLS__CERT_FILE", "Cargo.toml"),
+        ("IDV__SERVER__TLS__KEY_FILE", "Cargo.toml"),
         ("IDV__REGIONS__0__CONCURRENCY", "3"),
         ("IDV__REGIONS__MY__ACCESS_KEY", "from-env"),
         ("IDV__REGIONS__MY__ALLOW_HTTP", "true"),
@@ -129,7 +129,7 @@ fn variables_override_every_type() {
         ("IDV__AUTH__MODE", "keys+jwt"),
         ("IDV__AUTH__JWT__ISSUER", "https://idp.example"),
         ("IDV__AUTH__JWT__AUDIENCE", "idv"),
-        ("IDV__AUTH__JWT__JWKS_FILE", "/dev/null"),
+        ("IDV__AUTH__JWT__JWKS_FILE", "Cargo.toml"),
         ("IDV__TELEMETRY__AUDIT", "false"),
         ("UNRELATED", "x"),
         ("IDV_GATEWAY_SERVICE_HOST", "10.0.0.1"),
@@ -169,7 +169,7 @@ fn a_variable_with_a_bad_value_is_named_itself() {
 fn secrets_are_in_no_message() {
     let text = "[[regions]]\nname = \"my\"\naccess_key = \" hunter2\"\nsecret_key = [\"hunter2\"]\n\
                 [[regions]]\nname = \"ph\"\naccess_key_file = \"hunter2\"\nsecret_key = \"hunter2\"\n\
-                secret_key_file = \"/dev/null\"\n\
+                secret_key_file = \"Cargo.toml\"\n\
                 base_url = \"https://hunter2@host\"\n[[callers]]\nname = \"a\"\nkey_sha256 = [\"hunter2\"]\n";
     let shown = parsed(text, &[("IDV__REGIONS__MY__CONCURRENCY", "hunter2")]).err().unwrap().to_string();
     assert!(shown.lines().count() >= 7 && !shown.contains("hunter2"), "{shown}");

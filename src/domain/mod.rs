@@ -1,6 +1,7 @@
-//! Words that two layers need: ids, regions, scopes, results, reasons, failures.
+//! Words that two layers need: ids, regions, scopes, results, reasons, failures, ends of certificates.
 //! Pure: no I/O, no clock, no framework.
 
+pub mod certificate;
 pub mod document;
 pub mod drift;
 pub mod failure;

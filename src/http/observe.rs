@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
-use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::error::{self, ApiError};
 use super::idv::Seen;
 use super::{Public, public_route, render};
+use crate::telemetry::metrics::MethodLabel;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,8 +39,9 @@ pub(super) async fn public(public: &Public, request: Request<Incoming>) -> Respo
     }
     public.audit.record(&request_id, &seen);
     let duration = started.elapsed();
-    public.metrics.http.observe(seen.route, head.method.as_str(), response.status().as_u16(), duration);
-    log(&request_id, &head.method, &response, &seen, error.as_ref(), duration);
+    let method = MethodLabel::of(head.method.as_str());
+    public.metrics.http.observe(seen.route, method, response.status().as_u16(), duration);
+    log(&request_id, method, &response, &seen, error.as_ref(), duration);
     finish(&mut response, request_id);
     response
 }
@@ -64,7 +66,7 @@ fn finish(response: &mut Response, request_id: HeaderValue) {
 /// The one line of a request. An id appears as its hash, a caller by its name, and nothing else of the request does.
 fn log(
     request_id: &HeaderValue,
-    method: &Method,
+    method: MethodLabel,
     response: &Response,
     seen: &Seen<'_>,
     error: Option<&ApiError>,
@@ -73,7 +75,7 @@ fn log(
     tracing::info!(
         target: "access",
         request_id = request_id.to_str().unwrap_or_default(),
-        method = known_method(method),
+        method = method.name(),
         route = seen.route.name(),
         status = response.status().as_u16(),
         code = error.map(|error| error.code.name()),
@@ -83,17 +85,6 @@ fn log(
         duration_us = duration.as_micros() as u64,
         "request"
     );
-}
-
-/// A method is the client's text: only the known ones are written out.
-fn known_method(method: &Method) -> &str {
-    match *method {
-        Method::GET | Method::HEAD | Method::DELETE | Method::POST | Method::PUT | Method::PATCH => {
-            method.as_str()
-        }
-        Method::OPTIONS | Method::TRACE | Method::CONNECT => method.as_str(),
-        _ => "other",
-    }
 }
 
 /// The caller's request id, if it is one, else a new one.

@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::domain::certificate;
+use crate::telemetry::metrics::Metrics;
+
 /// What a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ pub(crate) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
     digest: Mutex<[u8; 32]>,
+    metrics: Arc<Metrics>,
 }
 
 impl Tls {
@@ -46,10 +50,11 @@ impl Tls {
     ///
     /// # Errors
     /// A file cannot be read or used; the message names its key in the configuration.
-    pub(crate) fn new(files: TlsFiles) -> io::Result<Arc<Self>> {
-        let digest = digest(&files)?;
-        let config = config(&files)?;
-        Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), digest: Mutex::new(digest) }))
+    pub(crate) fn new(files: TlsFiles, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
+        let digest = Mutex::new(digest(&files)?);
+        let (config, expiry) = config(&files)?;
+        metrics.certificate_expiry.set(expiry);
+        Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), digest, metrics }))
     }
 
     /// Reads the files again. Returns whether they hold something else than before.
@@ -62,7 +67,9 @@ impl Tls {
         if *known == now {
             return Ok(false);
         }
-        self.config.store(Arc::new(config(&self.files)?));
+        let (config, expiry) = config(&self.files)?;
+        self.config.store(Arc::new(config));
+        self.metrics.certificate_expiry.set(expiry);
         *known = now;
         Ok(true)
     }
@@ -74,8 +81,11 @@ impl Tls {
     }
 }
 
-fn config(files: &TlsFiles) -> io::Result<ServerConfig> {
+/// What connections are opened with, and when its certificate ends, in epoch seconds.
+fn config(files: &TlsFiles) -> io::Result<(ServerConfig, i64)> {
     let certificates = certificates(CERT_FILE, &files.cert)?;
+    let expiry = certificates.first().and_then(|own| certificate::not_after(own));
+    let expiry = expiry.ok_or_else(|| named(CERT_FILE, "does not say when it ends"))?.as_second();
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -96,7 +106,7 @@ fn config(files: &TlsFiles) -> io::Result<ServerConfig> {
     let mut config =
         config.map_err(|error| named("server.tls.key_file does not go with server.tls.cert_file", error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, expiry))
 }
 
 fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {

@@ -40,12 +40,12 @@ pub(super) enum Landing {
     Failed(Failure, bool),
 }
 
-/// What a look into memory found: which entry, if any. Not when it was: an entry is made a moment before it is there to
-/// be seen, so one that is older than the look may still have come after it.
+/// Which version of an id's entry a look into memory found, if any. Not when it looked: an entry is made a moment before
+/// it is there to be seen, so one that is older than the look may still have come after it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen(Option<Instant>);
+pub(super) struct Version(Option<Instant>);
 
-impl Seen {
+impl Version {
     pub(super) fn of(entry: Option<&Arc<Entry>>) -> Self {
         Self(entry.map(|entry| entry.stored_at()))
     }
@@ -118,7 +118,12 @@ impl Flights {
 
     /// Joins the flight for `id` in `region`, or starts it. If one has landed since the caller's look into memory, what
     /// it brought is taken instead; a caller who looked for nothing there, `None`, takes nothing from there.
-    pub(super) fn board(self: &Arc<Self>, id: SignatureId, region: RegionId, seen: Option<Seen>) -> Boarding {
+    pub(super) fn board(
+        self: &Arc<Self>,
+        id: SignatureId,
+        region: RegionId,
+        seen: Option<Version>,
+    ) -> Boarding {
         let mut table = self.lock();
         let under_way = table.flights.len();
         let number = table.next_number;
@@ -146,9 +151,9 @@ impl Flights {
     }
 
     /// What a flight brought between the caller's look into memory and now.
-    fn landed_since(&self, seen: Seen, id: &SignatureId, region: RegionId) -> Option<Landing> {
+    fn landed_since(&self, seen: Version, id: &SignatureId, region: RegionId) -> Option<Landing> {
         let entry = self.memory.get(id).filter(|entry| entry.region() == region);
-        if let Some(entry) = entry.filter(|entry| Seen::of(Some(entry)) != seen) {
+        if let Some(entry) = entry.filter(|entry| Version::of(Some(entry)) != seen) {
             return Some(Landing::Found(entry, true));
         }
         let is_absent = self.memory.absent(id, RegionSet::only(region)).contains(region);

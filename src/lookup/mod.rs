@@ -28,7 +28,7 @@ use crate::upstream::Upstream;
 pub(crate) use answer::{Ask, Found, Missed, Source};
 use entry::Entry;
 pub(crate) use entry::Lifetimes;
-use flight::{Boarding, Flights, Landing, Seat, Seen};
+use flight::{Boarding, Flights, Landing, Seat, Version};
 
 /// What finds ids.
 pub(crate) struct Lookup {
@@ -70,7 +70,7 @@ impl Lookup {
     pub(crate) async fn find(&self, ask: &Ask) -> Result<Found, Missed> {
         let now = Instant::now();
         let entry = self.flights.memory().get(&ask.id);
-        let seen = Seen::of(entry.as_ref());
+        let seen = Version::of(entry.as_ref());
         if let Some(decided) = self.decide_from_memory(ask, entry, now) {
             self.count(&decided);
             return decided;
@@ -126,7 +126,7 @@ impl Lookup {
     }
 
     /// Asks the region that is known to hold the id, or else all that may.
-    async fn ask_regions(&self, ask: &Ask, seen: Seen) -> Result<Found, Missed> {
+    async fn ask_regions(&self, ask: &Ask, seen: Version) -> Result<Found, Missed> {
         let allowed = ask.route.regions();
         let learned = self.flights.learned().holders(&ask.id).and(allowed);
         let mut said_no = RegionSet::EMPTY;
@@ -149,7 +149,7 @@ impl Lookup {
         ask: &Ask,
         regions: RegionSet,
         is_alone: bool,
-        seen: Seen,
+        seen: Version,
     ) -> Result<Found, Missed> {
         let mut source = fetched(ask);
         let mut failure: Option<(Failure, bool)> = None;
@@ -178,7 +178,7 @@ impl Lookup {
         Err(Missed { failure, source: Source::Fetched { requested: ask.refresh, stored: false, joined } })
     }
 
-    async fn fly(&self, ask: &Ask, region: RegionId, seen: Seen) -> (Landing, bool) {
+    async fn fly(&self, ask: &Ask, region: RegionId, seen: Version) -> (Landing, bool) {
         let seen = (!ask.refresh).then_some(seen);
         let (mut arrivals, seat) = match self.flights.board(ask.id, region, seen) {
             Boarding::Landed(landing) => return (landing, true),

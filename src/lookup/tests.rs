@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::flight::{Arrivals, Boarding, Flights, Landing, MAX_FLIGHTS, Seat, Seen};
+use super::flight::{Arrivals, Boarding, Flights, Landing, MAX_FLIGHTS, Seat, Version};
 use super::{Lifetimes, Settings};
 use crate::domain::document::{Document, Ends};
 use crate::domain::failure::Kind;
@@ -72,12 +72,12 @@ impl Airport {
         Self { flights, metrics, region }
     }
 
-    fn board(&self, id: &str, seen: Option<Seen>) -> Boarding {
+    fn board(&self, id: &str, seen: Option<Version>) -> Boarding {
         self.flights.board(SignatureId::parse(id).unwrap(), self.region, seen)
     }
 
     /// Boards what must not have landed.
-    fn take_off(&self, id: &str, seen: Option<Seen>) -> (Arrivals, Seat) {
+    fn take_off(&self, id: &str, seen: Option<Version>) -> (Arrivals, Seat) {
         match self.board(id, seen) {
             Boarding::Flying(arrivals, seat) => (arrivals, seat),
             Boarding::Landed(_) => panic!("{id} has landed"),
@@ -126,10 +126,10 @@ async fn answer(mut stream: TcpStream, body: &str) {
 #[tokio::test]
 async fn what_landed_since_the_look_is_taken_and_what_landed_before_is_not() {
     let airport = Airport::over(FOUND, 0).await;
-    let nothing = Seen::of(None);
+    let nothing = Version::of(None);
     let Some(Landing::Found(first, true)) = airport.fly("S1").await else { panic!("it lands") };
     assert!(matches!(airport.board("S1", Some(nothing)), Boarding::Landed(Landing::Found(..))));
-    let it = Seen::of(Some(&first));
+    let it = Version::of(Some(&first));
     assert_eq!(airport.take_off("S1", Some(it)).1, Seat::First, "it was there and would not do");
     assert_eq!(airport.take_off("S1", None).1, Seat::Joined, "a refresh joins too");
 }
@@ -140,7 +140,7 @@ async fn an_absence_that_landed_since_the_look_is_taken() {
     assert!(
         matches!(airport.fly("S1").await, Some(Landing::Failed(failure, true)) if failure.kind == Kind::NotFound)
     );
-    let landing = airport.board("S1", Some(Seen::of(None)));
+    let landing = airport.board("S1", Some(Version::of(None)));
     assert!(
         matches!(landing, Boarding::Landed(Landing::Failed(failure, true)) if failure.kind == Kind::NotFound)
     );

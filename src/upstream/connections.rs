@@ -16,7 +16,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a connection may take: the name, the address and the handshake.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Below what servers usually keep an idle connection, so that it is mostly us who close it.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 /// A pool never asks DNS again while its connections are in use, so the whole client is renewed now and then.
@@ -65,6 +66,16 @@ impl Connections {
     ) -> io::Result<Self> {
         let current = Mutex::new((clients(&tls, allow_http, &resolver)?, next_renewal(renew_after)));
         Ok(Self { tls, allow_http, resolver, renew_after, current })
+    }
+
+    /// The addresses of a host as requests find them; their ports mean nothing.
+    pub(super) async fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        self.resolver.clone().addresses(host.to_owned()).await
+    }
+
+    /// What connections are secured with.
+    pub(super) const fn tls(&self) -> &ClientConfig {
+        &self.tls
     }
 
     /// The current clients. Those before them end with their last request.

@@ -49,13 +49,20 @@ pub(super) struct Refusal {
     pub(super) said: Option<UpstreamSaid>,
     pub(super) retry_after: Option<Duration>,
     pub(super) date: Option<Timestamp>,
-    /// Whether the message speaks of the timestamp: the only thing that tells a wrong clock from a wrong key.
-    pub(super) blames_timestamp: bool,
+    /// What the message speaks of: the only thing that tells a wrong clock from a wrong key.
+    pub(super) blames: Option<Blame>,
+}
+
+/// What a refusal's message puts it down to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    Timestamp,
+    Signature,
 }
 
 impl Refusal {
     pub(super) const fn of(kind: Kind) -> Self {
-        Self { kind, said: None, retry_after: None, date: None, blames_timestamp: false }
+        Self { kind, said: None, retry_after: None, date: None, blames: None }
     }
 }
 
@@ -84,9 +91,9 @@ pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal
         return Err(Refusal { said: Some(UpstreamSaid { code: None, transaction_id }), ..refusal });
     };
     if let Some(kind) = meaning {
-        let blames_timestamp = blames_timestamp(&envelope);
+        let blames = blames(&envelope);
         let said = UpstreamSaid { code: Some(code), transaction_id };
-        return Err(Refusal { said: Some(said), blames_timestamp, ..with_headers(&answer, *kind) });
+        return Err(Refusal { said: Some(said), blames, ..with_headers(&answer, *kind) });
     }
     match envelope.remove("data") {
         Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
@@ -114,9 +121,10 @@ fn with_headers(answer: &Answer, kind: Kind) -> Refusal {
     Refusal { retry_after, date: answer.date, ..Refusal::of(kind) }
 }
 
-fn blames_timestamp(envelope: &Object) -> bool {
-    let message = envelope.get("message").and_then(Json::as_text);
-    message.is_some_and(|message| message.to_ascii_lowercase().contains("timestamp"))
+fn blames(envelope: &Object) -> Option<Blame> {
+    let message = envelope.get("message").and_then(Json::as_text)?.to_ascii_lowercase();
+    let words = [("timestamp", Blame::Timestamp), ("signature", Blame::Signature)];
+    words.into_iter().find(|(word, _)| message.contains(word)).map(|(_, blame)| blame)
 }
 
 /// A transaction id is shown to callers and in logs, so it must be one: at most 64 plain characters.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::attempt::{self, Answer};
 use super::connections::Connections;
-use super::envelope::{self, Refusal, Success};
+use super::envelope::{self, Blame, Refusal, Success};
 use super::retry;
 use super::wire::Json;
 use crate::domain::drift::{Drift, DriftKind};
@@ -69,6 +69,8 @@ struct State {
     previous: Option<Keys>,
     /// What to add to our clock for the vendor's timestamp, in milliseconds; learned when it complains.
     correction: i64,
+    /// The vendor's clock minus ours, in seconds, by the `Date` of its last answer that had one.
+    skew: Option<i64>,
 }
 
 impl Mint {
@@ -81,7 +83,7 @@ impl Mint {
         connections: Arc<Connections>,
         metrics: Arc<RegionMetrics>,
     ) -> Self {
-        let state = Mutex::new(State { keys, previous: None, correction: 0 });
+        let state = Mutex::new(State { keys, previous: None, correction: 0, skew: None });
         Self { region, url, period, time_limit, connections, metrics, state }
     }
 
@@ -102,7 +104,7 @@ impl Mint {
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
     pub(super) async fn fetch(&self) -> Result<(HeaderValue, Duration), Failure> {
-        let result = self.fetch_with_corrections().await;
+        let result = self.fetch_with_corrections().await.map_err(failure);
         match &result {
             Ok((_, life)) => {
                 let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
@@ -118,14 +120,29 @@ impl Mint {
         result
     }
 
+    /// Where tokens are asked for.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Fetches a token as [`Self::fetch`] does, only to see how that goes: how long it would live.
+    pub(super) async fn try_out(&self) -> Result<Duration, Refusal> {
+        self.fetch_with_corrections().await.map(|(_, life)| life)
+    }
+
+    /// The vendor's clock minus ours, in seconds, if it has told the time.
+    pub(super) fn skew(&self) -> Option<i64> {
+        self.lock().skew
+    }
+
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
-    async fn fetch_with_corrections(&self) -> Result<(HeaderValue, Duration), Failure> {
+    async fn fetch_with_corrections(&self) -> Result<(HeaderValue, Duration), Refusal> {
         let keys = self.lock().keys.clone();
         let mut refusal = match self.request_twice(&keys).await {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
         };
-        if refusal.blames_timestamp && self.learn_clock(refusal.date) {
+        if refusal.blames == Some(Blame::Timestamp) && self.learn_clock(refusal.date) {
             refusal = match self.request(&keys).await {
                 Ok(token) => return Ok(token),
                 Err(refusal) => refusal,
@@ -137,7 +154,7 @@ impl Mint {
         {
             return Ok(token);
         }
-        Err(failure(refusal))
+        Err(refusal)
     }
 
     /// One request, repeated once if it failed in a way that a second one may not.
@@ -183,15 +200,14 @@ impl Mint {
         let answer = answer.map_err(Refusal::of)?;
         if let Some(date) = answer.date {
             // A date is cut to whole seconds, so on average it is half a second old.
-            let skew = date.duration_since(Timestamp::now()).as_secs_f64() + 0.5;
-            self.metrics.clock_skew.set(skew.round());
+            let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round();
+            self.metrics.clock_skew.set(skew);
+            self.lock().skew = Some(skew as i64);
         }
         let mut drift = Drift::default();
         let opened = envelope::open(answer, &mut drift);
         let result = opened.and_then(|success| self.token(&success, &mut drift));
-        for (kind, count) in drift.seen() {
-            self.metrics.drift(kind).inc_by(u64::from(count));
-        }
+        self.metrics.observe_drift(&drift);
         result
     }
 

@@ -6,7 +6,9 @@
 mod attempt;
 mod breaker;
 mod connections;
+mod diagnose;
 mod envelope;
+mod findings;
 mod jwks;
 mod mint;
 mod normalise;
@@ -30,6 +32,7 @@ use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
 
+pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
 pub(crate) use jwks::JwksEndpoint;
 pub(crate) use mint::Keys;
 use region::Region;
@@ -94,6 +97,11 @@ impl Upstream {
         // Attempts end by the deadline themselves; this ends what queues or waits for a token.
         let fetched = tokio::time::timeout_at(deadline + GRACE, fetch).await;
         fetched.unwrap_or(Err(Failure::new(Kind::Timeout))).map_err(|failure| failure.in_region(region))
+    }
+
+    /// Tries out what a request to `region` needs, until `deadline`.
+    pub(crate) async fn diagnose(&self, region: RegionId, deadline: Instant) -> Vec<Check> {
+        self.regions[region.index()].diagnose(deadline).await
     }
 
     /// Uses these keys for `region` from now on. Returns whether they are others than before.

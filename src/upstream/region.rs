@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Phase};
 use super::connections::Connections;
+use super::diagnose;
 use super::envelope::{self, Refusal, Success};
+use super::findings::Check;
 use super::mint::{Keys, Mint};
 use super::normalise::{self, AllowedHosts};
 use super::retry::SecondAttempt;
@@ -98,6 +100,11 @@ impl Region {
         }
         tokio::time::sleep(retry::pause(rand::random())).await;
         self.attempt(&mut call).await
+    }
+
+    /// Tries out what a request to this region needs, until `deadline`.
+    pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
+        diagnose::diagnose(&self.url, &self.connections, self.tokens.mint(), deadline).await
     }
 
     fn may_make(&self, second: &mut SecondAttempt<'_>) -> bool {
@@ -188,9 +195,7 @@ impl Region {
                 .and_then(|success| self.understand(call.id, success, &mut drift)),
             Err(kind) => Err(Refusal::of(kind)),
         };
-        for (kind, count) in drift.seen() {
-            self.metrics.drift(kind).inc_by(u64::from(count));
-        }
+        self.metrics.observe_drift(&drift);
         let kind = result.as_ref().err().map(|refusal| refusal.kind);
         self.metrics.endpoint(Endpoint::GetResult).observe(outcome(kind), started.elapsed());
         result.map_err(|refusal| self.failure(refusal))

@@ -355,6 +355,7 @@ async fn help_says_what_every_command_does() {
         ("demo", ["nothing to configure", "--sandbox-listen"]),
         ("sandbox", ["simulated upstream", "sim-fail-liveness-"]),
         ("check-config", ["every mistake", "78"]),
+        ("doctor", ["DNS, connection, TLS, token, clock", "--region"]),
         ("hash-key", ["key_sha256", "--stdin"]),
         ("healthcheck", ["/livez", "--admin"]),
     ];
@@ -385,5 +386,34 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_usage() {
         let finished = run(args).await;
         assert_eq!(finished.code, Some(2), "{args:?}");
         assert!(finished.stderr.contains("Usage: idv-gateway"), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_named_file_that_is_none_is_refused_without_waiting_for_it() {
+    let scratch = Scratch::new();
+    let (pipe, large) = (scratch.path("pipe"), scratch.path("large"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("there is mkfifo").success());
+    std::fs::File::create(&large).and_then(|file| file.set_len((1 << 20) + 1)).expect("a file can be made");
+    let link = scratch.path("link");
+    std::os::unix::fs::symlink(&pipe, &link).expect("a link can be made");
+    let table = [(text(&pipe), "no regular file"), (text(&link), "no regular file")];
+    let table =
+        [&table[..], &[("/dev/zero", "no regular file"), (text(&large), "larger than 1MiB")]].concat();
+    for (path, why) in table {
+        let config = format!(
+            "{OPEN}[server.tls]\ncert_file = \"{path}\"\nkey_file = \"{path}\"\n\
+             [[regions]]\nname = \"my\"\naccess_key_file = \"{path}\"\nsecret_key_file = \"{path}\"\n\
+             ca_file = \"{path}\"\n[[callers]]\nname = \"a\"\nkey_sha256_file = \"{path}\"\n\
+             [telemetry]\naudit_key_file = \"{path}\"\n"
+        );
+        let config = scratch.write("gateway.toml", &config);
+        for command in ["check-config", "serve"] {
+            let finished = run(&[command, "--config", text(&config)]).await;
+            assert_eq!(finished.code, Some(78), "{command} {path}");
+            let told = finished.stderr.lines().filter(|line| line.contains(why)).count();
+            assert_eq!(told, 7, "{command} {path}: {}", finished.stderr);
+        }
     }
 }

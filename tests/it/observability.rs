@@ -96,6 +96,8 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         ("idv_contract_drift_total", "counter", vec!["kind", "region"], sets(&[&DRIFT, &REGIONS])),
         ("idv_rate_limited_total", "counter", vec!["caller"], sets(&[&CALLERS])),
         ("idv_panics_total", "counter", vec![], none()),
+        // Beyond the contract: what is asked first when a certificate was forgotten.
+        ("idv_certificate_expiry_timestamp_seconds", "gauge", vec![], none()),
         ("idv_reloads_total", "counter", vec!["outcome"], sets(&[&["used", "refused"]])),
     ]
 }

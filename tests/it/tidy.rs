@@ -28,7 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/jwt.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 35] = [
+const HOMES: [(&str, &[&str]); 36] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/http/", "src/sandbox/"]),
     ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/mint.rs"]),
@@ -67,7 +67,7 @@ const HOMES: [(&str, &[&str]); 35] = [
             "src/upstream/",
         ],
     ),
-    ("tokio_rustls", &["src/http/"]),
+    ("tokio_rustls", &["src/http/", "src/upstream/diagnose.rs"]),
     ("toml", &["src/config/"]),
     ("tower", &["src/http/"]),
     ("tower_http", &["src/http/"]),
@@ -78,6 +78,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("tracing_appender", &["src/telemetry/logs.rs"]),
     ("tracing_subscriber", &["src/telemetry/logs.rs"]),
     ("webpki_roots", &["src/upstream/"]),
+    ("x509_cert", &["src/domain/certificate.rs"]),
     ("std::env", &["src/config/", "src/main.rs"]),
     (
         "std::fs",

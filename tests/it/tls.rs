@@ -153,6 +153,26 @@ async fn a_new_certificate_is_shown_within_seconds_without_a_signal() {
 }
 
 #[tokio::test]
+async fn the_certificates_end_is_a_metric_and_follows_its_files() {
+    const ENDS: &str = "idv_certificate_expiry_timestamp_seconds";
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    install(&scratch, "upstream-expired");
+    let tls = files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None);
+    let served = Served::with(&[&tls, OPEN, &gateway::region("my", &upstream)]).await;
+    assert_eq!(metric_at(served.admin, ENDS).await, 978_307_200.0, "2001-01-01");
+    scratch.write("cert.pem", "no certificate");
+    served.process.signal("HUP");
+    served.process.says("cannot reload").await;
+    assert_eq!(metric_at(served.admin, ENDS).await, 978_307_200.0, "what is in use counts");
+    install(&scratch, "renewed");
+    served.process.signal("HUP");
+    eventually("2100-01-01", async || metric_at(served.admin, ENDS).await == 4_102_444_800.0).await;
+
+    let gateway = Gateway::with(&[OPEN, &gateway::region("my", &upstream)]).await;
+    assert_eq!(gateway.metric(ENDS).await, 0.0, "without TLS there is none");
+}
+
+#[tokio::test]
 async fn at_sighup_a_new_certificate_is_shown_and_open_connections_go_on() {
     let (upstream, scratch) = (upstream().await, Scratch::new());
     let served = Served::with(&[&files_in(&scratch), OPEN, &gateway::region("my", &upstream)]).await;

@@ -21,9 +21,6 @@ const OUR_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0,
 ];
-/// The HTTP methods that are a label of their own; the rest is `other`.
-const METHODS: [&str; 10] =
-    ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
 
 /// Every status the public listener answers with.
 const STATUSES: [u16; 13] = [200, 204, 400, 401, 403, 404, 405, 409, 429, 500, 502, 503, 504];
@@ -41,6 +38,8 @@ pub struct Metrics {
     pub regions: Vec<Arc<RegionMetrics>>,
     /// Contents of watched files.
     pub reloads: Arc<ReloadMetrics>,
+    /// When the public listener's certificate ends, in epoch seconds; 0 = no TLS there.
+    pub certificate_expiry: IntGauge,
     /// Panics caught anywhere.
     pub panics: IntCounter,
     /// Requests refused because a caller asked too often, in configuration order of the callers.
@@ -66,6 +65,11 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::all(&registry, &labels)?,
             reloads: Arc::new(ReloadMetrics::new(&registry)?),
+            certificate_expiry: gauge(
+                &registry,
+                "idv_certificate_expiry_timestamp_seconds",
+                "When the public listener's certificate ends; 0 = no TLS there.",
+            )?,
             panics: counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?,
             rate_limited: callers.iter().map(|caller| limited.with_label_values(&[caller])).collect(),
             registry,
@@ -91,6 +95,26 @@ impl Metrics {
 /// The source revision this binary was built from, if the build said so.
 pub fn revision() -> &'static str {
     option_env!("IDV_REVISION").unwrap_or("unknown")
+}
+
+/// What a request wanted. A method is the client's text, so only known ones have a name of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodLabel(usize);
+
+impl MethodLabel {
+    const NAMES: [&str; 10] =
+        ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
+
+    /// The label of a method, `other` if it is none that we know.
+    pub fn of(method: &str) -> Self {
+        let known = Self::NAMES.iter().position(|known| *known == method);
+        Self(known.unwrap_or(Self::NAMES.len() - 1))
+    }
+
+    /// The method, or `other`.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self.0]
+    }
 }
 
 /// Where a request went.
@@ -131,7 +155,7 @@ impl HttpMetrics {
         )?;
         let mut table = Vec::new();
         for route in RouteLabel::ALL {
-            for method in METHODS {
+            for method in MethodLabel::NAMES {
                 for status in STATUSES {
                     table.push(requests.with_label_values(&[route.name(), method, &status.to_string()]));
                 }
@@ -150,12 +174,12 @@ impl HttpMetrics {
         })
     }
 
-    /// Counts one answered request. A method or status outside the closed sets counts as `other` or 500.
-    pub fn observe(&self, route: RouteLabel, method: &str, status: u16, duration: Duration) {
-        let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1);
+    /// Counts one answered request. A status outside the closed set counts as 500.
+    pub fn observe(&self, route: RouteLabel, method: MethodLabel, status: u16, duration: Duration) {
         let internal = STATUSES.iter().position(|known| *known == 500).unwrap_or_default();
         let status = STATUSES.iter().position(|known| *known == status).unwrap_or(internal);
-        self.requests[(route as usize * METHODS.len() + method) * STATUSES.len() + status].inc();
+        let of_method = route as usize * MethodLabel::NAMES.len() + method.0;
+        self.requests[of_method * STATUSES.len() + status].inc();
         self.durations[route as usize].observe(duration.as_secs_f64());
     }
 }

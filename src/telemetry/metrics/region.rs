@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 use super::families::{counters, float_gauges, gauges, histograms};
-use crate::domain::drift::DriftKind;
+use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::reason::Reason;
 use crate::domain::verification::Verdict;
 
@@ -94,6 +94,13 @@ impl RegionMetrics {
     /// The counter of one kind of drift.
     pub const fn drift(&self, kind: DriftKind) -> &IntCounter {
         &self.drift[kind as usize]
+    }
+
+    /// Counts the drift that one answer showed.
+    pub fn observe_drift(&self, drift: &Drift) {
+        for (kind, count) in drift.seen() {
+            self.drift(kind).inc_by(u64::from(count));
+        }
     }
 
     /// Counts a final result at its first sight.
