@@ -7,10 +7,10 @@ files/       a rule file and a dashboard, so that the golden files do not change
 """
 
 import argparse
-import base64
 import copy
 import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -19,7 +19,9 @@ import tomllib
 import yaml
 
 import configuration
+import logic
 import schemas
+import staging
 from helm import CHART, HELMS, ROOT, Objects, refusals, render, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -37,10 +39,7 @@ def check_metadata():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert values.keys() == schema["properties"].keys() - {"global"}, "values.yaml and the schema differ"
     text = (CHART / "values.yaml").read_text()
-    config = schema["properties"]["config"]["properties"]
-    keys = [key for section in config.values() for key in section["properties"]]
-    keys += [key for name in ("region", "caller") for key in schema["definitions"][name]["properties"]]
-    unsaid = [key for key in keys if key not in text]
+    unsaid = [key for keys in known_keys().values() for key in keys if not re.search(rf"\b{key}\b", text)]
     assert not unsaid, f"values.yaml says nothing of {unsaid}"
 
 
@@ -66,66 +65,37 @@ def check_cases(chart, binary, bless):
     return rendered
 
 
-def check_reach(rendered):
-    """Every key of the gateway's configuration that the schema knows is in the file of some case."""
-    files = [tomllib.loads(objects.toml) for objects in rendered.values()]
+def known_keys():
+    """The keys of the gateway's configuration that the schema knows, by section; the chart's own, in camelCase, not."""
     schema = json.loads((CHART / "values.schema.json").read_text())
+    sections = schema["properties"]["config"]["properties"]
+    sections = {**sections, "auth.jwt": sections["auth"]["properties"]["jwt"]}
+    sections["server.tls"] = sections["server"]["properties"]["tls"]
+    sections |= {f"{name}s": schema["definitions"][name] for name in ("region", "caller")}
+    return {name: {key for key in section["properties"] if key.islower()} for name, section in sections.items()}
 
-    def missing(properties, tables, path):
-        for key, kind in properties.items():
-            found = [table[key] for table in tables if key in table]
-            if not found and "_" in key + "_" and not any(c.isupper() for c in key):
-                yield f"{path}{key}"
-            yield from missing(kind.get("properties", {}), [t for t in found if isinstance(t, dict)], f"{path}{key}.")
 
-    unreached = list(missing(schema["properties"]["config"]["properties"], files, ""))
-    for name in ("region", "caller"):
-        tables = [table for file in files for table in file[f"{name}s"]]
-        properties = {k: v for k, v in schema["definitions"][name]["properties"].items()}
-        unreached += missing(properties, tables, f"{name}s.")
-    unreached = [key for key in unreached if key != "callers.key_sha256_file"]
-    assert not unreached, f"no case shows {unreached}"
+def check_reach(rendered):
+    """Every key of the gateway's configuration that the schema knows stands in the file of some case."""
+    files = [tomllib.loads(objects.toml) for objects in rendered.values()]
+    for section, keys in known_keys().items():
+        entries = []
+        for file in files:
+            for step in section.split("."):
+                file = file.get(step, {})
+            entries += file if isinstance(file, list) else [file]
+        unreached = keys - {key for entry in entries for key in entry}
+        assert not unreached, f"no case has {section}: {unreached}"
 
 
 def check_logic(chart):
     """One value more or less, and what changes in the render."""
 
-    def with_values(*sets):
-        args = [arg for setting in sets for arg in ("--set", setting)]
-        return Objects(render(chart, "--values", MINIMAL, *args))
+    def with_values(values):
+        return Objects(render(chart, "--values", MINIMAL, *(arg for value in values for arg in ("--set", value))))
 
-    spec = lambda objects, kind, suffix="": (objects.named(kind, suffix) or {}).get("spec")
-    volumes = lambda objects: {volume["name"] for volume in objects.gateway["volumes"]}
-    trial = ("regions[0].existingSecret=", "regions[0].trialKeys.accessKey=a", "regions[0].trialKeys.secretKey=b")
-    hpa = "autoscaling.enabled=true"
-    table = [
-        ("an existing Secret is mounted, none made", (), lambda o: not o.named("Secret", "-trial-keys") and "idv" in volumes(o)),
-        ("keys in the values make a Secret", trial, lambda o: base64.b64decode(o.named("Secret", "-trial-keys")["data"]["my.access-key"]) == b"a"),
-        ("replicas are the Deployment's", ("replicaCount=3",), lambda o: spec(o, "Deployment")["replicas"] == 3 and not o.named("HorizontalPodAutoscaler")),
-        ("replicas are the autoscaler's", (hpa,), lambda o: "replicas" not in spec(o, "Deployment") and spec(o, "HorizontalPodAutoscaler")["minReplicas"] == 2),
-        ("two replicas have a budget", (), lambda o: spec(o, "PodDisruptionBudget")["maxUnavailable"] == 1),
-        ("one replica has none", ("replicaCount=1",), lambda o: not o.named("PodDisruptionBudget")),
-        ("one replica that may grow has none", (hpa, "autoscaling.minReplicas=1"), lambda o: not o.named("PodDisruptionBudget")),
-        ("an autoscaler's two have one", (hpa, "replicaCount=1"), lambda o: bool(o.named("PodDisruptionBudget"))),
-        ("minAvailable replaces maxUnavailable", ("podDisruptionBudget.minAvailable=1",), lambda o: "maxUnavailable" not in spec(o, "PodDisruptionBudget")),
-        ("without TLS the port is http", (), lambda o: spec(o, "Service")["ports"][0]["name"] == "http" and "idv-tls" not in volumes(o)),
-        ("with TLS it is https", ("tls.existingSecret=t",), lambda o: spec(o, "Service")["ports"][0]["appProtocol"] == "https" and "client_ca_file" not in o.toml),
-        ("a client CA is mutual TLS", ("tls.existingSecret=t", "tls.clientCa.secret=c"), lambda o: "client_ca_file" in o.toml),
-        ("grace follows the deadline", ("config.drain.deadline=90500ms",), lambda o: o.gateway["terminationGracePeriodSeconds"] == 96),
-        ("grace can be given", ("terminationGracePeriodSeconds=60",), lambda o: o.gateway["terminationGracePeriodSeconds"] == 60),
-        ("no policy if none is wanted", ("networkPolicy.enabled=false",), lambda o: not o.named("NetworkPolicy")),
-        ("the image follows appVersion", (), lambda o: o.gateway["containers"][0]["image"] == "idv-gateway:0.1.0"),
-        ("a tag", ("image.tag=x",), lambda o: o.gateway["containers"][0]["image"] == "idv-gateway:x"),
-        ("nothing is monitored unasked", (), lambda o: not {"ServiceMonitor", "PrometheusRule"} & {x["kind"] for x in o.all}),
-        ("no dashboard unasked", (), lambda o: not o.named("ConfigMap", "-dashboard-.*")),
-        ("numbers set by hand stay whole", ("config.server.max_connections=1000000",), lambda o: "max_connections = 1000000\n" in o.toml),
-    ]
-    for what, sets, holds in table:
-        assert holds(with_values(*sets)), f"it does not hold that {what}"
-    sum_of = lambda *sets: with_values(*sets).named("Deployment")["spec"]["template"]["metadata"]["annotations"]
-    assert sum_of() != sum_of("config.cache.final_ttl=1h"), "a new configuration starts no new pods"
-    assert sum_of(*trial) != sum_of(*trial[:2], "regions[0].trialKeys.secretKey=c"), "new trial keys start no new pods"
-    print(f"logic: {len(table) + 2} statements hold")
+    logic.hold_to_logic(with_values)
+    print(f"logic: {len(logic.STATEMENTS)} statements hold")
 
 
 def check_refusals(chart, folder):
@@ -206,10 +176,8 @@ def main():
         check_logic(chart)
         check_refusals(chart, folder)
     check_own_files()
-    secret = rendered["sandbox"].named("Secret", "-trial-keys")["data"]
-    keys = {name: base64.b64decode(key).decode() for name, key in secret.items()}
-    configuration.hold_sandbox_to_its_word(args.binary, rendered["sandbox"], keys)
-    print("sandbox: the staging case runs, and the test's command finds it by name")
+    staging.hold_to_its_word(args.binary, rendered["sandbox"], known_keys())
+    print("staging: the sandbox's case runs, and its test finds it by name")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,8 @@ import hashlib
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
-import time
-import tomllib
-import urllib.request
 
 from helm import ROOT
 
@@ -64,48 +60,3 @@ def hold_to_binary(binary, objects):
         args = [binary, "check-config", "--config", file]
         done = subprocess.run(args, env=environment(objects), capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stderr}\n{file.read_text()}"
-
-
-def free_address():
-    """A loopback address that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{s.getsockname()[1]}"
-
-
-def hold_sandbox_to_its_word(binary, objects, secret_keys):
-    """The commands of the staging case run: sandbox, gateway and test, all three as the pods start them."""
-    public, admin, sandbox = (free_address() for _ in range(3))
-    places = {"0.0.0.0:8080": public, "0.0.0.0:8081": admin}
-    places |= {"0.0.0.0:9100": sandbox, "idv-idv-gateway-sandbox:9100": sandbox, "idv-idv-gateway-admin:8081": f"localhost:{admin.split(':')[1]}"}
-
-    def lead(text):
-        for place, there in places.items():
-            text = text.replace(place, there)
-        return text
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "gateway.toml"
-        file.write_text(lead(lay_out(objects, folder)))
-        for region in tomllib.loads(file.read_text())["regions"]:
-            for kind in ("access", "secret"):
-                pathlib.Path(region[f"{kind}_key_file"]).write_text(secret_keys[f"{region['name']}.{kind}-key"])
-        key = "a-key"
-        callers = pathlib.Path(folder + "/run/secrets/idv-callers/onboarding")
-        callers.write_text(hashlib.sha256(key.encode()).hexdigest())
-        args = {name: [lead(arg) for arg in pod["containers"][0]["args"]] for name, pod in objects.pods()}
-        serve = [arg.replace("/etc/idv-gateway", folder) for arg in args["idv-idv-gateway"]]
-        quiet = {"stdout": subprocess.DEVNULL}
-        started = [subprocess.Popen([binary, *command], **quiet) for command in (args["idv-idv-gateway-sandbox"], serve)]
-        try:
-            healthcheck = [binary, *args["idv-idv-gateway-healthcheck"]]
-            alive = lambda: subprocess.run(healthcheck, stderr=subprocess.DEVNULL, check=False).returncode == 0
-            assert any(alive() or time.sleep(0.1) for _ in range(100)), "the healthcheck never succeeds"
-            request = urllib.request.Request(f"http://{public}/idv/sim-pass-ph-1", headers={"Authorization": f"Bearer {key}"})
-            answer = urllib.request.urlopen(request).read().decode()
-            assert '"passed"' in answer and '"ph"' in answer, answer
-        finally:
-            for process in started:
-                process.terminate()
-            for process in started:
-                process.wait()

@@ -8,6 +8,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/idv-gateway"
+# What the release's objects are called: by default, and in the case of a trial.
+FULL_NAMES = ["idv-idv-gateway", "trial"]
 HELMS = [ROOT / ".tools/helm" / major / "helm" for major in ("3", "4")]
 
 
@@ -44,8 +46,8 @@ class Objects:
 
     def named(self, kind, suffix=""):
         """The object of that kind whose name ends so, or None."""
-        found = [o for o in self.all if o["kind"] == kind and re.fullmatch(f"(idv-idv-gateway|trial){suffix}", o["metadata"]["name"])]
-        assert len(found) <= 1, f"several of {kind} {suffix}"
+        names = {full + suffix for full in FULL_NAMES}
+        found = [o for o in self.all if o["kind"] == kind and o["metadata"]["name"] in names]
         return found[0] if found else None
 
     def pods(self):

@@ -59,10 +59,10 @@
 {{- compact $tables | join "\n\n" -}}
 {{- end -}}
 
-{{/* What the gateway takes beside its cache: see `resources` in values.yaml. */}}
+{{/* The least memory that holds the cache and all beside it: see `resources` in values.yaml. */}}
 {{- define "idv-gateway.leastMemory" -}}
 {{- $cache := include "idv-gateway.bytes" .Values.config.cache.max_bytes | int64 -}}
-{{- add $cache (div $cache 4) 67108864 -}}
+{{- add $cache (div $cache 2) 167772160 -}}
 {{- end -}}
 
 {{/* Seconds between SIGTERM and SIGKILL. */}}

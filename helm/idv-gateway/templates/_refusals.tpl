@@ -63,16 +63,17 @@ config.auth.mode: none lets everyone in, and the gateway takes it on a loopback 
 {{- else if not (or (and $keys (ne $mode "jwt")) (and $subjects $takes_jwt)) }}
 callers: nobody could be let in; write at least one with {{ get (dict "keys" "key_sha256 or existingSecret" "jwt" "subject" "keys+jwt" "key_sha256, existingSecret or subject") $mode }}
 {{- end -}}
-{{- if and $takes_jwt (not .Values.clusterJwt.enabled) (not .Values.config.auth.jwt) (not .Values.extraEnv) (not .Values.extraEnvFrom) }}
-config.auth.jwt: missing; mode {{ $mode }} needs issuer, audience, and jwks_url or jwks_file
+{{- $jwt := default dict .Values.config.auth.jwt -}}
+{{- $key_set := or .Values.clusterJwt.enabled $jwt.jwks_url $jwt.jwks_file -}}
+{{- $from_env := or .Values.extraEnv .Values.extraEnvFrom -}}
+{{- if and $takes_jwt (not $from_env) (not (and $jwt.issuer $jwt.audience $key_set)) }}
+config.auth.jwt: mode {{ $mode }} needs issuer, audience, and a key set: jwks_url, jwks_file or clusterJwt.enabled
 {{- end -}}
-{{- if and (not $takes_jwt) (or .Values.clusterJwt.enabled .Values.config.auth.jwt) }}
+{{- if and (not $takes_jwt) (or .Values.clusterJwt.enabled $jwt) }}
 config.auth.mode: {{ $mode }} takes no tokens, so clusterJwt and config.auth.jwt have no effect; write jwt or keys+jwt
 {{- end -}}
-{{- with .Values.config.auth.jwt -}}
-  {{- if and $.Values.clusterJwt.enabled (or .jwks_url .jwks_file .jwks_ca_file .jwks_token_file) }}
+{{- if and .Values.clusterJwt.enabled (or $jwt.jwks_url $jwt.jwks_file $jwt.jwks_ca_file $jwt.jwks_token_file) }}
 clusterJwt: takes the key set from the cluster; remove the jwks keys of config.auth.jwt, or disable it
-  {{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -115,7 +116,7 @@ terminationGracePeriodSeconds: must be longer than config.drain.deadline ({{ $dr
 {{- with (.Values.resources.limits).memory -}}
 {{- $least := include "idv-gateway.leastMemory" $ | int64 -}}
 {{- if lt (include "idv-gateway.bytes" . | int64) $least }}
-resources.limits.memory: {{ . }} does not hold config.cache.max_bytes ({{ $.Values.config.cache.max_bytes }}), a quarter of it and 64Mi; raise it to {{ div (add $least 1048575) 1048576 }}Mi or lower the cache
+resources.limits.memory: {{ . }} does not hold config.cache.max_bytes ({{ $.Values.config.cache.max_bytes }}) one and a half times and 160Mi beside; raise it to {{ div (add $least 1048575) 1048576 }}Mi or lower the cache
 {{- end -}}
 {{- end -}}
 {{- end -}}
