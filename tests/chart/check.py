@@ -35,6 +35,7 @@ def check_metadata():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     assert chart["appVersion"] == version, f"appVersion is {chart['appVersion']}, Cargo.toml says {version}"
+    assert chart["kubeVersion"] == f">={schemas.VERSIONS[0]}.0-0", "the oldest version is not the one that is tried"
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert values.keys() == schema["properties"].keys() - {"global"}, "values.yaml and the schema differ"

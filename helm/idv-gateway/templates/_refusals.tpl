@@ -46,8 +46,10 @@ regions: {{ .name }} would show keys and people to the network over http; write 
 {{- define "idv-gateway.refusals.auth" -}}
 {{- $mode := default "keys" .Values.config.auth.mode -}}
 {{- $takes_jwt := has $mode (list "jwt" "keys+jwt") -}}
+{{- $regions := list -}}
+{{- range include "idv-gateway.regions" . | fromJsonArray }}{{ $regions = append $regions .name }}{{ end -}}
 {{- $keys := false }}{{- $subjects := false }}{{- $names := list -}}
-{{- range .Values.callers -}}
+{{- range $caller := .Values.callers -}}
   {{- if or .key_sha256 .key_sha256_file .existingSecret }}{{ $keys = true }}{{ end -}}
   {{- if .subject }}{{ $subjects = true }}{{ end -}}
   {{- if has .name $names }}
@@ -56,6 +58,11 @@ callers: {{ .name }} stands there twice; give every caller its own name
   {{- $names = append $names .name -}}
   {{- if and .existingSecret .key_sha256_file }}
 callers: {{ .name }} has existingSecret and key_sha256_file; keep one of them
+  {{- end -}}
+  {{- range .regions -}}
+    {{- if not (has . $regions) }}
+callers: {{ $caller.name }} may ask {{ . }}, which is none of the regions ({{ join ", " $regions }})
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- if eq $mode "none" }}
