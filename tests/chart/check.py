@@ -1,9 +1,9 @@
 """Every check of the chart, one function each. Prints what was held, ends at the first breach.
 
-cases/       values, each a whole installation
-golden/      what they render to
+cases/         values, each a whole installation
+golden/        what they render to
 refusals.yaml  values that must not render, and why
-files/       a rule file and a dashboard, so that the golden files do not change with the real ones
+files/         a rule file and a dashboard, so that the golden files do not change with the real ones
 """
 
 import argparse
@@ -63,7 +63,20 @@ def check_cases(chart, binary, bless):
         if case.stem != PLANNED:
             configuration.hold_to_binary(binary, objects)
         print(f"case {case.stem}: {len(objects.all)} objects")
+    recorded = {golden.stem for golden in (HERE / "golden").glob("*.yaml")}
+    assert recorded == rendered.keys(), f"of no case: {recorded - rendered.keys()}"
     return rendered
+
+
+def check_recipes(chart, folder):
+    """What the chart's README shows renders, laid over the least installation."""
+    recipes = re.findall("```yaml\n(.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+    overlay = folder / "recipe.yaml"
+    for recipe in recipes:
+        overlay.write_text(recipe.replace("<the hash>", "0123456789abcdef" * 4))
+        Objects(render(chart, "--values", MINIMAL, "--values", overlay))
+    assert recipes
+    print(f"README: {len(recipes)} recipes render")
 
 
 def known_keys():
@@ -174,6 +187,7 @@ def main():
         check_metadata()
         rendered = check_cases(chart, args.binary, args.bless)
         check_reach(rendered)
+        check_recipes(chart, folder)
         check_logic(chart)
         check_refusals(chart, folder)
     check_own_files()
