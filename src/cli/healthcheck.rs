@@ -1,6 +1,5 @@
 //! `healthcheck`: asks a running gateway's `/livez`, for images without a shell.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,17 +15,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The admin listener [default: from the configuration or its variables, else 127.0.0.1:8081].
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    /// The admin listener, by address or name [default: from the configuration or its variables, else
+    /// 127.0.0.1:8081].
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    admin: Option<String>,
     /// The configuration file that the gateway runs with.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let from_config = || config::admin_address_from_env(args.config.as_deref());
-    let admin = match args.admin.map_or_else(from_config, Ok) {
+    let from_config =
+        || config::admin_address_from_env(args.config.as_deref()).map(|admin| admin.to_string());
+    let admin = match args.admin.clone().map_or_else(from_config, Ok) {
         Ok(admin) => admin,
         Err(mistakes) => {
             complain(mistakes);
@@ -34,7 +35,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         }
     };
     block_on(async move {
-        match tokio::time::timeout(PATIENCE, is_alive(admin)).await {
+        match tokio::time::timeout(PATIENCE, is_alive(&admin)).await {
             Ok(Ok(true)) => ExitCode::SUCCESS,
             Ok(Ok(false)) => fail(format_args!("http://{admin}/livez does not answer 200")),
             Ok(Err(error)) => fail(format_args!("cannot ask http://{admin}/livez: {error}")),
@@ -43,8 +44,18 @@ pub(super) fn run(args: &Args) -> ExitCode {
     })
 }
 
+/// A host and a port as they stand in the request: no path, nothing that could end the line.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let well_formed = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && host.bytes().all(is_host_byte) && port.parse::<u16>().is_ok()
+    });
+    let expected = "expected a host and a port, such as 127.0.0.1:8081 or gateway:8081";
+    well_formed.then(|| text.to_owned()).ok_or_else(|| expected.to_owned())
+}
+
 /// One request, by hand: a client library would be more than this question needs.
-async fn is_alive(admin: SocketAddr) -> std::io::Result<bool> {
+async fn is_alive(admin: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(admin).await?;
     let request = format!("GET /livez HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -273,8 +273,10 @@ async fn a_living_gateway_is_healthy_however_its_address_is_given() {
     let elsewhere =
         scratch.write("other.toml", &format!("[server]\nadmin_listen = \"{}\"\n", free_address()));
     let env = [("IDV__SERVER__ADMIN_LISTEN", admin.as_str())];
-    let cases: [(&[&str], &[(&str, &str)]); 4] = [
+    let by_name = format!("localhost:{}", gateway.admin.port());
+    let cases: [(&[&str], &[(&str, &str)]); 5] = [
         (&["healthcheck", "--admin", &admin], &[]),
+        (&["healthcheck", "--admin", &by_name], &[]),
         (&["healthcheck", "--config", text(&config)], &[]),
         (&["healthcheck"], &env),
         (&["healthcheck", "--config", text(&elsewhere)], &env),
@@ -303,6 +305,16 @@ async fn whatever_does_not_live_is_not_healthy() {
     }
     let env = [("IDV__SERVER__ADMIN_LISTEN", "8081")];
     assert_eq!(run_with(&["healthcheck"], &env, "").await.code, Some(78));
+}
+
+#[tokio::test]
+async fn what_is_no_host_and_port_is_asked_nothing() {
+    for admin in ["", "8081", ":8081", "gateway", "gateway:", "gateway:99999", "http://gateway:1", "a\r\nb:1"]
+    {
+        let finished = run(&["healthcheck", "--admin", admin]).await;
+        assert_eq!(finished.code, Some(2), "{admin:?}");
+        assert!(finished.stderr.contains("expected a host and a port"), "{}", finished.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,199 @@
+"""Every check of the chart, one function each. Prints what was held, ends at the first breach.
+
+cases/         values, each a whole installation
+golden/        what they render to
+refusals.yaml  values that must not render, and why
+files/         a rule file and a dashboard, so that the golden files do not change with the real ones
+"""
+
+import argparse
+import copy
+import json
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+
+import yaml
+
+import configuration
+import logic
+import schemas
+import staging
+from helm import CHART, HELMS, ROOT, Objects, refusals, render, run
+
+HERE = pathlib.Path(__file__).resolve().parent
+MINIMAL = HERE / "cases/minimal.yaml"
+# Uses sections that this version of the gateway does not have.
+PLANNED = "planned"
+
+
+def check_metadata():
+    """The chart is made for the gateway of this tree, and explains all of its values."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+    assert chart["appVersion"] == version, f"appVersion is {chart['appVersion']}, Cargo.toml says {version}"
+    assert chart["kubeVersion"] == f">={schemas.VERSIONS[0]}.0-0", "the oldest version is not the one that is tried"
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values.keys() == schema["properties"].keys() - {"global"}, "values.yaml and the schema differ"
+    text = (CHART / "values.yaml").read_text()
+    unsaid = [key for keys in known_keys().values() for key in keys if not re.search(rf"\b{key}\b", text)]
+    assert not unsaid, f"values.yaml says nothing of {unsaid}"
+
+
+def check_cases(chart, binary, bless):
+    """Each case renders as recorded, is valid for Kubernetes and, if this version has its sections, for the binary."""
+    rendered = {}
+    for case in sorted((HERE / "cases").glob("*.yaml")):
+        for helm in HELMS:
+            code, out, err = run(helm, "lint", "--strict", chart, "--values", case)
+            assert code == 0 and "Fail:" not in err and "funcMap fail" not in err, f"{case.name}: {out}{err}"
+        text = render(chart, "--values", case)
+        golden = HERE / "golden" / case.name
+        if bless:
+            golden.write_text(text)
+        recorded = golden.read_text() if golden.exists() else ""
+        assert text == recorded, f"{case.name} renders otherwise than recorded: look at the difference, then --bless"
+        objects = rendered[case.stem] = Objects(text)
+        schemas.hold_to_schemas(objects)
+        schemas.hold_to_promises(objects)
+        if case.stem != PLANNED:
+            configuration.hold_to_binary(binary, objects)
+        print(f"case {case.stem}: {len(objects.all)} objects")
+    recorded = {golden.stem for golden in (HERE / "golden").glob("*.yaml")}
+    assert recorded == rendered.keys(), f"of no case: {recorded - rendered.keys()}"
+    return rendered
+
+
+def check_recipes(chart, folder):
+    """What the chart's README shows renders, laid over the least installation."""
+    recipes = re.findall("```yaml\n(.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+    overlay = folder / "recipe.yaml"
+    for recipe in recipes:
+        overlay.write_text(recipe.replace("<the hash>", "0123456789abcdef" * 4))
+        Objects(render(chart, "--values", MINIMAL, "--values", overlay))
+    assert recipes
+    print(f"README: {len(recipes)} recipes render")
+
+
+def known_keys():
+    """The keys of the gateway's configuration that the schema knows, by section; the chart's own, in camelCase, not."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    sections = schema["properties"]["config"]["properties"]
+    sections = {**sections, "auth.jwt": sections["auth"]["properties"]["jwt"]}
+    sections["server.tls"] = sections["server"]["properties"]["tls"]
+    sections |= {f"{name}s": schema["definitions"][name] for name in ("region", "caller")}
+    return {name: {key for key in section["properties"] if key.islower()} for name, section in sections.items()}
+
+
+def check_reach(rendered):
+    """Every key of the gateway's configuration that the schema knows stands in the file of some case."""
+    files = [tomllib.loads(objects.toml) for objects in rendered.values()]
+    for section, keys in known_keys().items():
+        entries = []
+        for file in files:
+            for step in section.split("."):
+                file = file.get(step, {})
+            entries += file if isinstance(file, list) else [file]
+        unreached = keys - {key for entry in entries for key in entry}
+        assert not unreached, f"no case has {section}: {unreached}"
+
+
+def check_logic(chart):
+    """One value more or less, and what changes in the render."""
+
+    def with_values(values):
+        return Objects(render(chart, "--values", MINIMAL, *(arg for value in values for arg in ("--set", value))))
+
+    logic.hold_to_logic(with_values)
+    print(f"logic: {len(logic.STATEMENTS)} statements hold")
+
+
+def check_refusals(chart, folder):
+    """What cannot work is refused with its reason, and a key that nobody knows in every place."""
+    table = yaml.safe_load((HERE / "refusals.yaml").read_text())
+    overlay = folder / "overlay.yaml"
+    for row in table:
+        overlay.write_text(json.dumps(row["values"]))
+        for said in refusals(chart, "--values", MINIMAL, "--values", overlay):
+            unsaid = [fragment for fragment in row["says"] if fragment not in said]
+            assert not unsaid, f"{row['values']}: expected {unsaid}, found {said}"
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    places = list(closed_places(schema, schema, ()))
+    base = yaml.safe_load(MINIMAL.read_text())
+    for place in places:
+        overlay.write_text(json.dumps(with_typo(copy.deepcopy(base), place)))
+        for said in refusals(chart, "--values", overlay):
+            assert "tpyo" in said, f"{place}: {said}"
+    print(f"refusals: {len(table)} told with their reason, typos in {len(places)} places")
+
+
+def closed_places(schema, node, path):
+    """The paths of all objects that take no unknown key; a list's first item stands for all."""
+    node = schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+    if node.get("additionalProperties") is False:
+        yield path
+    for key, below in node.get("properties", {}).items():
+        yield from closed_places(schema, below, (*path, key))
+    if "items" in node:
+        yield from closed_places(schema, node["items"], (*path, 0))
+
+
+def with_typo(values, place):
+    """The values, and an unknown key at a place in them."""
+    at = values
+    for step, after in zip(place, (*place[1:], "tpyo")):
+        fresh = [] if after == 0 else {}
+        if isinstance(at, list):
+            if not at:
+                at.append(fresh)
+        else:
+            at.setdefault(step, fresh)
+        at = at[step]
+    at["tpyo"] = "x"
+    return values
+
+
+def check_own_files():
+    """The chart's real rules and dashboards arrive whole."""
+    enabled = ("--set", "prometheusRule.enabled=true", "--set", "dashboards.enabled=true")
+    objects = Objects(render(CHART, "--values", MINIMAL, *enabled))
+    schemas.hold_to_schemas(objects)
+    files = [*(CHART / "rules").glob("*.yaml"), *(CHART / "dashboards").glob("*.json")]
+    for file in files:
+        if file.suffix == ".yaml":
+            carried = objects.named("PrometheusRule", f"-{file.stem}")["spec"]
+            assert carried == yaml.safe_load(file.read_text()), file
+        else:
+            carried = objects.named("ConfigMap", f"-dashboard-{file.stem}")["data"][file.name]
+            assert json.loads(carried) == json.loads(file.read_text()), file
+    print(f"rules and dashboards: {len(files)} carried unchanged")
+
+
+def main():
+    """Runs every check."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--bless", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        chart = folder / "idv-gateway"
+        shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("rules", "dashboards"))
+        shutil.copytree(HERE / "files", chart, dirs_exist_ok=True)
+        check_metadata()
+        rendered = check_cases(chart, args.binary, args.bless)
+        check_reach(rendered)
+        check_recipes(chart, folder)
+        check_logic(chart)
+        check_refusals(chart, folder)
+    check_own_files()
+    staging.hold_to_its_word(args.binary, rendered["sandbox"], known_keys())
+    print("staging: the sandbox's case runs, and its test finds it by name")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

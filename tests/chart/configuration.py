@@ -1,0 +1,62 @@
+"""Gives the rendered configuration to the real binary, with its files laid out as the pod mounts them."""
+
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+from helm import ROOT
+
+
+def lay_out(objects, folder):
+    """Makes the files of the gateway's volumes below a folder. Returns the configuration, with its paths led there."""
+    gateway = objects.gateway
+    mounts = {mount["name"]: mount["mountPath"] for mount in gateway["containers"][0]["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in gateway["volumes"]}
+    for volume in gateway["volumes"]:
+        place = pathlib.Path(folder + mounts[volume["name"]])
+        place.mkdir(parents=True)
+        for source in volume.get("projected", {}).get("sources", []):
+            for path in paths_of(source):
+                write(place / path)
+    # Of a source of the user's own the chart knows no file names: a folder is there, or it is not.
+    for path in re.findall(r'"(/run/mounts/[^"]+)"', objects.toml):
+        assert pathlib.Path(folder + path).parent.is_dir(), f"{path} is in no mount"
+        write(pathlib.Path(folder + path))
+    return re.sub(r'"(/run/[^"]+)"', lambda path: f'"{folder}{path[1]}"', objects.toml)
+
+
+def paths_of(source):
+    """The files of one source of a projected volume."""
+    for kind in ("secret", "configMap"):
+        yield from (item["path"] for item in source.get(kind, {}).get("items", []))
+    if "serviceAccountToken" in source:
+        yield source["serviceAccountToken"]["path"]
+
+
+def write(path):
+    """A file of what its name promises; else of 64 hexadecimal digits of its own: a key, and the hash of a key."""
+    pem = {"tls.crt": "server", "tls.key": "server-key", "ca.crt": "authority", "client-ca.crt": "authority"}
+    content = hashlib.sha256(str(path).encode()).hexdigest() + "\n"
+    if path.name in pem:
+        content = (ROOT / f"tests/fixtures/tls/test-only-{pem[path.name]}.pem").read_text()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def environment(objects):
+    """The variables of the gateway's container."""
+    env = objects.gateway["containers"][0].get("env", [])
+    return {**os.environ, **{variable["name"]: variable["value"] for variable in env}}
+
+
+def hold_to_binary(binary, objects):
+    """`check-config` finds no mistake."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "gateway.toml"
+        file.write_text(lay_out(objects, folder))
+        args = [binary, "check-config", "--config", file]
+        done = subprocess.run(args, env=environment(objects), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{file.read_text()}"
