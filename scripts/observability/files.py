@@ -1,6 +1,7 @@
 """The rules, their tests, the dashboard and the runbooks, read from where they live. Judges nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -43,3 +44,11 @@ def queries(dashboard):
     for annotation in dashboard["annotations"]["list"]:
         if "expr" in annotation:
             yield f"annotation {annotation['name']!r}", annotation["expr"]
+
+
+def runbook_queries():
+    """Every query that a runbook tells to ask, one a line, as (where, expression)."""
+    for path in sorted(RUNBOOKS.glob("*.md")):
+        for block in re.findall(r"```promql\n(.*?)```", path.read_text(), re.S):
+            for query in block.splitlines():
+                yield f"runbook {path.stem}", query

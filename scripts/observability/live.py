@@ -49,7 +49,11 @@ def exported(rig):
 
 def check_names(where, query, metrics):
     """Every metric, label and label value that a query names."""
-    selectors, groupings = promql.read(query)
+    try:
+        selectors, groupings = promql.read(query)
+    except ValueError as error:
+        wrong.append(f"{where}: {error}")
+        return
     for selector in selectors:
         labels = metrics.get(selector.metric)
         if labels is None:
@@ -121,6 +125,10 @@ def main():
         print(f"{shown} of {asked} panel queries give data")
         for rule in files.rules():
             check_names(f"rule {rule.get('alert') or rule['record']}", rule["expr"], metrics)
+        for where, query in files.runbook_queries():
+            # What the cluster exports is not here to be compared with.
+            if "container_" not in query:
+                check_names(where, query, metrics)
         check_rules(rig)
         check_exposition(rig)
     for what in dict.fromkeys(wrong):
