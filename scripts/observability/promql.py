@@ -106,5 +106,6 @@ def alternatives(value):
 
 def unmatched(operator, value, exported):
     """Which alternatives of a matcher fit none of the exported values of its label."""
-    wanted = alternatives(value) if operator.endswith("~") else [re.escape(value)]
-    return [part for part in wanted if not any(re.fullmatch(part, one) for one in exported)]
+    if not operator.endswith("~"):
+        return [] if value in exported else [value]
+    return [part for part in alternatives(value) if not any(re.fullmatch(part, one) for one in exported)]
