@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 COLUMNS, COLUMN, ROW, GAP = 24, 0.6, 0.3, 0.05
 PAGE, PANEL, EDGE, TEXT, FAINT = "#111217", "#181b1f", "#2c3235", "#d0d1dd", "#8e8f9a"
@@ -17,7 +17,9 @@ COLORS = {
     "green": "#73bf69", "light-green": "#b9dfb0", "red": "#f2495c", "dark-red": "#c4162a", "light-red": "#ff9aa8",
     "orange": "#ff9830", "yellow": "#fade2a", "blue": "#5794f2", "light-blue": "#a7c8ff", "purple": "#b877d9",
 }
-PALETTE = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#5195ce", "#ba43a9", "#8f7ccf", "#508642", "#cca300"]
+PALETTE = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#5195ce", "#ba43a9", "#8f7ccf", "#508642"]
+# Up to which size of a duration, times what, with which unit.
+DURATIONS = [(1e-3, 1e6, "µs"), (1, 1e3, "ms"), (120, 1, "s"), (7200, 1 / 60, "min"), (2e5, 1 / 3600, "h")]
 
 
 def number(value):
@@ -27,10 +29,11 @@ def number(value):
 
 
 def duration(seconds):
-    size = abs(seconds)
-    for limit, factor, unit in [(1e-3, 1e6, "µs"), (1, 1e3, "ms"), (120, 1, "s"), (7200, 1 / 60, "min"), (2e5, 1 / 3600, "h")]:
-        if size < limit:
-            return f"{number(seconds * factor)} {unit}" if size else "0 s"
+    for limit, factor, unit in DURATIONS if seconds else []:
+        if abs(seconds) < limit:
+            return f"{number(seconds * factor)} {unit}"
+    if not seconds:
+        return "0 s"
     return f"{number(seconds / 86400)} d"
 
 
@@ -78,6 +81,27 @@ def is_on_the_right(panel, name):
         for override in panel["fieldConfig"]["overrides"]
         if {"id": "custom.axisPlacement", "value": "right"} in override["properties"]
     )
+
+
+def round_ticks(unit, high):
+    """Ticks at round numbers of the unit that is shown: whole KiB, whole minutes."""
+    factor = 1
+    if unit == "bytes" and high >= 1024:
+        factor = 1024 ** int(math.log(high, 1024))
+    if unit == "s" and high >= 120:
+        factor = 60 if high < 7200 else 3600
+    rough = max(high, 1e-9) / factor / 4
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(nice * power for nice in (1, 2, 5, 10) if nice * power >= rough)
+    return MultipleLocator(step * factor)
+
+
+def mark_minutes(axes, span):
+    """Minutes since the run began, on the axis of time."""
+    axes.set_xlim(*span)
+    axes.tick_params(axis="x", pad=5)
+    axes.set_xticks([span[0] + 60 * n for n in range(int((span[1] - span[0]) // 60) + 1)])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round((value - span[0]) / 60)} min"))
 
 
 class Page:
@@ -131,33 +155,32 @@ class Page:
         x, y, width, height = self.frame(panel, color if series else PANEL)
         shown = mapped["text"] if mapped else text(value, defaults["unit"], defaults.get("decimals"))
         self.figure.texts[-1].set_color("#101014" if series else TEXT)
-        self.write(x + width / 2, y + height / 2 - 0.03, shown, 17, "#101014" if series else FAINT, ha="center", weight="bold")
+        ink = "#101014" if series else FAINT
+        self.write(x + width / 2, y + height / 2 - 0.03, shown, 17, ink, ha="center", weight="bold")
 
     def timeseries(self, panel, series, span):
         defaults = panel["fieldConfig"]["defaults"]
         custom, unit = defaults["custom"], defaults["unit"]
         x, y, width, height = self.frame(panel)
         lines = math.ceil(min(len(series), 8) / max(1, int(width / 1.15)))
-        axes = self.axes(x + 0.62, y + 0.05, width - 0.72 - 0.4 * any(is_on_the_right(panel, s[0]) for s in series), height - 0.32 - 0.15 * lines)
+        right = 0.4 if any(is_on_the_right(panel, name) for name, _, _ in series) else 0
+        axes = self.axes(x + 0.62, y + 0.05, width - 0.72 - right, height - 0.32 - 0.15 * lines)
         axes.grid(axis="y", color=EDGE, linewidth=0.5)
-        axes.set_xlim(*span)
         stacked = custom["stacking"]["mode"]
-        handles = self.stack(axes, panel, series, stacked) if stacked != "none" or custom["drawStyle"] == "bars" else self.lines(axes, panel, series)
+        piles = stacked != "none" or custom["drawStyle"] == "bars"
+        handles = self.stack(axes, panel, series, stacked) if piles else self.lines(axes, panel, series)
         if custom.get("scaleDistribution", {}).get("type") == "log":
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=defaults.get("min"), top=1 if stacked == "percent" else defaults.get("max"))
-            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(round_ticks(unit, axes.get_ylim()[1]))
         low, high = axes.get_ylim()
-        if defaults.get("min") == 0 and stacked == "none" and custom.get("scaleDistribution") is None and high < 1e-9:
-            axes.set_ylim(0, 1)
         for step in defaults["thresholds"]["steps"][1:] if custom["thresholdsStyle"]["mode"] == "dashed" else []:
             if low <= step["value"] <= high:
                 color = step["color"] if step["color"] != "transparent" else "red"
                 axes.axhline(step["value"], color=COLORS[color], linewidth=0.9, linestyle=(0, (4, 3)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value, unit)))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{int(value - span[0]) // 60}:{int(value - span[0]) % 60:02}"))
+        mark_minutes(axes, span)
         self.legend(axes, handles, width)
 
     def lines(self, axes, panel, series):
@@ -167,7 +190,6 @@ class Page:
             if is_on_the_right(panel, name):
                 right = right or axes.twinx()
                 right.tick_params(colors=FAINT, labelsize=6.5, length=0, pad=2)
-                right.set_ylim(bottom=0)
                 target = right
             color = color_of(panel, name, position)
             target.plot(times, values, color=color, linewidth=1.1)
@@ -175,7 +197,7 @@ class Page:
                 target.fill_between(times, values, color=color, alpha=0.08, linewidth=0)
             handles.append((name, color))
         if right:
-            right.set_ylim(bottom=0, auto=True)
+            right.set_ylim(bottom=0)
             for spine in right.spines.values():
                 spine.set_visible(False)
         return handles
@@ -190,7 +212,7 @@ class Page:
             rows = [[value / total for value, total in zip(row, sums)] for row in rows]
         handles, base = [], [0] * len(times)
         for position, ((name, _, _), row) in enumerate(zip(series, rows)):
-            if not any(row):
+            if not any(row) and any(map(any, rows)):
                 continue
             color = color_of(panel, name, position)
             top = [low + value for low, value in zip(base, row)]
@@ -203,8 +225,8 @@ class Page:
         shown = [plt.Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in handles[:8]]
         if shown:
             axes.legend(
-                handles=shown, loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncol=max(1, int(width / 1.15)), fontsize=6.3,
-                frameon=False, labelcolor=FAINT, handlelength=1, columnspacing=1, handletextpad=0.4, borderaxespad=0,
+                handles=shown, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncol=max(1, int(width / 1.15)),
+                fontsize=6.3, frameon=False, labelcolor=FAINT, handlelength=1, columnspacing=1, handletextpad=0.4, borderaxespad=0,
                 labelspacing=0.3,
             )
 
@@ -212,7 +234,7 @@ class Page:
         x, y, width, height = self.frame(panel)
         axes = self.axes(x + 1.55, y + 0.05, width - 2.05, height - 0.15)
         names, values = [name for name, _, _ in series][::-1], [values[-1] for _, _, values in series][::-1]
-        axes.barh(names, [max(values, default=1) * 1.0] * len(values), color=EDGE, height=0.62)
+        axes.barh(names, [max(values, default=1)] * len(values), color=EDGE, height=0.62)
         axes.barh(names, values, color=COLORS["blue"], height=0.62)
         axes.set_xticks([])
         for place, value in enumerate(values):
@@ -222,15 +244,13 @@ class Page:
         options = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
         x, y, width, height = self.frame(panel)
         axes = self.axes(x + 0.45, y + 0.05, width - 0.55, height - 0.5)
-        axes.set_xlim(*span)
         axes.set_ylim(-0.5, len(series) - 0.5)
         for place, (_, times, values) in enumerate(series):
             for start, end, value in zip(times, [*times[1:], span[1]], values):
                 color = COLORS[options[number(value)]["color"]]
                 axes.add_patch(Rectangle((start, place - 0.35), end - start, 0.7, color=color, linewidth=0))
         axes.set_yticks(range(len(series)), [name for name, _, _ in series])
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{int(value - span[0]) // 60}:{int(value - span[0]) % 60:02}"))
+        mark_minutes(axes, span)
         self.legend(axes, [(option["text"], COLORS[option["color"]]) for option in options.values()], width)
 
     def table(self, panel, series):

@@ -126,7 +126,8 @@ class Rig:
         config = self.work / "gateway.toml"
         regions = "".join(REGION.format(name=name, sandbox=self.sandbox) for name in REGIONS)
         keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in CALLERS}
-        callers = "".join(CALLER.format(name=name, hash=keys[name], rate=2 if name == "batch" else 1000) for name in CALLERS)
+        rates = {name: 2 if name == "batch" else 1000 for name in CALLERS}
+        callers = "".join(CALLER.format(name=name, hash=keys[name], rate=rates[name]) for name in CALLERS)
         config.write_text(CONFIG.format(public=self.public, admin=self.admin) + regions + callers)
         self.run("sandbox", self.binary, "sandbox", "--listen", f"127.0.0.1:{self.sandbox}")
         self.run("gateway", self.binary, "serve", "--config", config)
@@ -169,8 +170,8 @@ class Rig:
     def query(self, expression):
         return self.ask_prometheus("query", query=expression)["result"]
 
-    def firing(self):
-        """The labels of every alert that fires or is about to."""
+    def alerts(self):
+        """State and labels of every alert that fires or is about to."""
         return [(alert["state"], alert["labels"]) for alert in self.ask_prometheus("alerts")["alerts"]]
 
 

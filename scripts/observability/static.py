@@ -1,5 +1,6 @@
 """Holds rules, tests, runbooks and dashboard to each other, without running anything."""
 
+import itertools
 import re
 import sys
 
@@ -90,7 +91,8 @@ def check_layout(dashboard):
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
         expect(place["x"] + place["w"] <= 24, f"panel {panel['title']!r}: wider than the page")
-        for cell in [(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])]:
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        for cell in itertools.product(columns, rows):
             other = taken.setdefault(cell, panel["title"])
             expect(other == panel["title"], f"panels {other!r} and {panel['title']!r} overlap")
 
