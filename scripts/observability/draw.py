@@ -226,8 +226,8 @@ class Page:
         if shown:
             axes.legend(
                 handles=shown, loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncol=max(1, int(width / 1.15)),
-                fontsize=6.3, frameon=False, labelcolor=FAINT, handlelength=1, columnspacing=1, handletextpad=0.4, borderaxespad=0,
-                labelspacing=0.3,
+                fontsize=6.3, frameon=False, labelcolor=FAINT, handlelength=1, columnspacing=1, handletextpad=0.4,
+                borderaxespad=0, labelspacing=0.3,
             )
 
     def bargauge(self, panel, series):
