@@ -19,6 +19,7 @@ mod dialect;
 mod distrust;
 mod faults;
 mod identity;
+mod image;
 mod interleavings;
 mod jwt;
 mod key_files;
