@@ -21,6 +21,7 @@ mod distrust;
 mod doctor;
 mod faults;
 mod identity;
+mod image;
 mod interleavings;
 mod jwt;
 mod key_files;

@@ -1,0 +1,108 @@
+"""buildah and podman over a store of their own, without a daemon or a registry; and how a check speaks."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent.parent
+IMAGE = "localhost/idv-gateway"
+MIB = 1024 * 1024
+MEMORY_LIMIT = 64 * MIB
+# As restricted as can be. The engine's own limits of files and processes may be more than this machine grants.
+CONFINED = ["--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
+CONFINED += ["--memory", str(MEMORY_LIMIT), "--memory-swap", str(MEMORY_LIMIT), "--cpus", "0.5"]
+CONFINED += ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def expect(condition, text):
+    if not condition:
+        raise SystemExit(f"NOT SO: {text}")
+    print(f"ok: {text}", flush=True)
+
+
+def install(packages):
+    """Debian's packages, each with a tool of its own name, without starting what they would start."""
+    missing = [package for package in packages if not shutil.which(package)]
+    if not missing:
+        return
+    policy = Path("/usr/sbin/policy-rc.d")
+    is_ours = not policy.exists()
+    if is_ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        command = ["apt-get", "install", "-qq", "--no-install-recommends", *missing]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    finally:
+        if is_ours:
+            policy.unlink()
+
+
+class Engine:
+    """A store below `work`, and the containers started from it."""
+
+    def __init__(self, work):
+        self.work = work
+        self.store = ["--storage-driver", "vfs", "--root", f"{work}/store", "--runroot", f"{work}/run"]
+        self.containers = []
+
+    def podman(self, *args, check=True):
+        command = ["podman", *self.store, "--tmpdir", f"{self.work}/tmp", "--cgroup-manager", "cgroupfs"]
+        # There may be no systemd whose timers would run health checks: they are run here.
+        env = {**os.environ, "DISABLE_HC_SYSTEMD": "true"}
+        done = subprocess.run([*command, "--runtime", "runc", *args], env=env, capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise SystemExit(f"podman {' '.join(args)}: {done.stderr}")
+        return done
+
+    def inspect(self, name, field):
+        return self.podman("inspect", "--format", "{{" + field + "}}", name).stdout.strip()
+
+    def make_base(self, name, suite):
+        """A Debian with a linker, under the name that the Dockerfile starts from."""
+        sources = [Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources")]
+        sources = [str(path) for path in sources if path.exists()]
+        base = f"{self.work}/base.tar"
+        command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
+        command += ["--include=ca-certificates,gcc,libc6-dev", suite, base, *sources]
+        subprocess.run(command, check=True)
+        path = "PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        env = ["--change", f"ENV {path}", "--change", "ENV CARGO_HOME=/usr/local/cargo"]
+        self.podman("import", "--quiet", *env, base, f"localhost/{name}")
+        Path(base).unlink()
+
+    def build(self, context, revision, toolchain):
+        """Builds an image tagged by its revision, and gives what the build said. What the real base has inside is mounted:
+        the compiler; and so are this machine's trust in registries and its settings of cargo."""
+        cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+        mounts = [(toolchain, "/usr/local/rust"), ("/etc/ssl/certs", "/etc/ssl/certs")]
+        settings = cargo_home / "config.toml"
+        mounts += [(settings, "/usr/local/cargo/config.toml")] if settings.exists() else []
+        command = ["buildah", *self.store, "bud", "--isolation=chroot", "--pull-never", "--layers", "--format", "docker"]
+        for here, there in mounts:
+            command += ["--volume", f"{here}:{there}:ro"]
+        command += ["--build-arg", f"IDV_REVISION={revision}", "--tag", f"{IMAGE}:{revision}", str(context)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}:\n{done.stdout}")
+        return done.stdout
+
+    def start(self, image, *args, options=()):
+        """Starts a container, and gives its name."""
+        name = self.podman("run", "--detach", *CONFINED, *options, image, *args).stdout.strip()
+        self.containers.append(name)
+        return name
+
+    def close(self):
+        """Ends what was started, and takes off what it left mounted: the store can be removed then."""
+        for name in self.containers:
+            self.podman("rm", "--force", "--time", "2", name, check=False)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted((m for m in mounts if m.startswith(f"{self.work}/")), reverse=True):
+            subprocess.run(["umount", mount], check=False)
