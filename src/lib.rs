@@ -17,6 +17,7 @@ pub mod telemetry;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -66,6 +67,7 @@ pub async fn run(
 ) -> io::Result<Ended> {
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
+    let history = Arc::clone(&app.admin.history);
     let upstream = config.regions.iter().map(|region| region.concurrency).sum();
     let places = http::Places { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);
@@ -94,11 +96,17 @@ pub async fn run(
         tracing::error!(%error, "files are not followed any more; restart to use new ones");
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        () = shutdown => {}
-        () = reloading => {}
-    }
-    let ended = drain(&config.drain, &lifecycle, public).await;
+    let serving = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = reloading => {}
+        }
+        drain(&config.drain, &lifecycle, public).await
+    };
+    let ended = tokio::select! {
+        ended = serving => ended,
+        never = history.keep() => match never {},
+    };
     admin.abort();
     tracing::info!(ended = ?ended, "gateway stopped");
     Ok(ended)
