@@ -112,6 +112,7 @@ function showCache(report) {
 function showRegions(report) {
   const holder = at('regions');
   while (holder.children.length < report.regions.length) holder.append(at('region').content.cloneNode(true));
+  while (holder.children.length > report.regions.length) holder.lastElementChild.remove();
   report.regions.forEach((region, n) => showRegion(holder.children[n], region, report));
 }
 
@@ -123,7 +124,7 @@ function showRegion(card, region, report) {
   const failed = words.share(words.total(Object.fromEntries(failures), 'recent'), recent);
   card.dataset.breaker = region.breaker.state;
   say(card.querySelector('h3'), region.name);
-  say(card.querySelector('.breaker span'), `${region.breaker.state} ${words.breakerTime(region, report)}`);
+  say(card.querySelector('.breaker span'), words.describe(region, report));
   say(part('requests'), number(words.perMinute(series.requests, report)));
   say(part('p95'), words.milliseconds(region.p95Ms, ...THEIRS));
   const calls = [{ values: series.requests, kind: 'area' }, { values: series.failed, kind: 'failed' }];

@@ -55,11 +55,13 @@ export function bytes(value) {
   return `${(value / 1024 / 1024).toFixed(value < 100 * 1024 * 1024 ? 1 : 0)} MiB`;
 }
 
-/** How long a breaker has been as it is, as far as the gateway remembers. */
-export function breakerTime(region, report) {
-  const { forSeconds } = region.breaker;
-  if (forSeconds < report.windowSeconds) return `for ${duration(forSeconds)}`;
-  return report.windowSeconds < report.uptimeSeconds ? `for over ${duration(forSeconds)}` : 'since the start';
+/** A breaker's state and for how long it has been so, as far as the gateway remembers. */
+export function describe(region, report) {
+  const { state, forSeconds } = region.breaker;
+  const isAllThatIsKnown = forSeconds >= report.windowSeconds;
+  const isSinceStart = isAllThatIsKnown && report.windowSeconds >= report.uptimeSeconds;
+  const time = isSinceStart ? 'since the start' : `for ${isAllThatIsKnown ? 'over ' : ''}${duration(forSeconds)}`;
+  return state === 'passing' ? `passing ${time}` : `${state}, not passing ${time}`;
 }
 
 /**
@@ -116,11 +118,11 @@ function regionTroubles(region, report) {
   const troubles = [];
   const found = (level, text) => troubles.push([level, text]);
   if (breaker.state !== 'passing') {
-    found('bad', `Region ${name} is ${breaker.state}, not passing ${breakerTime(region, report)}: its callers get 503, or a stale result.`);
+    found('bad', `Region ${name} is ${describe(region, report)}: its callers get 503, or a stale result.`);
   }
   if (drift.id_mismatch.recent) found('bad', `Region ${name} answered ${times(drift.id_mismatch.recent)} for another id; those answers were thrown away.`);
-  if (requests.account.recent) found('bad', `Region ${name} refuses the account: balance, quota, or disabled.`);
-  if (requests.auth.recent) found('bad', `Region ${name} refuses the gateway's keys.`);
+  if (requests.account.recent) found('bad', `Region ${name} refused the account ${times(requests.account.recent)}: balance, quota, or disabled.`);
+  if (requests.auth.recent) found('bad', `Region ${name} refused the gateway's keys ${times(requests.auth.recent)}.`);
   if (token.refreshFailed.recent && token.expiresInSeconds === null) found('bad', `Region ${name} gives no token.`);
   else if (token.refreshFailed.recent) found('look', `Region ${name} refused a new token ${times(token.refreshFailed.recent)}.`);
   const failed = shareOfLastMinute(region.series, report);

@@ -138,11 +138,6 @@ impl Times {
         }
     }
 
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     /// The `q`-quantile in seconds, as Prometheus estimates it: evenly spread between two bounds, and never more than
     /// the last bound. None of nothing.
     pub fn quantile(&self, q: f64) -> Option<f64> {
@@ -194,7 +189,7 @@ mod tests {
     fn what_came_since_leaves_out_what_was() {
         let (earlier, later) = (times(&[(0.1, 100), (1.0, 100)], 100), times(&[(0.1, 100), (1.0, 110)], 110));
         let since = later.since(&earlier);
-        assert_eq!(since.count(), 10);
+        assert_eq!(since.count, 10);
         assert!(since.quantile(0.5).is_some_and(|seconds| seconds > 0.1));
     }
 }

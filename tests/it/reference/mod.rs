@@ -76,9 +76,7 @@ const HEAD: &str = "<!doctype html>
 /// Links to every part of the page.
 fn side(document: &Document, tags: &[operations::Tag]) -> String {
     let link = |id: &str, text: &str| format!("<li><a href=\"#{id}\">{text}</a></li>\n");
-    let mut side = String::from(
-        "<nav class=\"side\" aria-label=\"Contents\">\n<ul>\n",
-    );
+    let mut side = String::from("<nav class=\"side\" aria-label=\"Contents\">\n<ul>\n");
     side += &link("overview", "Overview");
     side += &link("authentication", "Authentication");
     side += "</ul>\n";
