@@ -200,25 +200,26 @@ async fn no_id_no_person_and_no_caller_is_on_the_status_page() {
 }
 
 #[tokio::test]
-async fn a_region_that_trips_is_said_to_have_and_since_when() {
-    let well = Upstream::start().await;
-    let gateway = Gateway::with(&[OPEN, &region_at("ph", "http://127.0.0.1:1"), &region("my", &well)]).await;
+async fn a_region_that_trips_is_said_to_have_and_one_without_a_token_too() {
+    let (sick, well) = (Upstream::start().await, Upstream::start().await);
+    let gone = region_at("id", "http://127.0.0.1:1");
+    let gateway = Gateway::with(&[OPEN, &region("ph", &sick), &region("my", &well), &gone]).await;
     let mut n = 0;
     eventually("a tripped breaker", async || {
         n += 1;
+        sick.answer(&format!("x{n}"), [Reply::text(500, "oops")]);
         gateway.get(&format!("/idv/x{n}?region=ph")).await;
         gateway.admin("/status").await.json()["regions"][0]["breaker"]["state"] == "tripped"
     })
     .await;
-    let status = gateway.admin("/status").await.json();
-    assert_eq!(status["regions"][0]["name"], "ph");
-    assert!(
-        status["regions"][0]["breaker"]["forSeconds"].as_u64().is_some_and(|seconds| seconds < 20),
-        "{status}"
-    );
-    assert_eq!(status["regions"][1]["breaker"]["state"], "passing");
-    assert!(status["regions"][0]["token"]["expiresInSeconds"].is_null(), "it gave none");
-    assert!(status["regions"][0]["token"]["refreshFailed"]["recent"].as_u64() > Some(0), "{status}");
+    gateway.get("/idv/x?region=id").await;
+    let regions = gateway.admin("/status").await.json()["regions"].clone();
+    assert_eq!([&regions[0]["name"], &regions[1]["name"], &regions[2]["name"]], ["ph", "my", "id"]);
+    assert!(regions[0]["breaker"]["forSeconds"].as_u64().is_some_and(|seconds| seconds < 20), "{regions}");
+    assert!(regions[0]["requests"]["error"]["recent"].as_u64() >= Some(20), "{regions}");
+    assert_eq!(regions[1]["breaker"]["state"], "passing");
+    assert!(regions[2]["token"]["expiresInSeconds"].is_null(), "{regions}");
+    assert!(regions[2]["token"]["refreshFailed"]["recent"].as_u64() > Some(0), "{regions}");
 }
 
 #[tokio::test]
