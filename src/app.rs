@@ -9,8 +9,8 @@ use secrecy::zeroize::Zeroizing;
 use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::http::{
-    Admin, Audit, CallerSettings, Callers, JwksSource, JwtSettings, Lifecycle, Public, Renderer, Tls,
-    TlsFiles, Verifier,
+    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, Renderer,
+    Tls, TlsFiles, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
@@ -52,6 +52,9 @@ impl App {
             lookup: Arc::clone(&lookup),
             lifecycle: lifecycle.clone(),
             config: config.masked(),
+            history: Arc::new(History::new(Arc::clone(&metrics))),
+            regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
+            cache_max_bytes: config.cache.max_bytes,
         };
         let verifier = verifier(&config.auth)?;
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;

@@ -88,6 +88,7 @@ pub async fn run(
 ) -> io::Result<Ended> {
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
+    let history = Arc::clone(&app.admin.history);
     let upstream = config.regions.iter().map(|region| region.concurrency).sum();
     let places = http::Places { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);
@@ -116,11 +117,17 @@ pub async fn run(
         tracing::error!(%error, "files are not followed any more; restart to use new ones");
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        () = shutdown => {}
-        () = reloading => {}
-    }
-    let ended = drain(&config.drain, &lifecycle, public).await;
+    let serving = async {
+        tokio::select! {
+            () = shutdown => {}
+            () = reloading => {}
+        }
+        drain(&config.drain, &lifecycle, public).await
+    };
+    let ended = tokio::select! {
+        ended = serving => ended,
+        never = history.keep() => match never {},
+    };
     admin.abort();
     tracing::info!(ended = ?ended, "gateway stopped");
     Ok(ended)

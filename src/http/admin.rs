@@ -1,4 +1,5 @@
-//! The admin listener: health, metrics, the contract, the effective configuration. For operators, not for callers.
+//! The admin listener: health, metrics, the contract, the effective configuration, what the status page is told. For
+//! operators, not for callers.
 
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, Code};
+use super::history::History;
 use super::lifecycle::{Lifecycle, Stage};
+use super::{pages, status};
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
 
@@ -25,6 +28,12 @@ pub(crate) struct Admin {
     pub lifecycle: Lifecycle,
     /// The effective configuration as JSON, secrets masked.
     pub config: String,
+    /// The last minutes of the metrics.
+    pub history: Arc<History>,
+    /// The regions' names, in configuration order.
+    pub regions: Vec<String>,
+    /// Bytes the cache may hold.
+    pub cache_max_bytes: u64,
 }
 
 /// The process lives.
@@ -59,6 +68,12 @@ pub(super) async fn openapi() -> Response {
 /// The effective configuration.
 pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
     ([(CONTENT_TYPE, "application/json")], admin.config.clone()).into_response()
+}
+
+/// What the status page shows, as data.
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    admin.lookup.refresh_gauges();
+    pages::guarded("application/json", status::report(&admin).to_string())
 }
 
 fn health(status: StatusCode, word: &str) -> Response {

@@ -5,14 +5,17 @@ mod audit;
 mod body;
 mod caller;
 mod error;
+mod history;
 mod idv;
 mod jwt;
 mod lifecycle;
 mod observe;
+mod pages;
 mod phase;
 mod places;
 mod render;
 mod serve;
+mod status;
 mod timed;
 mod tls;
 
@@ -38,6 +41,7 @@ use idv::Seen;
 pub(crate) use admin::Admin;
 pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
+pub(crate) use history::History;
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 pub(crate) use lifecycle::{Lifecycle, Stage};
 pub(crate) use places::Places;
@@ -104,6 +108,10 @@ async fn public_route<'a>(
 fn admin_routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
     let routes = Router::new()
+        .route("/", get(pages::status))
+        .route("/status", get(admin::status))
+        .route("/docs", get(pages::docs))
+        .route("/assets/{file}", get(pages::asset))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .route("/metrics", get(admin::metrics))

@@ -1,6 +1,6 @@
 //! `openapi.yaml` is true: every answer of a real gateway is documented, and every documented answer is given.
 
-mod document;
+pub mod document;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +15,30 @@ use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 const IDV: &str = "/idv/{signatureId}";
-const ADMIN: [&str; 5] = ["/livez", "/readyz", "/metrics", "/openapi.yaml", "/config"];
+/// Paths of the admin listener, each with how the document calls it.
+const ADMIN: [(&str, &str); 10] = [
+    ("/", "/"),
+    ("/status", "/status"),
+    ("/docs", "/docs"),
+    ("/assets/base.css", "/assets/{file}"),
+    ("/assets/status.js", "/assets/{file}"),
+    ("/livez", "/livez"),
+    ("/readyz", "/readyz"),
+    ("/metrics", "/metrics"),
+    ("/openapi.yaml", "/openapi.yaml"),
+    ("/config", "/config"),
+];
 
 /// Documented answers that these tests do not provoke, each with the reason.
-const NOT_PROVOKED: [&str; 12] = [
+const NOT_PROVOKED: [&str; 16] = [
     // A defect of the gateway's own: nothing that a client, an operator or the upstream can send makes one.
     "GET /idv/{signatureId} 500 internal",
     "HEAD /idv/{signatureId} 500",
     "DELETE /idv/{signatureId} 500 internal",
+    "GET / 500 internal",
+    "GET /status 500 internal",
+    "GET /docs 500 internal",
+    "GET /assets/{file} 500 internal",
     "GET /livez 500 internal",
     "GET /readyz 500 internal",
     "GET /metrics 500 internal",
@@ -343,15 +359,15 @@ async fn drain(ledger: &Ledger) {
 async fn admin(ledger: &Ledger) {
     let upstream = Upstream::start().await;
     let gateway = Gateway::over(&upstream).await;
-    for path in ADMIN {
+    for (path, name) in ADMIN {
         let answer = gateway.admin(path).await;
         assert_eq!(answer.status, 200, "{path}");
-        ledger.note("GET", path, &answer);
+        ledger.note("GET", name, &answer);
         // On the other listener the path does not exist.
-        ledger.note("GET", path, &gateway.get(path).await);
+        ledger.note("GET", name, &gateway.get(path).await);
         let post = crate::support::client::request(gateway.admin, "POST", path, &[]).await;
         assert_eq!(post.header("allow"), Some("GET, HEAD"));
-        ledger.note("GET", path, &post);
+        ledger.note("GET", name, &post);
     }
     let answer = gateway.admin("/idv/x").await;
     assert_eq!(answer.gist(), (404, "route_not_found".to_owned()));

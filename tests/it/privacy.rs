@@ -280,7 +280,7 @@ async fn nothing_leaks(telemetry: &str) {
     served.process.signal("HUP");
     eventually("a refused reload", async || !none_refused().await).await;
 
-    for page in ["/metrics", "/config", "/livez", "/readyz", "/canary"] {
+    for page in ["/metrics", "/config", "/status", "/", "/docs", "/livez", "/readyz", "/canary"] {
         leaks.search_answer(page, &served.admin(page).await);
     }
     let finished = served.stop().await;

@@ -271,7 +271,17 @@ async fn a_path_belongs_to_one_listener() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::over(&upstream).await;
     let not_found = (404, "route_not_found".to_owned());
-    let admin = ["/livez", "/readyz", "/metrics", "/openapi.yaml", "/config", "/docs", "/"];
+    let admin = [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.yaml",
+        "/config",
+        "/docs",
+        "/",
+        "/status",
+        "/assets/base.css",
+    ];
     for path in
         admin.into_iter().chain(["/idv", "/IDV/x", "//idv/x", "//idv//x", "/idvx", "/x/idv/x", "/.env"])
     {
@@ -331,7 +341,18 @@ async fn no_answer_may_be_stored_and_every_one_has_a_request_id() {
         {
             check_common_headers(&gateway.send(method, target, &[]).await, target);
         }
-        for target in ["/livez", "/readyz", "/metrics", "/openapi.yaml", "/config", "/nothing"] {
+        for target in [
+            "/",
+            "/docs",
+            "/status",
+            "/assets/x",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/openapi.yaml",
+            "/config",
+            "/nothing",
+        ] {
             check_common_headers(&request(gateway.admin, method, target, &[]).await, target);
         }
     }

@@ -3,6 +3,7 @@
 //! Each part of the gateway holds the handles it increments, resolved once; nothing is looked up by label later.
 
 mod families;
+mod reading;
 mod region;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use crate::domain::region::{RegionId, RegionName};
 
 use families::{counter, counters, gauge, gauges, histograms};
 
-pub use region::{Endpoint, EndpointMetrics, RegionMetrics, UpstreamOutcome};
+pub use reading::{ANSWER_CLASSES, Reading, RegionReading, Times};
+pub use region::{Endpoint, EndpointMetrics, RegionMetrics, UpstreamOutcome, result_names};
 
 /// Request durations of ours: from a cache hit (tens of microseconds) to a wait (tens of seconds).
 const OUR_BUCKETS: &[f64] = &[
@@ -203,12 +205,14 @@ pub struct LookupMetrics {
 }
 
 impl LookupMetrics {
+    /// The metric labels, in the order of the outcomes.
+    pub const NAMES: [&str; 5] = ["hit", "joined", "filled", "stale", "failed"];
+
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let outcomes =
             counters(registry, "idv_lookups_total", "Lookups by how they were answered.", &["outcome"])?;
-        let names = ["hit", "joined", "filled", "stale", "failed"];
         Ok(Self {
-            outcomes: names.map(|name| outcomes.with_label_values(&[name])),
+            outcomes: Self::NAMES.map(|name| outcomes.with_label_values(&[name])),
             fills_in_flight: gauge(registry, "idv_fills_in_flight", "Fills under way.")?,
         })
     }
@@ -239,14 +243,16 @@ pub enum EvictionCause {
 }
 
 impl CacheMetrics {
+    /// The metric labels, in the order of the causes.
+    pub const CAUSES: [&str; 4] = ["expired", "size", "replaced", "purged"];
+
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let evictions =
             counters(registry, "idv_cache_evictions_total", "Entries that left the cache.", &["cause"])?;
         Ok(Self {
             entries: gauge(registry, "idv_cache_entries", "Results in the cache.")?,
             bytes: gauge(registry, "idv_cache_bytes", "Bytes in the cache.")?,
-            evictions: ["expired", "size", "replaced", "purged"]
-                .map(|cause| evictions.with_label_values(&[cause])),
+            evictions: Self::CAUSES.map(|cause| evictions.with_label_values(&[cause])),
         })
     }
 

@@ -41,14 +41,15 @@ pub enum UpstreamOutcome {
 }
 
 impl UpstreamOutcome {
-    const NAMES: [&'static str; 9] =
+    /// The metric labels, in the order of the outcomes.
+    pub const NAMES: [&'static str; 9] =
         ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
 }
 
 /// One endpoint of one region.
 pub struct EndpointMetrics {
-    requests: [IntCounter; UpstreamOutcome::NAMES.len()],
-    duration: Histogram,
+    pub(super) requests: [IntCounter; UpstreamOutcome::NAMES.len()],
+    pub(super) duration: Histogram,
 }
 
 impl EndpointMetrics {
@@ -74,8 +75,8 @@ pub struct RegionMetrics {
     pub token_expiry: Gauge,
     /// The upstream's clock minus ours, in seconds.
     pub clock_skew: Gauge,
-    drift: [IntCounter; DriftKind::ALL.len()],
-    results: Vec<IntCounter>,
+    pub(super) drift: [IntCounter; DriftKind::ALL.len()],
+    pub(super) results: Vec<IntCounter>,
     /// From the first sight of a pending id to its final result.
     pub time_to_final: Histogram,
 }
@@ -117,6 +118,11 @@ fn final_verdicts() -> impl Iterator<Item = Verdict> {
     let failed = Reason::ALL.into_iter().map(Verdict::Failed);
     let incomplete = Reason::ALL.into_iter().map(Verdict::Incomplete);
     std::iter::once(Verdict::Passed).chain(failed).chain(incomplete)
+}
+
+/// Status and reason of each final result, in the order of [`super::RegionReading::results`].
+pub fn result_names() -> impl Iterator<Item = [&'static str; 2]> {
+    final_verdicts().map(result_labels)
 }
 
 fn result_labels(verdict: Verdict) -> [&'static str; 2] {

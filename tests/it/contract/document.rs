@@ -132,7 +132,7 @@ impl Document {
     }
 
     /// The words that a schema allows for a property, if it closes the list.
-    fn words(&self, schema: &Value, key: &str) -> Option<BTreeSet<String>> {
+    pub fn words(&self, schema: &Value, key: &str) -> Option<BTreeSet<String>> {
         let schema = self.resolve(schema);
         let property = self.resolve(&schema["properties"][key]);
         let listed = property["enum"].as_array().cloned();

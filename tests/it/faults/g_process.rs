@@ -215,7 +215,18 @@ async fn f147_with_every_region_gone_later_what_is_known_is_still_served() {
 async fn f149_neither_listener_has_anything_of_the_other() {
     let trial = Trial::start().await;
     trial.passes("S1");
-    for path in ["/metrics", "/livez", "/readyz", "/config", "/openapi.yaml", "/docs", "/admin", "/"] {
+    let admin = [
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/config",
+        "/openapi.yaml",
+        "/docs",
+        "/status",
+        "/assets/base.css",
+        "/",
+    ];
+    for path in admin.into_iter().chain(["/admin"]) {
         let answer = trial.gateway.get(path).await;
         assert_eq!(answer.gist(), (404, "route_not_found".to_owned()), "{path}");
     }

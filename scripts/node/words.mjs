@@ -1,0 +1,54 @@
+// Holds what the status page says to what it is told. Run by check-pages, with the example of openapi.yaml as JSON.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+const source = readFileSync('src/http/pages/words.js', 'utf8');
+const words = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const example = JSON.parse(readFileSync(process.argv[2])).components.examples.status.value;
+const many = { recent: 3, total: 9 };
+
+/** What is said of the example after a change. */
+function said(change) {
+  const report = structuredClone(example);
+  change(report, report.regions[0]);
+  const { level, sentence, notes } = words.judge(report);
+  return [level, sentence, ...notes];
+}
+
+for (const [change, ...expected] of [
+  [() => {}, 'good', 'Serving. Region my is passing.'],
+  [(all, my) => all.regions.push(my), 'good', 'Serving. All 2 regions are passing.'],
+  [(all, my) => Object.values(my.requests).forEach((count) => { count.recent = 0; }), 'good', 'Serving. No region had to be asked of late.'],
+  [(all) => { all.stage = 'starting'; }, 'look', 'Starting: not ready for traffic yet. Region my is passing.'],
+  [(all) => { all.stage = 'draining'; }, 'look', 'Draining: answers what still comes, and then stops. Region my is passing.'],
+  [(all, my) => { my.breaker = { state: 'tripped', forSeconds: 130 }; }, 'bad',
+    'Serving. Region my is tripped, not passing for 2 min: its callers get 503, or a stale result.'],
+  [(all, my) => { my.breaker = { state: 'probing', forSeconds: 902 }; }, 'bad',
+    'Serving. Region my is probing, not passing for over 15 min: its callers get 503, or a stale result.'],
+  [(all, my) => { all.uptimeSeconds = 902; my.breaker = { state: 'tripped', forSeconds: 902 }; }, 'bad',
+    'Serving. Region my is tripped, not passing since the start: its callers get 503, or a stale result.'],
+  [(all, my) => { my.series.failed = [1, 1]; }, 'look', "Serving. 66.7 % of the last minute's calls to my failed."],
+  [(all) => { all.answers.series.failed = [1, 0]; }, 'look', "Serving. 7.7 % of the last minute's answers were 5xx."],
+  [(all, my) => { my.token.refreshFailed = many; }, 'look', 'Serving. Region my refused a new token 3 times.'],
+  [(all, my) => { my.token = { ...my.token, expiresInSeconds: null, refreshFailed: many }; }, 'bad', 'Serving. Region my gives no token.'],
+  [(all, my) => { my.drift.id_mismatch = { recent: 1, total: 1 }; }, 'bad',
+    'Serving. Region my answered once for another id; those answers were thrown away.'],
+  [(all, my) => { my.drift.unknown_field = many; }, 'look', 'Serving. Region my left its contract: 3 × unknown field.'],
+  [(all, my) => { my.requests.account = many; }, 'bad', 'Serving. Region my refused the account 3 times: balance, quota, or disabled.'],
+  [(all, my) => { my.requests.auth = many; }, 'bad', "Serving. Region my refused the gateway's keys 3 times."],
+  [(all, my) => { my.clockSkewSeconds = -45; }, 'look', 'Serving. The clock of region my is -45 s off ours.'],
+  [(all) => { all.panics = many; all.rateLimited = many; }, 'bad',
+    'Serving. 3 times a panic was caught: a defect of the gateway.', "3 requests were over their caller's rate."],
+  [(all) => { all.panics = { recent: 0, total: 9 }; }, 'good', 'Serving. Region my is passing.', '9 times a panic was caught since the start.'],
+]) assert.deepEqual(said(change), expected);
+
+// The example has only two steps: what they hold is taken for a minute's.
+assert.equal(words.perMinute([7, 6], example), 78);
+assert.equal(words.perMinute(Array(180).fill(2), example), 24);
+assert.equal(words.perMinute([], example), null);
+assert.deepEqual([0, 0.0004, 0.123, 0.9999, 1, null].map(words.percent), ['0 %', '< 0.1 %', '12.3 %', '99.9 %', '100 %', '–']);
+assert.deepEqual([null, 0.04, 4.25, 310, 2500, 30000].map((value) => words.milliseconds(value, 0.1, 30000)),
+  ['–', '≤ 0.1 ms', '4.3 ms', '310 ms', '2.5 s', '≥ 30 s']);
+assert.deepEqual([-3, 59, 60, 3700, 90000].map(words.duration), ['0 s', '59 s', '1 min', '1 h 1 min', '1 d 1 h']);
+console.log('what the status page says of 19 reports, and its numbers: as they should be');

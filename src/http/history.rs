@@ -1,0 +1,93 @@
+//! The last minutes of the metrics, so that they are there when somebody opens the status page. A sink like the
+//! metrics themselves: it is shown, and nothing decides on it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::telemetry::metrics::{Metrics, Reading};
+
+/// How often the metrics are read.
+pub(super) const STEP: Duration = Duration::from_secs(5);
+/// How many steps are kept: a quarter of an hour.
+pub(super) const MOST_STEPS: usize = 180;
+
+/// Readings of the metrics, at most one more than [`MOST_STEPS`].
+pub(crate) struct History {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    readings: Mutex<VecDeque<Moment>>,
+}
+
+/// The metrics at one moment.
+#[derive(Clone)]
+pub(super) struct Moment {
+    /// When it was.
+    pub at: Instant,
+    /// What they said.
+    pub reading: Arc<Reading>,
+}
+
+impl History {
+    /// A history that begins now.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        let history = Self { metrics, started: Instant::now(), readings: Mutex::default() };
+        history.add(history.now());
+        history
+    }
+
+    /// Reads the metrics every few seconds, for as long as it is polled.
+    pub(crate) async fn keep(&self) -> Infallible {
+        let mut ticks = interval(STEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            self.add(self.now());
+        }
+    }
+
+    /// What the metrics say now.
+    pub(super) fn now(&self) -> Moment {
+        Moment { at: Instant::now(), reading: Arc::new(self.metrics.read()) }
+    }
+
+    /// What they said, oldest first. Never empty.
+    pub(super) fn past(&self) -> Vec<Moment> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// When the process began to count.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    fn add(&self, moment: Moment) {
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        if readings.len() > MOST_STEPS {
+            readings.pop_front();
+        }
+        readings.push_back(moment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_a_quarter_of_an_hour_and_no_more() {
+        let history = History::new(Arc::new(Metrics::new(&[], &[]).expect("metrics of nobody")));
+        let first = history.past()[0].at;
+        for n in 1..=2 * MOST_STEPS as u32 {
+            history.add(Moment { at: first + STEP * n, ..history.now() });
+        }
+        let past = history.past();
+        assert_eq!(past.len(), MOST_STEPS + 1);
+        assert_eq!(past[MOST_STEPS].at - past[0].at, Duration::from_secs(15 * 60));
+        assert_eq!(past[MOST_STEPS].at - first, 2 * Duration::from_secs(15 * 60), "the newest are kept");
+    }
+}
