@@ -29,6 +29,8 @@ use crate::http::{Lifecycle, Stage};
 const ADMIN_CONNECTIONS: usize = 256;
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: std::time::Duration = std::time::Duration::from_millis(500);
+/// What sending the last spans may take of what is left of the drain.
+const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The sockets of one gateway.
 pub struct Listeners {
@@ -98,16 +100,22 @@ pub async fn run(
         () = shutdown => {}
         () = reloading => {}
     }
-    let ended = drain(&config.drain, &lifecycle, public).await;
+    let deadline = Instant::now() + config.drain.deadline;
+    let ended = drain(&config.drain, deadline, &lifecycle, public).await;
+    app.traces.stop(LAST_SPANS.min(deadline - Instant::now())).await;
     admin.abort();
     tracing::info!(ended = ?ended, "gateway stopped");
     Ok(ended)
 }
 
 /// Not ready; serve on for a while; accept no more; wait for what is under way; hard stop at the deadline.
-async fn drain(settings: &Drain, lifecycle: &Lifecycle, public: tokio::task::JoinHandle<()>) -> Ended {
+async fn drain(
+    settings: &Drain,
+    deadline: Instant,
+    lifecycle: &Lifecycle,
+    public: tokio::task::JoinHandle<()>,
+) -> Ended {
     tracing::info!("gateway draining");
-    let deadline = Instant::now() + settings.deadline;
     lifecycle.enter(Stage::Draining);
     sleep(settings.delay).await;
     lifecycle.enter(Stage::Closing);

@@ -37,4 +37,5 @@ mod stale;
 mod tidy;
 mod tls;
 mod token;
+mod traces;
 mod verdict;

@@ -171,9 +171,18 @@ pub enum LookupOutcome {
     Failed,
 }
 
+impl LookupOutcome {
+    const NAMES: [&'static str; 5] = ["hit", "joined", "filled", "stale", "failed"];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
 /// What lookups came to, and what they have under way.
 pub struct LookupMetrics {
-    outcomes: [IntCounter; 5],
+    outcomes: [IntCounter; LookupOutcome::NAMES.len()],
     /// Fills under way.
     pub fills_in_flight: IntGauge,
 }
@@ -182,9 +191,8 @@ impl LookupMetrics {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let outcomes =
             counters(registry, "idv_lookups_total", "Lookups by how they were answered.", &["outcome"])?;
-        let names = ["hit", "joined", "filled", "stale", "failed"];
         Ok(Self {
-            outcomes: names.map(|name| outcomes.with_label_values(&[name])),
+            outcomes: LookupOutcome::NAMES.map(|name| outcomes.with_label_values(&[name])),
             fills_in_flight: gauge(registry, "idv_fills_in_flight", "Fills under way.")?,
         })
     }
