@@ -62,8 +62,9 @@ async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
     upstream.answer("T1", [Reply::json(bodies::refusal("ERROR", "")), Reply::json(bodies::passed("T1"))]);
     let pieces = [&caller("onboarding", &[], ""), &region("my", &upstream), &collector.piece()];
     let served = Served::with_env(&pieces.map(String::as_str), &[AT_ONCE]).await;
-    let headers = [("Authorization", "Bearer onboarding"), ("X-Request-Id", "r-1")];
-    let headers = [&headers[..], &[("traceparent", &traceparent("01"))]].concat();
+    let parent = traceparent("01");
+    let headers =
+        [("Authorization", "Bearer onboarding"), ("X-Request-Id", "r-1"), ("traceparent", parent.as_str())];
     assert_eq!(served.send("GET", "/idv/T1", &headers).await.status, 200);
     collector.wait_for(REQUEST, 1).await;
     assert_eq!(served.stop().await.code, Some(0));
@@ -81,7 +82,7 @@ async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
             ("http.response.status_code", "200"),
             ("http.route", "/idv/{signatureId}"),
             ("idv.caller", "onboarding"),
-            ("idv.id_hash", &hash),
+            ("idv.id_hash", hash.as_str()),
             ("idv.request_id", "r-1"),
         ]
     );
@@ -145,8 +146,9 @@ async fn who_joins_a_fill_points_at_it() {
     collector.wait_for(REQUEST, 2).await;
     let fills = collector.wait_for("fill", 1).await;
     let lookups = collector.wait_for("lookup", 2).await;
-    let of =
-        |outcome| lookups.iter().find(|lookup| lookup.get("idv.outcome") == outcome).expect("one of each");
+    let of = |outcome: &str| {
+        lookups.iter().find(|lookup| lookup.get("idv.outcome") == outcome).expect("one of each")
+    };
     assert_eq!((fills.len(), fills[0].parent.as_str()), (1, of("filled").id.as_str()));
     assert_eq!(of("joined").links, [(fills[0].trace.clone(), fills[0].id.clone())]);
     assert_ne!(of("joined").trace, fills[0].trace);
@@ -219,13 +221,11 @@ async fn they_are_off_unless_something_says_where_to() {
     let (collector, upstream) = (Collector::start().await, knows("T1").await);
     let (region, url) = (region("my", &upstream), collector.base_url());
     let off = Served::with_env(&[OPEN, &region], &[AT_ONCE, ("OTEL_SERVICE_NAME", "x")]).await;
-    let disabled = [AT_ONCE, ("OTEL_EXPORTER_OTLP_ENDPOINT", &url), ("OTEL_SDK_DISABLED", "true")];
+    let disabled = [AT_ONCE, ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_SDK_DISABLED", "true")];
     let disabled = Served::with_env(&[OPEN, &region, &collector.piece()], &disabled).await;
     let on = traced(&collector, &upstream).await;
     for served in [&off, &disabled, &on] {
-        let headers = [("traceparent", traceparent("01"))];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        assert_eq!(served.send("GET", "/idv/T1", &headers).await.status, 200);
+        assert_eq!(served.send("GET", "/idv/T1", &[("traceparent", &traceparent("01"))]).await.status, 200);
     }
     assert_eq!([&off, &disabled, &on].map(has_sender), [false, false, true]);
     for served in [off, disabled] {
@@ -265,8 +265,8 @@ async fn the_standard_variables_are_enough() {
 
     let (traces, here) = (format!("{url}/in"), collector.batches().len());
     let sampler = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")];
-    let env = [AT_THE_END, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &traces)];
-    for (env, batches) in [(env.to_vec(), 1), ([&env[..], &sampler].concat(), 0)] {
+    let env = [AT_THE_END, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces.as_str())];
+    for (env, batches) in [(env.to_vec(), 1), ([&env[..], &sampler[..]].concat(), 0)] {
         let before = collector.batches().len();
         let served = Served::with_env(&[OPEN, &region("my", &upstream)], &env).await;
         assert_eq!(served.get("/idv/T1").await.status, 200);
@@ -292,23 +292,23 @@ async fn asked_to_stop_it_sends_what_it_has() {
     let mut count = BTreeMap::new();
     collector.spans().into_iter().for_each(|span| *count.entry(span.name).or_insert(0) += 1);
     let expected = [(REQUEST, 20), ("attempt", 2), ("fill", 1), ("lookup", 20), ("token refresh", 1)];
-    assert_eq!(count, expected.map(|(name, n)| (name.to_owned(), n)).into());
+    assert_eq!(count, BTreeMap::from(expected.map(|(name, n)| (name.to_owned(), n))));
 }
 
 /// A gateway whose collector accepts connections and never reads, with a batch on its way there, and that is patient
 /// with both: without a limit of its own the end would come too late for a test.
-async fn sending_to_nobody(upstream: &Upstream) -> (Served, TcpListener, TcpStream) {
+async fn sending_to_nobody(upstream: &Upstream, delay: &str) -> (Served, TcpListener, TcpStream) {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = silent.local_addr().expect("bound");
     let telemetry = format!("[telemetry]\notlp_endpoint = \"http://{address}\"\n");
-    let drain = "[drain]\ndelay = \"0s\"\ndeadline = \"600s\"\n";
+    let drain = format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"600s\"\n");
     let env = [
         AT_ONCE,
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "8"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4"),
     ];
-    let served = Served::with_env(&[OPEN, &region("my", upstream), &telemetry, drain], &env).await;
+    let served = Served::with_env(&[OPEN, &region("my", upstream), &telemetry, &drain], &env).await;
     assert_eq!(served.get("/idv/T1").await.status, 200);
     let (under_way, _) = within("a batch", silent.accept()).await.expect("it connects");
     (served, silent, under_way)
@@ -317,7 +317,7 @@ async fn sending_to_nobody(upstream: &Upstream) -> (Served, TcpListener, TcpStre
 #[tokio::test]
 async fn a_collector_that_does_not_answer_delays_no_caller_and_not_the_end() {
     let upstream = knows("T1").await;
-    let (served, _silent, _under_way) = sending_to_nobody(&upstream).await;
+    let (served, _silent, _under_way) = sending_to_nobody(&upstream, "0s").await;
     for _ in 0..50 {
         assert_eq!(served.get("/idv/T1").await.status, 200, "though the queue is full");
     }
@@ -329,7 +329,7 @@ async fn a_collector_that_does_not_answer_delays_no_caller_and_not_the_end() {
 #[tokio::test]
 async fn told_twice_to_stop_it_waits_for_no_collector() {
     let upstream = knows("T1").await;
-    let (mut served, _silent, _under_way) = sending_to_nobody(&upstream).await;
+    let (mut served, _silent, _under_way) = sending_to_nobody(&upstream, "300s").await;
     served.process.signal("TERM");
     served.process.says("gateway draining").await;
     let second = Instant::now();

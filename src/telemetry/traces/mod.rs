@@ -95,11 +95,9 @@ impl Traces {
 
 /// What every span says of this process.
 fn resource() -> Resource {
+    let name = Resource::builder().build().get(&Key::from_static_str("service.name"));
+    let is_named = name.is_some_and(|name| !name.as_str().starts_with("unknown_service"));
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let given = Resource::builder().with_attribute(version);
-    let name = given.clone().build().get(&Key::from_static_str("service.name"));
-    if name.is_some_and(|name| !name.as_str().starts_with("unknown_service")) {
-        return given.build();
-    }
-    given.with_service_name(SERVICE_NAME).build()
+    if is_named { given.build() } else { given.with_service_name(SERVICE_NAME).build() }
 }
