@@ -209,7 +209,9 @@ pub struct Telemetry {
     /// `audit_key_file`, default a random key per process: the key of the ids' HMAC in audit lines. With a file,
     /// lines of several replicas and restarts can be joined.
     pub audit_key_file: Option<PathBuf>,
-    /// `otlp_endpoint`, default none: there are no traces, and no cost of any.
+    /// `otlp_endpoint`, default none: there are no traces, and no cost of any. `OTEL_SDK_DISABLED=true` and
+    /// `OTEL_TRACES_EXPORTER=none` turn them off whatever else is said. Where everybody's hits are traced, spans are
+    /// soon too many: `OTEL_TRACES_SAMPLER` thins them out.
     pub otlp: Option<Otlp>,
 }
 

@@ -43,7 +43,7 @@ struct Pipeline {
 }
 
 impl Drop for Pipeline {
-    /// Left to itself the SDK would wait for the collector here, and who is told twice to stop must not.
+    /// Left to itself the SDK would wait here for the collector, on whatever thread drops the last span.
     fn drop(&mut self) {
         let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
     }
