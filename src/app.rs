@@ -15,7 +15,8 @@ use crate::http::{
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{JwksEndpoint, Keys, RegionSettings, Upstream};
+use crate::telemetry::traces::{Collector, Traces};
+use crate::upstream::{JwksEndpoint, Keys, RegionSettings, Upstream, collector_client};
 
 /// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
@@ -31,12 +32,15 @@ pub(crate) struct App {
     pub tls: Option<Arc<Tls>>,
     /// The stage of the process.
     pub lifecycle: Lifecycle,
+    /// Where spans go.
+    pub traces: Traces,
     /// What is read again while the gateway runs.
     pub reloaders: Vec<Reloader>,
 }
 
 impl App {
-    /// Builds every part. Nothing is connected to yet, so a sick upstream does not keep the gateway from starting.
+    /// Builds every part. Nothing is connected to yet, so a sick upstream or collector does not keep the gateway from
+    /// starting.
     ///
     /// # Errors
     /// A key or certificate file cannot be read any more.
@@ -59,10 +63,18 @@ impl App {
         let verifier = verifier(&config.auth)?;
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
+        let traces = traces(&config.telemetry, &regions)?;
         let reloads = Arc::clone(&metrics.reloads);
         let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
-        let public =
-            Arc::new(Public { callers, regions, lookup, metrics, lifecycle: lifecycle.clone(), audit });
+        let public = Arc::new(Public {
+            callers,
+            regions,
+            lookup,
+            metrics,
+            lifecycle: lifecycle.clone(),
+            audit,
+            traces: traces.clone(),
+        });
         let mut reloaders = upstream_keys(config, &upstream, &public);
         reloaders.push(caller_keys(config, &public)?);
         if let Some(verifier) = verifier {
@@ -73,7 +85,7 @@ impl App {
         if let Some(tls) = tls.clone() {
             reloaders.push(Reloader::new("certificate".to_owned(), reloads, move || tls.reload()));
         }
-        Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, reloaders })
+        Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, traces, reloaders })
     }
 }
 
@@ -239,6 +251,13 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
         }
         None => Ok(Audit::with_key(&rand::random::<[u8; 32]>())),
     }
+}
+
+fn traces(telemetry: &config::Telemetry, regions: &Regions) -> io::Result<Traces> {
+    let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
+    let url = otlp.endpoint.url();
+    let client = collector_client(&url, otlp.ca_file.as_deref())?;
+    Traces::start(Collector { url, timeout: otlp.timeout, client }, regions.names())
 }
 
 fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {

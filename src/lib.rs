@@ -33,6 +33,8 @@ pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 const ADMIN_CONNECTIONS: usize = 256;
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);
+/// What sending the last spans may take of what is left of the drain.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// The sockets of one gateway.
 pub struct Listeners {
@@ -122,7 +124,10 @@ pub async fn run(
             () = shutdown => {}
             () = reloading => {}
         }
-        drain(&config.drain, &lifecycle, public).await
+        let deadline = Instant::now() + config.drain.deadline;
+        let ended = drain(&config.drain, deadline, &lifecycle, public).await;
+        app.traces.stop(LAST_SPANS.min(deadline - Instant::now())).await;
+        ended
     };
     let ended = tokio::select! {
         ended = serving => ended,
@@ -134,9 +139,13 @@ pub async fn run(
 }
 
 /// Not ready; serve on for a while; accept no more; wait for what is under way; hard stop at the deadline.
-async fn drain(settings: &Drain, lifecycle: &Lifecycle, public: tokio::task::JoinHandle<()>) -> Ended {
+async fn drain(
+    settings: &Drain,
+    deadline: Instant,
+    lifecycle: &Lifecycle,
+    public: tokio::task::JoinHandle<()>,
+) -> Ended {
     tracing::info!("gateway draining");
-    let deadline = Instant::now() + settings.deadline;
     lifecycle.enter(Stage::Draining);
     sleep(settings.delay).await;
     lifecycle.enter(Stage::Closing);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::mistake::Mistake;
+use super::otlp;
 
 /// What every variable of ours starts with.
 pub(super) const PREFIX: &str = "IDV__";
@@ -51,13 +52,14 @@ impl Variables {
     }
 }
 
-/// The variables of this process that start with [`PREFIX`]; one that is not UTF-8 is a mistake.
+/// The variables of this process that start with [`PREFIX`] or are standard ones of traces; one that is not UTF-8 is a
+/// mistake.
 pub(super) fn of_process() -> (Vec<(String, String)>, Vec<Mistake>) {
     let (mut variables, mut mistakes) = (Vec::new(), Vec::new());
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         match value.into_string() {
-            _ if !name.starts_with(PREFIX) => {}
+            _ if !name.starts_with(PREFIX) && !name.starts_with(otlp::PREFIX) => {}
             Ok(value) => variables.push((name, value)),
             Err(_) => mistakes.push(Mistake { key: name, message: "is not UTF-8 text".to_owned() }),
         }

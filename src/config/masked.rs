@@ -4,7 +4,9 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::settings::{Auth, Caller, Config, Jwks, Jwt, LogFormat, Region, Secret, Server};
+use super::settings::{
+    Auth, Caller, Config, Jwks, Jwt, LogFormat, Otlp, OtlpEndpoint, Region, Secret, Server,
+};
 use super::value::{show_bytes, show_duration};
 
 const MASK: &str = "***";
@@ -44,7 +46,14 @@ impl Config {
         };
         writeln!(page, "\n[telemetry]\nlog = {}", quoted(&self.telemetry.log))?;
         writeln!(page, "log_format = \"{format}\"\naudit = {}", self.telemetry.audit)?;
-        write_file(page, "audit_key_file", self.telemetry.audit_key_file.as_deref())
+        write_file(page, "audit_key_file", self.telemetry.audit_key_file.as_deref())?;
+        // A URL of traces alone is a variable's: no key says it.
+        match &self.telemetry.otlp {
+            Some(Otlp { endpoint: OtlpEndpoint::Base(base), .. }) => {
+                writeln!(page, "otlp_endpoint = {}", quoted(base))
+            }
+            Some(Otlp { endpoint: OtlpEndpoint::Traces(_), .. }) | None => Ok(()),
+        }
     }
 
     fn write_cache(&self, page: &mut String) -> fmt::Result {
@@ -191,6 +200,7 @@ mod tests {
             [telemetry]
             log_format = "text"
             audit = false
+            otlp_endpoint = "http://otel-collector:4318/"
             "#
         );
         let config = parsed(&text, &[]).unwrap();
@@ -204,6 +214,7 @@ mod tests {
         assert!(page.contains("attempt_timeout = \"1500ms\"") && page.contains("audit = false"));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["auth"]["jwt"]["issuer"], "an \"issuer\" \\");
+        assert_eq!(json["telemetry"]["otlp_endpoint"], "http://otel-collector:4318");
         assert_eq!(json["callers"][0]["key_sha256"], serde_json::json!(["***"]));
         assert_eq!(
             (&json["server"]["max_connections"], &json["telemetry"]["audit"]),

@@ -38,7 +38,7 @@ impl fmt::Display for Mistakes {
             }
             if key.is_empty() {
                 write!(f, "{}: {message}", self.file)?;
-            } else if key.starts_with(super::env::PREFIX) {
+            } else if key.starts_with(super::env::PREFIX) || key.starts_with(super::otlp::PREFIX) {
                 write!(f, "environment: {key}: {message}")?;
             } else {
                 write!(f, "{}: {key}: {message}", self.file)?;
@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn every_mistake_is_one_line_that_says_where() {
         let mistake = |key: &str| Mistake { key: key.to_owned(), message: "wrong".to_owned() };
-        let mistakes = vec![mistake("regions[0].name"), mistake("IDV__SERVER__LISTEN"), mistake("")];
+        let mistakes =
+            vec![mistake("regions[0].name"), mistake("IDV__SERVER__LISTEN"), mistake("OTEL_A"), mistake("")];
         let shown = Mistakes { file: "gateway.toml".to_owned(), mistakes }.to_string();
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(
@@ -65,6 +66,7 @@ mod tests {
             [
                 "gateway.toml: regions[0].name: wrong",
                 "environment: IDV__SERVER__LISTEN: wrong",
+                "environment: OTEL_A: wrong",
                 "gateway.toml: wrong"
             ]
         );

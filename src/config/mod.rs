@@ -9,6 +9,7 @@ mod env;
 mod files;
 mod masked;
 mod mistake;
+mod otlp;
 mod reader;
 mod regions;
 mod sections;
@@ -31,8 +32,8 @@ use self::reader::{Notes, Section};
 
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::settings::{
-    Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Region, Request, Secret, Server,
-    Telemetry, Tls,
+    Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Otlp, OtlpEndpoint, Region, Request,
+    Secret, Server, Telemetry, Tls,
 };
 
 /// What is said of settings that are planned.
@@ -60,7 +61,7 @@ fn read(file: &str, text: &str, env: &[(String, String)], earlier: Vec<Mistake>)
     let mut table = parse_toml(file, text)?;
     let (variables, misfits) = env::overlay(&mut table, env);
     let notes = Notes::new(variables, earlier.into_iter().chain(misfits).collect());
-    let config = config(Section::root(table, &notes));
+    let config = config(Section::root(table, &notes), env);
     let mistakes = notes.into_mistakes();
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
@@ -69,7 +70,7 @@ fn read(file: &str, text: &str, env: &[(String, String)], earlier: Vec<Mistake>)
 }
 
 /// Reads every section, wrong or not, so that no mistake hides another.
-fn config(mut root: Section<'_>) -> Option<Config> {
+fn config(mut root: Section<'_>, env: &[(String, String)]) -> Option<Config> {
     let (listen, server) = sections::server(&mut root);
     let request = sections::request(&mut root);
     let drain = sections::drain(&mut root);
@@ -81,7 +82,7 @@ fn config(mut root: Section<'_>) -> Option<Config> {
     }
     let cache = sections::cache(&mut root);
     let media = sections::media(&mut root);
-    let telemetry = sections::telemetry(&mut root);
+    let telemetry = sections::telemetry(&mut root, env);
     for planned in ["wait", "remote", "callbacks"] {
         root.refuse(planned, NOT_YET);
     }
@@ -189,6 +190,7 @@ pub fn embedded_demo(listen: SocketAddr, admin_listen: SocketAddr, sandbox: Sock
             log_format: LogFormat::Text,
             audit: true,
             audit_key_file: None,
+            otlp: None,
         },
     }
 }

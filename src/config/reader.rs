@@ -195,6 +195,11 @@ impl<'n> Section<'n> {
         self.notes.add(&self.path_of(key), message);
     }
 
+    /// Notes a mistake of a variable that stands for no key of the file.
+    pub(super) fn mistake_of_variable(&self, name: &str, message: &str) {
+        self.notes.add(name, message);
+    }
+
     /// Notes every key that nobody asked for.
     pub(super) fn finish(self) {
         for key in self.table.keys() {

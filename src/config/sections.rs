@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::files;
+use super::otlp;
 use super::reader::{Section, Setting};
 use super::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls};
 use super::suggest;
@@ -168,15 +169,21 @@ fn host_pattern(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-pub(super) fn telemetry(root: &mut Section<'_>) -> Option<Telemetry> {
+pub(super) fn telemetry(root: &mut Section<'_>, env: &[(String, String)]) -> Option<Telemetry> {
     let mut section = root.subsection_or_empty("telemetry");
     let log = section.read("log", log_filter).or("info".to_owned());
     let log_format = section.read("log_format", log_format).or(LogFormat::Json);
     let audit = section.read("audit", boolean).or(true);
     let audit_key_file = section.read("audit_key_file", files::readable).optional();
-    section.refuse("otlp_endpoint", super::NOT_YET);
+    let otlp = otlp::otlp(&mut section, env);
     section.finish();
-    Some(Telemetry { log: log?, log_format: log_format?, audit: audit?, audit_key_file: audit_key_file? })
+    Some(Telemetry {
+        log: log?,
+        log_format: log_format?,
+        audit: audit?,
+        audit_key_file: audit_key_file?,
+        otlp: otlp?,
+    })
 }
 
 fn log_format(raw: &Raw<'_>) -> Result<LogFormat, String> {
@@ -267,11 +274,8 @@ mod tests {
             ("[telemetry]\nlog = \"=info\"", "telemetry.log", "target=level"),
             ("[telemetry]\nlog_format = \"xml\"", "telemetry.log_format", "json or text"),
             ("[telemetry]\naudit = \"yes\"", "telemetry.audit", "true or false"),
-            (
-                "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"",
-                "telemetry.otlp_endpoint",
-                "does not have",
-            ),
+            ("[telemetry]\notlp_endpoint = \"collector:4318\"", "telemetry.otlp_endpoint", "expected a URL"),
+            ("[telemetry]\notlp_endpoint = \"http://a/?b\"", "telemetry.otlp_endpoint", "query"),
             ("[wait]\nmax = \"30s\"", "wait", "does not have"),
             ("[remote]\nurl = \"redis://127.0.0.1\"", "remote", "does not have"),
             ("[callbacks]\nlisten = \"0.0.0.0:8082\"", "callbacks", "does not have"),

@@ -240,6 +240,43 @@ pub struct Telemetry {
     /// `audit_key_file`: the key of the ids' HMAC in audit lines, at least 16 bytes. Default a random key per process:
     /// with a file, lines of several replicas and restarts can be joined.
     pub audit_key_file: Option<PathBuf>,
+    /// `otlp_endpoint`, default none: there are no traces, and no cost of any. `OTEL_SDK_DISABLED=true` and
+    /// `OTEL_TRACES_EXPORTER=none` turn them off whatever else is said. Where everybody's hits are traced, spans are
+    /// soon too many: `OTEL_TRACES_SAMPLER` thins them out.
+    pub otlp: Option<Otlp>,
+}
+
+/// Where traces go, over OTLP as `http/protobuf`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// `otlp_endpoint`, else `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`. Plain http is taken
+    /// anywhere: collectors within a cluster speak it, and a span holds nothing of a person.
+    pub endpoint: OtlpEndpoint,
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT` in milliseconds, default 10s, as the standard
+    /// has it: what one batch may take, with all its tries.
+    pub timeout: Duration,
+    /// `OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE` or `OTEL_EXPORTER_OTLP_CERTIFICATE`, default none: a PEM file of
+    /// certificate authorities to trust beside the bundled ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A collector's URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtlpEndpoint {
+    /// The base of all that is exported, such as `http://otel-collector:4318`: traces go to `/v1/traces` below it.
+    Base(String),
+    /// That of traces alone, taken as it is.
+    Traces(String),
+}
+
+impl OtlpEndpoint {
+    /// Where traces are posted to.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Base(base) => format!("{base}/v1/traces"),
+            Self::Traces(url) => url.clone(),
+        }
+    }
 }
 
 /// The form of log lines.

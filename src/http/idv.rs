@@ -16,6 +16,7 @@ use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::{Ask, Missed, Source};
 use crate::telemetry::metrics::RouteLabel;
+use crate::telemetry::traces::Span;
 
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
@@ -43,6 +44,7 @@ pub(super) async fn handle<'a>(
     head: &'a Parts,
     id: &str,
     is_bodyless: bool,
+    span: &Span,
     seen: &mut Seen<'a>,
 ) -> Result<Response, ApiError> {
     seen.route = RouteLabel::Idv;
@@ -59,7 +61,7 @@ pub(super) async fn handle<'a>(
     if head.method == Method::DELETE {
         return purge(public, caller, &id, &wishes);
     }
-    let answer = show(public, caller, id, &wishes, seen).await;
+    let answer = show(public, caller, id, &wishes, span, seen).await;
     if head.method == Method::HEAD {
         // The answer goes without its body, so nobody was shown anything.
         seen.disclosed = Scopes::NONE;
@@ -73,6 +75,7 @@ async fn show<'a>(
     caller: &Caller,
     id: SignatureId,
     wishes: &Wishes<'_>,
+    span: &Span,
     seen: &mut Seen<'a>,
 ) -> Result<Response, ApiError> {
     let route = route(public, caller, wishes.region)?;
@@ -85,7 +88,7 @@ async fn show<'a>(
     };
     let found = tokio::select! {
         biased;
-        found = public.lookup.find(&ask) => found,
+        found = public.lookup.find(&ask, span) => found,
         () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down(public)),
     };
     match found {

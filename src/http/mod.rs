@@ -35,6 +35,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::domain::region::Regions;
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Span, Traces};
 use error::ApiError;
 use idv::Seen;
 
@@ -63,6 +64,8 @@ pub(crate) struct Public {
     pub lifecycle: Lifecycle,
     /// Who was shown whose data.
     pub audit: Audit,
+    /// Where requests get their spans from.
+    pub traces: Traces,
 }
 
 /// What a listener serves.
@@ -96,10 +99,11 @@ async fn public_route<'a>(
     public: &'a Public,
     head: &'a Parts,
     is_bodyless: bool,
+    span: &Span,
     seen: &mut Seen<'a>,
 ) -> Result<Response, ApiError> {
     match head.uri.path().strip_prefix("/idv/") {
-        Some(id) => idv::handle(public, head, id, is_bodyless, seen).await,
+        Some(id) => idv::handle(public, head, id, is_bodyless, span, seen).await,
         None => Err(idv::elsewhere(head)),
     }
 }

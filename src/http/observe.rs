@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, the headers every answer has, one log line, and the metrics.
+//! What surrounds every request: its id, the headers every answer has, one log line, the metrics, and its span.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use super::error::{self, ApiError};
 use super::idv::Seen;
 use super::{Public, public_route, render};
-use crate::telemetry::metrics::MethodLabel;
+use crate::telemetry::metrics::{MethodLabel, RouteLabel};
+use crate::telemetry::traces::Span;
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Surrounds one request to the public listener.
@@ -26,8 +28,10 @@ pub(super) async fn public(public: &Public, request: Request<Incoming>) -> Respo
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let request_id = request_id(&head.headers);
+    let method = MethodLabel::of(head.method.as_str());
+    let span = public.traces.request(|| (method.name(), traceparent(&head.headers)));
     let mut seen = Seen::default();
-    let answer = public_route(public, &head, body.is_end_stream(), &mut seen);
+    let answer = public_route(public, &head, body.is_end_stream(), &span, &mut seen);
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     let answer = answer.unwrap_or_else(|_| Err(error::panicked(&public.metrics)));
     let (mut response, error) = match answer {
@@ -39,9 +43,9 @@ pub(super) async fn public(public: &Public, request: Request<Incoming>) -> Respo
     }
     public.audit.record(&request_id, &seen);
     let duration = started.elapsed();
-    let method = MethodLabel::of(head.method.as_str());
     public.metrics.http.observe(seen.route, method, response.status().as_u16(), duration);
     log(&request_id, method, &response, &seen, error.as_ref(), duration);
+    trace(&span, &request_id, method, &response, &seen, error.as_ref());
     finish(&mut response, request_id);
     response
 }
@@ -85,6 +89,50 @@ fn log(
         duration_us = duration.as_micros() as u64,
         "request"
     );
+}
+
+/// What the request's span says when the answer is made: no more than its log line.
+fn trace(
+    span: &Span,
+    request_id: &HeaderValue,
+    method: MethodLabel,
+    response: &Response,
+    seen: &Seen<'_>,
+    error: Option<&ApiError>,
+) {
+    if !span.is_recorded() {
+        return;
+    }
+    let (method, route) = (method.name(), seen.route.name());
+    match seen.route {
+        RouteLabel::Idv => {
+            span.rename(format!("{method} {route}"));
+            span.word("http.route", route);
+        }
+        RouteLabel::Unmatched => span.rename(method.to_owned()),
+    }
+    span.number("http.response.status_code", response.status().as_u16().into());
+    span.text("idv.request_id", request_id.to_str().unwrap_or_default());
+    if let Some(caller) = seen.caller {
+        span.text("idv.caller", caller);
+    }
+    if let Some(id) = seen.id {
+        span.text("idv.id_hash", &id.hash_for_logs().to_string());
+    }
+    if let Some(error) = error {
+        span.word("error.type", error.code.name());
+    }
+    // To a tracing system a request that was wrong is no failure of the service.
+    if response.status().is_server_error() {
+        span.fail();
+    }
+}
+
+/// The caller's `traceparent`, if there is one and no second.
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(&TRACEPARENT).iter();
+    let only = given.next().filter(|_| given.next().is_none());
+    only?.to_str().ok()
 }
 
 /// The caller's request id, if it is one, else a new one.

@@ -28,7 +28,7 @@ use super::history::{Moment, STEP};
 use super::lifecycle::Stage;
 use crate::domain::drift::DriftKind;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, CacheMetrics, LookupMetrics, Reading, RegionReading, Times, UpstreamOutcome,
+    ANSWER_CLASSES, CacheMetrics, LookupOutcome, Reading, RegionReading, Times, UpstreamOutcome,
     result_names, revision,
 };
 
@@ -61,7 +61,7 @@ pub(super) fn report(admin: &Admin) -> Value {
         "stepSeconds": STEP.as_secs(),
         "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },
         "answers": answers(&window),
-        "lookups": counts(&LookupMetrics::NAMES, &then.lookups, &now.lookups),
+        "lookups": counts(&LookupOutcome::NAMES, &then.lookups, &now.lookups),
         "fillsInFlight": now.fills_in_flight,
         "cache": {
             "entries": now.cache_entries, "bytes": now.cache_bytes, "maxBytes": admin.cache_max_bytes,
@@ -197,5 +197,5 @@ fn milliseconds(times: &Times, q: f64) -> Value {
 /// Seconds until a moment of the epoch; none if there is no such moment.
 fn seconds_until(epoch: f64) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (epoch > 0.0).then(|| (epoch - now.as_secs_f64()) as i64)
+    (epoch > 0.0).then_some((epoch - now.as_secs_f64()) as i64)
 }

@@ -22,7 +22,8 @@ use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::telemetry::traces::{Link, Span};
+use crate::upstream::{self, Upstream};
 
 /// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
 pub(super) const MAX_FLIGHTS: usize = 10_000;
@@ -84,8 +85,16 @@ pub(super) struct Flights {
 
 #[derive(Default)]
 struct Table {
-    flights: HashMap<Key, (u64, Arrivals)>,
+    flights: HashMap<Key, UnderWay>,
     next_number: u64,
+}
+
+/// One flight, as the table knows it.
+struct UnderWay {
+    number: u64,
+    arrivals: Arrivals,
+    /// Where the spans of those who join find its own.
+    link: Link,
 }
 
 impl Flights {
@@ -117,18 +126,23 @@ impl Flights {
     }
 
     /// Joins the flight for `id` in `region`, or starts it. If one has landed since the caller's look into memory, what
-    /// it brought is taken instead; a caller who looked for nothing there, `None`, takes nothing from there.
+    /// it brought is taken instead; a caller who looked for nothing there, `None`, takes nothing from there. The flight's
+    /// span lies below the one of the lookup that starts it; those of lookups that join point there.
     pub(super) fn board(
         self: &Arc<Self>,
         id: SignatureId,
         region: RegionId,
         seen: Option<Version>,
+        lookup: &Span,
     ) -> Boarding {
         let mut table = self.lock();
         let under_way = table.flights.len();
         let number = table.next_number;
         match table.flights.entry((id, region)) {
-            Slot::Occupied(flight) => Boarding::Flying(flight.get().1.clone(), Seat::Joined),
+            Slot::Occupied(flight) => {
+                lookup.follow(&flight.get().link);
+                Boarding::Flying(flight.get().arrivals.clone(), Seat::Joined)
+            }
             Slot::Vacant(slot) => {
                 if let Some(landing) = seen.and_then(|seen| self.landed_since(seen, &id, region)) {
                     return Boarding::Landed(landing);
@@ -138,11 +152,12 @@ impl Flights {
                     return Boarding::Landed(Landing::Failed(failure, false));
                 }
                 let (sender, arrivals) = watch::channel(None);
-                slot.insert((number, arrivals.clone()));
+                let span = lookup.fill(region);
+                slot.insert(UnderWay { number, arrivals: arrivals.clone(), link: span.link() });
                 table.next_number += 1;
                 // A runtime that is shutting down drops the task at once, and a flight that is dropped takes the lock.
                 drop(table);
-                let flight = Flight { flights: Arc::clone(self), key: (id, region), number };
+                let flight = Flight { flights: Arc::clone(self), key: (id, region), number, span };
                 self.metrics.lookups.fills_in_flight.inc();
                 tokio::spawn(flight.fly(sender));
                 Boarding::Flying(arrivals, Seat::First)
@@ -179,6 +194,7 @@ struct Flight {
     flights: Arc<Flights>,
     key: Key,
     number: u64,
+    span: Span,
 }
 
 impl Flight {
@@ -187,8 +203,12 @@ impl Flight {
         let flight = self;
         let (id, region) = flight.key;
         let deadline = Instant::now() + flight.flights.fill_timeout;
-        let fetched = flight.flights.upstream.fetch(region, id, deadline).await;
+        let fetched = flight.flights.upstream.fetch(region, id, deadline, &flight.span).await;
         let landing = flight.land(fetched);
+        flight.span.settle(upstream::outcome(match &landing {
+            Landing::Found(..) => None,
+            Landing::Failed(failure, _) => Some(failure.kind),
+        }));
         drop(flight);
         arrivals.send_replace(Some(landing));
     }
@@ -202,7 +222,7 @@ impl Flight {
             if is_too_large { Err(too_large()) } else { Ok((verification, document)) }
         });
         let mut table = self.flights.lock();
-        let is_current = table.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number);
+        let is_current = table.flights.get(&self.key).is_some_and(|flight| flight.number == self.number);
         let landing = match rendered {
             Ok((verification, document)) => self.found(verification, document, is_current),
             Err(failure) => self.failed(failure, is_current),
@@ -259,10 +279,11 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.flights.metrics.panics.inc();
+            self.span.fail();
         }
         self.flights.metrics.lookups.fills_in_flight.dec();
         let mut table = self.flights.lock();
-        if table.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+        if table.flights.get(&self.key).is_some_and(|flight| flight.number == self.number) {
             table.flights.remove(&self.key);
         }
     }

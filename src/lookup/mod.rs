@@ -23,6 +23,7 @@ use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{LookupOutcome, Metrics};
+use crate::telemetry::traces::Span;
 use crate::upstream::Upstream;
 
 pub(crate) use answer::{Ask, Found, Missed, Source};
@@ -63,24 +64,26 @@ impl Lookup {
         Self { flights: Flights::new(settings, upstream, Arc::clone(&metrics)), metrics, timeout }
     }
 
-    /// Finds an id.
+    /// Finds an id, for a request with that span.
     ///
     /// # Errors
     /// No region that may be asked has it, or not all could be asked, or the time is up.
-    pub(crate) async fn find(&self, ask: &Ask) -> Result<Found, Missed> {
+    pub(crate) async fn find(&self, ask: &Ask, request: &Span) -> Result<Found, Missed> {
+        let span = request.lookup();
         let now = Instant::now();
         let entry = self.flights.memory().get(&ask.id);
         let seen = Version::of(entry.as_ref());
         if let Some(decided) = self.decide_from_memory(ask, entry, now) {
-            self.count(&decided);
+            self.count(&decided, &span);
             return decided;
         }
-        let asked = match tokio::time::timeout_at(now + self.timeout, self.ask_regions(ask, seen)).await {
+        let asking = self.ask_regions(ask, seen, &span);
+        let asked = match tokio::time::timeout_at(now + self.timeout, asking).await {
             Ok(asked) => asked,
             Err(_) => Err(Missed { failure: self.timed_out(ask), source: fetched(ask) }),
         };
         let answer = asked.or_else(|missed| self.fall_back(ask, missed));
-        self.count(&answer);
+        self.count(&answer, &span);
         answer
     }
 
@@ -126,12 +129,12 @@ impl Lookup {
     }
 
     /// Asks the region that is known to hold the id, or else all that may.
-    async fn ask_regions(&self, ask: &Ask, seen: Version) -> Result<Found, Missed> {
+    async fn ask_regions(&self, ask: &Ask, seen: Version, span: &Span) -> Result<Found, Missed> {
         let allowed = ask.route.regions();
         let learned = self.flights.learned().holders(&ask.id).and(allowed);
         let mut said_no = RegionSet::EMPTY;
         if learned.len() == 1 {
-            let asked = self.ask_set(ask, learned, true, seen).await;
+            let asked = self.ask_set(ask, learned, true, seen, span).await;
             match asked {
                 Err(missed) if missed.failure.kind == Kind::NotFound && allowed != learned => {}
                 asked => return asked,
@@ -139,7 +142,7 @@ impl Lookup {
             said_no = learned;
         }
         let absent = if ask.refresh { said_no } else { self.flights.memory().absent(&ask.id, allowed) };
-        self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, seen).await
+        self.ask_set(ask, allowed.minus(absent), allowed.len() == 1, seen, span).await
     }
 
     /// Asks all of `regions` at once: the first that has the id answers, the others are still heard by their flights.
@@ -150,11 +153,12 @@ impl Lookup {
         regions: RegionSet,
         is_alone: bool,
         seen: Version,
+        span: &Span,
     ) -> Result<Found, Missed> {
         let mut source = fetched(ask);
         let mut failure: Option<(Failure, bool)> = None;
         let mut flights: FuturesUnordered<_> =
-            regions.iter().map(|region| self.fly(ask, region, seen)).collect();
+            regions.iter().map(|region| self.fly(ask, region, seen, span)).collect();
         while let Some((landing, joined)) = flights.next().await {
             let stored = match landing {
                 Landing::Found(entry, stored) if !self.is_ambiguous(ask) => {
@@ -178,9 +182,9 @@ impl Lookup {
         Err(Missed { failure, source: Source::Fetched { requested: ask.refresh, stored: false, joined } })
     }
 
-    async fn fly(&self, ask: &Ask, region: RegionId, seen: Version) -> (Landing, bool) {
+    async fn fly(&self, ask: &Ask, region: RegionId, seen: Version, span: &Span) -> (Landing, bool) {
         let seen = (!ask.refresh).then_some(seen);
-        let (mut arrivals, seat) = match self.flights.board(ask.id, region, seen) {
+        let (mut arrivals, seat) = match self.flights.board(ask.id, region, seen, span) {
             Boarding::Landed(landing) => return (landing, true),
             Boarding::Flying(arrivals, seat) => (arrivals, seat),
         };
@@ -220,13 +224,14 @@ impl Lookup {
         if ask.route.regions().len() == 1 || learned.len() == 1 { timeout } else { undetermined(&timeout) }
     }
 
-    fn count(&self, answer: &Result<Found, Missed>) {
+    fn count(&self, answer: &Result<Found, Missed>, span: &Span) {
         let outcome = match answer {
             Ok(Found { source, .. }) => outcome(*source),
             Err(Missed { failure, source }) if failure.kind == Kind::NotFound => outcome(*source),
             Err(_) => LookupOutcome::Failed,
         };
         self.metrics.lookups.observe(outcome);
+        span.word("idv.outcome", outcome.name());
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::failure::Kind;
 use crate::domain::region::{RegionId, RegionName, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Span;
 use crate::upstream::{Keys, RegionSettings, Upstream};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -73,7 +74,7 @@ impl Airport {
     }
 
     fn board(&self, id: &str, seen: Option<Version>) -> Boarding {
-        self.flights.board(SignatureId::parse(id).unwrap(), self.region, seen)
+        self.flights.board(SignatureId::parse(id).unwrap(), self.region, seen, &Span::none())
     }
 
     /// Boards what must not have landed.

@@ -1,5 +1,6 @@
-//! What the outside can observe: logs and metrics. Sinks only: no branch anywhere reads one back;
+//! What the outside can observe: logs, metrics and traces. Sinks only: no branch anywhere reads one back;
 //! what a page shows of them is read for showing.
 
 pub mod logs;
 pub mod metrics;
+pub mod traces;

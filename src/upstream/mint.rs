@@ -24,6 +24,7 @@ use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+use crate::telemetry::traces::Span;
 
 /// The longest life the vendor gives a token.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
@@ -103,8 +104,8 @@ impl Mint {
     ///
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
-    pub(super) async fn fetch(&self) -> Result<(HeaderValue, Duration), Failure> {
-        let result = self.fetch_with_corrections().await.map_err(failure);
+    pub(super) async fn fetch(&self, span: &Span) -> Result<(HeaderValue, Duration), Failure> {
+        let result = self.fetch_with_corrections(span).await.map_err(failure);
         match &result {
             Ok((_, life)) => {
                 let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
@@ -127,7 +128,7 @@ impl Mint {
 
     /// Fetches a token as [`Self::fetch`] does, only to see how that goes: how long it would live.
     pub(super) async fn try_out(&self) -> Result<Duration, Refusal> {
-        self.fetch_with_corrections().await.map(|(_, life)| life)
+        self.fetch_with_corrections(&Span::none()).await.map(|(_, life)| life)
     }
 
     /// The vendor's clock minus ours, in seconds, if it has told the time.
@@ -136,21 +137,21 @@ impl Mint {
     }
 
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
-    async fn fetch_with_corrections(&self) -> Result<(HeaderValue, Duration), Refusal> {
+    async fn fetch_with_corrections(&self, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
         let keys = self.lock().keys.clone();
-        let mut refusal = match self.request_twice(&keys).await {
+        let mut refusal = match self.request_twice(&keys, span).await {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
         };
         if refusal.blames == Some(Blame::Timestamp) && self.learn_clock(refusal.date) {
-            refusal = match self.request(&keys).await {
+            refusal = match self.request(&keys, span).await {
                 Ok(token) => return Ok(token),
                 Err(refusal) => refusal,
             };
         }
         let previous = self.lock().previous.clone();
         if let Some(previous) = previous.filter(|_| is_about_keys(refusal.kind))
-            && let Ok(token) = self.request(&previous).await
+            && let Ok(token) = self.request(&previous, span).await
         {
             return Ok(token);
         }
@@ -158,17 +159,18 @@ impl Mint {
     }
 
     /// One request, repeated once if it failed in a way that a second one may not.
-    async fn request_twice(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
-        match self.request(keys).await {
+    async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
+        match self.request(keys, span).await {
             Err(refusal) if retry::can_help(refusal.kind) => {
                 tokio::time::sleep(retry::pause(rand::random())).await;
-                self.request(keys).await
+                self.request(keys, span).await
             }
             result => result,
         }
     }
 
-    async fn request(&self, keys: &Keys) -> Result<(HeaderValue, Duration), Refusal> {
+    async fn request(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
+        let span = span.attempt(Endpoint::Token);
         let started = Instant::now();
         let body = self.body(keys);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
@@ -177,6 +179,7 @@ impl Mint {
         let result = self.read(answer);
         let outcome = super::outcome(result.as_ref().err().map(|refusal| refusal.kind));
         self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
+        span.settle(outcome);
         result
     }
 

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod breaker;
+mod collector;
 mod connections;
 mod diagnose;
 mod envelope;
@@ -31,7 +32,9 @@ use crate::domain::region::{RegionId, RegionName};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
+use crate::telemetry::traces::Span;
 
+pub(crate) use collector::collector_client;
 pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
 pub(crate) use jwks::JwksEndpoint;
 pub(crate) use mint::Keys;
@@ -83,7 +86,7 @@ impl Upstream {
         Ok(Self { regions })
     }
 
-    /// Asks `region` for `id`.
+    /// Asks `region` for `id`, for a fill with that span.
     ///
     /// # Errors
     /// The region has no such id ([`Kind::NotFound`]), or it could not be asked, or not by `deadline`.
@@ -92,8 +95,9 @@ impl Upstream {
         region: RegionId,
         id: SignatureId,
         deadline: Instant,
+        fill: &Span,
     ) -> Result<Verification, Failure> {
-        let fetch = self.regions[region.index()].fetch(id, deadline);
+        let fetch = self.regions[region.index()].fetch(id, deadline, fill);
         // Attempts end by the deadline themselves; this ends what queues or waits for a token.
         let fetched = tokio::time::timeout_at(deadline + GRACE, fetch).await;
         fetched.unwrap_or(Err(Failure::new(Kind::Timeout))).map_err(|failure| failure.in_region(region))
@@ -110,8 +114,8 @@ impl Upstream {
     }
 }
 
-/// The metric label for how a request ended; `None` = SUCCESS.
-const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
+/// How a request ended, for metrics and spans; `None` = SUCCESS.
+pub(crate) const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
     let Some(kind) = failure else { return UpstreamOutcome::Ok };
     match kind {
         Kind::NotFound => UpstreamOutcome::NotFound,

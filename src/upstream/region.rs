@@ -26,6 +26,7 @@ use crate::domain::region::{RegionId, RegionName};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+use crate::telemetry::traces::Span;
 
 const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
 const RESULT_PATH: &str = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result";
@@ -36,6 +37,8 @@ struct Call<'a> {
     /// When the fill ends.
     deadline: Instant,
     second: SecondAttempt<'a>,
+    /// The fill's.
+    span: &'a Span,
 }
 
 /// One region.
@@ -88,11 +91,16 @@ impl Region {
     }
 
     /// Asks this region for `id`: one attempt, and a second one where it can help.
-    pub(super) async fn fetch(&self, id: SignatureId, deadline: Instant) -> Result<Verification, Failure> {
+    pub(super) async fn fetch(
+        &self,
+        id: SignatureId,
+        deadline: Instant,
+        span: &Span,
+    ) -> Result<Verification, Failure> {
         let _place =
             self.room.enter().await.map_err(|kind| Failure::new(kind).retry_after(Duration::from_secs(1)))?;
         let second = self.budget.deposit(Instant::now());
-        let mut call = Call { id, deadline, second };
+        let mut call = Call { id, deadline, second, span };
         let first = self.attempt(&mut call).await;
         let Err(failure) = first else { return first };
         if !retry::can_help(failure.kind) || !self.may_make(&mut call.second) {
@@ -127,7 +135,7 @@ impl Region {
     async fn attempt(&self, call: &mut Call<'_>) -> Result<Verification, Failure> {
         self.check_pause()?;
         // The token first: without one there is no attempt, and a probe must be one.
-        let token = self.tokens.get().await?;
+        let token = self.tokens.get(call.span).await?;
         let permit = self.breaker.admit(call.id, Instant::now());
         let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
         let result = self.ask_with(call, token).await;
@@ -142,7 +150,7 @@ impl Region {
             Err(refused) if refused.kind == Kind::Auth => refused,
             result => return result,
         };
-        let newer = match self.tokens.replace(&token).await {
+        let newer = match self.tokens.replace(&token, call.span).await {
             Ok(newer) => newer,
             Err(failure) if failure.kind == Kind::Auth => return Err(refused),
             Err(failure) => return Err(failure),
@@ -184,6 +192,7 @@ impl Region {
         call: &Call<'_>,
         token: &Token,
     ) -> Result<Verification, Failure> {
+        let span = call.span.attempt(Endpoint::GetResult);
         let started = Instant::now();
         let body = json!({ "signatureId": call.id.as_str() }).to_string();
         // Cut off here rather than from outside, it is counted as what it is: a region that did not answer.
@@ -196,8 +205,9 @@ impl Region {
             Err(kind) => Err(Refusal::of(kind)),
         };
         self.metrics.observe_drift(&drift);
-        let kind = result.as_ref().err().map(|refusal| refusal.kind);
-        self.metrics.endpoint(Endpoint::GetResult).observe(outcome(kind), started.elapsed());
+        let outcome = outcome(result.as_ref().err().map(|refusal| refusal.kind));
+        self.metrics.endpoint(Endpoint::GetResult).observe(outcome, started.elapsed());
+        span.settle(outcome);
         result.map_err(|refusal| self.failure(refusal))
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::mint::Mint;
 use crate::domain::failure::{Failure, Kind};
+use crate::telemetry::traces::Span;
 
 /// A refresh starts when this share of a token's life is over, drawn at random so that replicas spread out.
 const EARLY: std::ops::Range<f64> = 0.72..0.80;
@@ -60,11 +61,11 @@ impl Tokens {
         Arc::new(Self { mint, state: Mutex::default() })
     }
 
-    /// A token to use now.
+    /// A token to use now, for a fill with that span.
     ///
     /// # Errors
     /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
-    pub(super) async fn get(self: &Arc<Self>) -> Result<Arc<Token>, Failure> {
+    pub(super) async fn get(self: &Arc<Self>, fill: &Span) -> Result<Arc<Token>, Failure> {
         let (refresh, rejected) = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -73,12 +74,12 @@ impl Tokens {
                 |token: &Arc<Token>| state.rejected == Some(token.generation) && state.refresh.is_some();
             if let Some(token) = current.clone().filter(|token| !is_rejected(token)) {
                 if now >= token.refresh_at && state.may_refresh(now).is_ok() {
-                    self.join_refresh(&mut state);
+                    self.join_refresh(&mut state, fill);
                 }
                 return Ok(token);
             }
             state.may_refresh(now)?;
-            (self.join_refresh(&mut state), current)
+            (self.join_refresh(&mut state, fill), current)
         };
         // Refused for one id, and no other is to be had: for the rest it may still be good.
         let fetched = wait(refresh).await;
@@ -91,7 +92,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Self::get`]; and [`Kind::Auth`] at once while a fresh token was refused a moment ago.
-    pub(super) async fn replace(self: &Arc<Self>, token: &Token) -> Result<Arc<Token>, Failure> {
+    pub(super) async fn replace(self: &Arc<Self>, token: &Token, fill: &Span) -> Result<Arc<Token>, Failure> {
         let refresh = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -104,7 +105,7 @@ impl Tokens {
             }
             state.may_refresh(now)?;
             state.rejected = Some(token.generation);
-            self.join_refresh(&mut state)
+            self.join_refresh(&mut state, fill)
         };
         wait(refresh).await
     }
@@ -140,15 +141,17 @@ impl Tokens {
     }
 
     /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh.
-    fn join_refresh(self: &Arc<Self>, state: &mut State) -> Refresh {
+    fn join_refresh(self: &Arc<Self>, state: &mut State, fill: &Span) -> Refresh {
         if let Some(refresh) = state.refresh.as_ref().filter(|refresh| refresh.has_changed().is_ok()) {
             return refresh.clone();
         }
         let (sender, receiver) = watch::channel(None);
         state.refresh = Some(receiver.clone());
         let tokens = Arc::clone(self);
+        let span = fill.token_refresh();
         tokio::spawn(async move {
-            let minted = tokens.mint.fetch().await;
+            let minted = tokens.mint.fetch(&span).await;
+            drop(span);
             let result = tokens.lock().settle(minted);
             sender.send_replace(Some(result));
         });

@@ -170,7 +170,6 @@ async fn what_this_version_does_not_have_is_refused_and_not_ignored() {
         ("wait", "[wait]\nmax = \"30s\"\n"),
         ("remote", "[remote]\nurl = \"redis://127.0.0.1:1\"\n"),
         ("callbacks", "[callbacks]\nlisten = \"127.0.0.1:0\"\n"),
-        ("telemetry.otlp_endpoint", "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"\n"),
     ];
     let scratch = Scratch::new();
     let all: String = planned.iter().map(|(_, piece)| *piece).collect();

@@ -42,4 +42,5 @@ mod stale;
 mod tidy;
 mod tls;
 mod token;
+mod traces;
 mod verdict;

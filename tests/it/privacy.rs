@@ -1,4 +1,4 @@
-//! Nothing about a person and no secret in logs, metrics, errors or the shown configuration, at any log level.
+//! Nothing about a person and no secret in logs, metrics, traces, errors or the shown configuration, at any log level.
 //!
 //! Every secret and every personal text of these tests has the word `canary` in it, whoever sends it.
 
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use crate::support::collector::Collector;
 use crate::support::process::{Scratch, Served, text};
 use crate::support::{Answer, Reply, Upstream, bodies, client, eventually};
 
@@ -202,7 +203,13 @@ async fn provoke_callers(served: &Served, leaks: &mut Leaks) {
         ("GET", "/idv/canary-id", &[("Authorization", &good), ("Authorization", "Bearer canary")]),
     ];
     for (method, target, headers) in requests {
-        let headers = [headers, &[("X-Request-Id", "canary binti contoh")][..]].concat();
+        let everywhere = [
+            ("X-Request-Id", "canary binti contoh"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            ("tracestate", "canary=canary"),
+            ("baggage", "name=canary"),
+        ];
+        let headers = [headers, &everywhere[..]].concat();
         let answer = client::request(served.public, method, target, &headers).await;
         assert!(answer.status >= 400, "{method} {target}: {}", answer.status);
         leaks.search_answer(&format!("the answer to {method} {target}"), &answer);
@@ -234,7 +241,12 @@ async fn nothing_leaks(telemetry: &str) {
         text(&scratch.write("jwks", JWKS))
     );
     let audit_key = scratch.write("audit-key", "canary-audit-key-of-32-bytes-or-more");
-    let telemetry = format!("{telemetry}audit_key_file = \"{}\"\n", text(&audit_key));
+    let collector = Collector::start().await;
+    let telemetry = format!(
+        "{telemetry}audit_key_file = \"{}\"\notlp_endpoint = \"{}\"\n",
+        text(&audit_key),
+        collector.base_url()
+    );
     let mut token_upstreams = Vec::new();
     let mut pieces = regions(&upstream);
     pieces.push_str(&piece("good", &format!("{}/good", upstream.base_url())));
@@ -289,6 +301,16 @@ async fn nothing_leaks(telemetry: &str) {
     assert!(requests > faults().len() + 12, "the requests were logged");
     assert!(finished.stdout.contains(&sha256("canary-id")[..16]), "under the hash of the id");
     assert!(finished.stdout.contains("personal data shown"), "and who saw a person is in the audit trail");
+    let spans = collector.spans();
+    assert!(spans.len() > requests, "the requests were traced");
+    assert!(
+        spans.iter().any(|span| span.get("idv.id_hash") == &sha256("canary-id")[..16]),
+        "under the same hash"
+    );
+    for batch in collector.batches() {
+        leaks.search("a batch of spans", String::from_utf8_lossy(&batch.body).into_owned());
+        leaks.search("its headers", format!("{:?}", batch.headers));
+    }
     leaks.search("standard output", finished.stdout);
     leaks.search("standard error", finished.stderr);
     let received = upstream.received();

@@ -28,7 +28,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/jwt.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 36] = [
+const HOMES: [(&str, &[&str]); 39] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/http/", "src/sandbox/"]),
     ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/mint.rs"]),
@@ -43,9 +43,13 @@ const HOMES: [(&str, &[&str]); 36] = [
     ("jiff", &["src/domain/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
     ("jsonwebtoken", &["src/http/jwt.rs"]),
     ("moka", &["src/lookup/"]),
+    ("opentelemetry", &["src/telemetry/traces/"]),
+    ("opentelemetry_otlp", &["src/telemetry/traces/export.rs"]),
+    ("opentelemetry_sdk", &["src/telemetry/traces/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
     ("rand", &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
-    ("reqwest", &["src/upstream/"]),
+    // In `export.rs` it is only handed on.
+    ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
     ("rustls", &["src/http/tls.rs", "src/upstream/"]),
     ("secrecy", &["src/app.rs", "src/config/", "src/http/tls.rs", "src/upstream/"]),
     ("serde", &["src/http/", "src/upstream/mint.rs", "src/upstream/wire.rs"]),
@@ -64,6 +68,7 @@ const HOMES: [(&str, &[&str]); 36] = [
             "src/lookup/",
             "src/reload.rs",
             "src/sandbox/",
+            "src/telemetry/traces/",
             "src/upstream/",
         ],
     ),

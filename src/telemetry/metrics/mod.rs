@@ -197,22 +197,29 @@ pub enum LookupOutcome {
     Failed,
 }
 
+impl LookupOutcome {
+    /// The labels, in the order of the outcomes.
+    pub const NAMES: [&'static str; 5] = ["hit", "joined", "filled", "stale", "failed"];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
 /// What lookups came to, and what they have under way.
 pub struct LookupMetrics {
-    outcomes: [IntCounter; 5],
+    outcomes: [IntCounter; LookupOutcome::NAMES.len()],
     /// Fills under way.
     pub fills_in_flight: IntGauge,
 }
 
 impl LookupMetrics {
-    /// The metric labels, in the order of the outcomes.
-    pub const NAMES: [&str; 5] = ["hit", "joined", "filled", "stale", "failed"];
-
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let outcomes =
             counters(registry, "idv_lookups_total", "Lookups by how they were answered.", &["outcome"])?;
         Ok(Self {
-            outcomes: Self::NAMES.map(|name| outcomes.with_label_values(&[name])),
+            outcomes: LookupOutcome::NAMES.map(|name| outcomes.with_label_values(&[name])),
             fills_in_flight: gauge(registry, "idv_fills_in_flight", "Fills under way.")?,
         })
     }

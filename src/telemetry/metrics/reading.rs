@@ -16,7 +16,7 @@ pub struct Reading {
     pub answers: [u64; ANSWER_CLASSES.len()],
     /// How long answers about ids took.
     pub answer_times: Times,
-    /// Lookups, as `LookupMetrics::NAMES`.
+    /// Lookups, as `LookupOutcome::NAMES`.
     pub lookups: [u64; 5],
     /// Fills under way now.
     pub fills_in_flight: u64,

@@ -25,6 +25,15 @@ pub enum Endpoint {
     GetResult,
 }
 
+impl Endpoint {
+    const NAMES: [&'static str; 2] = ["token", "get_result"];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
 /// How one upstream request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -44,6 +53,11 @@ impl UpstreamOutcome {
     /// The metric labels, in the order of the outcomes.
     pub const NAMES: [&'static str; 9] =
         ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
+
+    /// The label.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// One endpoint of one region.
@@ -197,7 +211,7 @@ impl RegionVectors {
             self.results.with_label_values(&[region, status, reason])
         };
         RegionMetrics {
-            endpoints: [endpoint("token"), endpoint("get_result")],
+            endpoints: Endpoint::NAMES.map(endpoint),
             retries: self.retries.with_label_values(&[region]),
             breaker_state: self.breaker.with_label_values(&[region]),
             token_refreshes_ok: self.refreshes.with_label_values(&[region, "ok"]),

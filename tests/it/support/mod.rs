@@ -2,6 +2,7 @@
 
 pub mod bodies;
 pub mod client;
+pub mod collector;
 pub mod dialect;
 pub mod front;
 pub mod gateway;

@@ -120,7 +120,8 @@ impl Process {
     fn spawn(wrapper: &[&str], args: &[&str], env: &[(&str, &str)]) -> Self {
         let line = [wrapper, &[env!("CARGO_BIN_EXE_idv-gateway")], args].concat();
         let mut command = Command::new(line[0]);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("IDV__")) {
+        let is_read = |name: &str| name.starts_with("IDV__") || name.starts_with("OTEL_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_read(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         command.args(&line[1..]).envs(env.iter().copied());

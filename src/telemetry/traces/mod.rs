@@ -1,0 +1,103 @@
+//! Traces: the spans of requests, sent to an OTLP collector. Off unless there is one to send to, and then a span is
+//! nothing and costs nothing.
+//!
+//! Spans say where the time went and how it ended, in words of ours; an id appears as it does in logs. What a caller or
+//! the upstream sent is in none of them, `tracestate` included. Nor are trace headers sent on: the vendor is another
+//! company, and what it has no use for it does not get.
+
+mod export;
+mod span;
+mod traceparent;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanKind, TraceContextExt, TracerProvider};
+use opentelemetry::{Context, Key, KeyValue};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tokio::runtime::Handle;
+
+use crate::domain::region::RegionName;
+use export::Exporter;
+
+pub use export::Collector;
+pub use span::{Link, Span};
+
+/// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
+const SERVICE_NAME: &str = "idv-gateway";
+/// What the last spans are given beyond the limit for them before they are given up.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Where requests get their spans from.
+#[derive(Clone, Default)]
+pub struct Traces(Option<Arc<Pipeline>>);
+
+/// What spans go through on their way out. The queue is bounded and lossy: who is slow to take spans loses some, and
+/// delays nobody.
+struct Pipeline {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    regions: Box<[RegionName]>,
+}
+
+impl Drop for Pipeline {
+    /// Left to itself the SDK would wait here for the collector, on whatever thread drops the last span.
+    fn drop(&mut self) {
+        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
+    }
+}
+
+impl Traces {
+    /// No spans.
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Spans that go to `collector`; connects to nothing yet. Batches, sampling and what the service is called are as the
+    /// standard variables say (`OTEL_BSP_*`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where
+    /// a configuration is only tried, there are none.
+    ///
+    /// # Errors
+    /// The collector's URL is none.
+    pub fn start(collector: Collector, regions: &[RegionName]) -> io::Result<Self> {
+        let Ok(runtime) = Handle::try_current() else { return Ok(Self::off()) };
+        let exporter = Exporter::new(collector, runtime)?;
+        let provider =
+            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
+        let tracer = provider.tracer(SERVICE_NAME);
+        Ok(Self(Some(Arc::new(Pipeline { provider, tracer, regions: regions.into() }))))
+    }
+
+    /// The span of a request. `head` gives its method and its `traceparent`; it is asked only when traces are on.
+    pub fn request<'a>(&self, head: impl FnOnce() -> (&'a str, Option<&'a str>)) -> Span {
+        let Some(pipeline) = &self.0 else { return Span::none() };
+        let (method, traceparent) = head();
+        let parent = traceparent
+            .and_then(traceparent::parse)
+            .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
+        let span = Span::new(pipeline, "request", SpanKind::Server, &parent, None);
+        span.text("http.request.method", method);
+        span
+    }
+
+    /// Sends the spans that have ended so far, for as long as `limit`. Those that end later are lost.
+    pub async fn stop(&self, limit: Duration) {
+        let Some(pipeline) = self.0.clone() else { return };
+        let stopping =
+            tokio::task::spawn_blocking(move || pipeline.provider.shutdown_with_timeout(limit).is_ok());
+        if !matches!(tokio::time::timeout(limit + GRACE, stopping).await, Ok(Ok(true))) {
+            tracing::warn!("the last spans were not taken in time");
+        }
+    }
+}
+
+/// What every span says of this process.
+fn resource() -> Resource {
+    let name = Resource::builder().build().get(&Key::from_static_str("service.name"));
+    let is_named = name.is_some_and(|name| !name.as_str().starts_with("unknown_service"));
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    let given = Resource::builder().with_attribute(version);
+    if is_named { given.build() } else { given.with_service_name(SERVICE_NAME).build() }
+}

@@ -1,0 +1,174 @@
+//! One span, or none: the same calls either way.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue};
+
+use super::Pipeline;
+use crate::domain::region::{RegionId, RegionName};
+use crate::telemetry::metrics::{Endpoint, UpstreamOutcome};
+
+/// A span under way; it ends when it is dropped. None where traces are off or this one is not sampled: then nothing below
+/// it is either, and every call returns at once.
+pub struct Span(Option<Box<Live>>);
+
+struct Live {
+    pipeline: Arc<Pipeline>,
+    context: SpanContext,
+    /// The region that a fill and all below it ask.
+    region: Option<RegionName>,
+    /// The attempts made below it so far.
+    attempts: AtomicI64,
+    /// Several flights of one lookup may write into its span.
+    span: Mutex<opentelemetry_sdk::trace::Span>,
+}
+
+/// What another span needs to point at one.
+#[derive(Clone)]
+pub struct Link(Option<Box<SpanContext>>);
+
+impl Span {
+    /// No span.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new(
+        pipeline: &Arc<Pipeline>,
+        name: &'static str,
+        kind: SpanKind,
+        parent: &Context,
+        region: Option<RegionName>,
+    ) -> Self {
+        let builder = SpanBuilder::from_name(name).with_kind(kind);
+        let span = pipeline.tracer.build_with_context(builder, parent);
+        let context = span.span_context().clone();
+        if !context.is_sampled() {
+            return Self(None);
+        }
+        Self(Some(Box::new(Live {
+            pipeline: Arc::clone(pipeline),
+            context,
+            region,
+            attempts: AtomicI64::new(0),
+            span: Mutex::new(span),
+        })))
+    }
+
+    /// Whether there is a span, so that it is worth finding out what to say of it.
+    pub const fn is_recorded(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The span of a lookup, below a request's.
+    pub fn lookup(&self) -> Self {
+        self.child("lookup", SpanKind::Internal)
+    }
+
+    /// The span of a fill from `region`, below the lookup that starts it.
+    pub fn fill(&self, region: RegionId) -> Self {
+        let mut fill = self.child("fill", SpanKind::Internal);
+        if let Some(live) = &mut fill.0 {
+            live.region = live.pipeline.regions.get(region.index()).cloned();
+        }
+        fill.say_region();
+        fill
+    }
+
+    /// The span of a token refresh, below the fill that starts it.
+    pub fn token_refresh(&self) -> Self {
+        let refresh = self.child("token refresh", SpanKind::Internal);
+        refresh.say_region();
+        refresh
+    }
+
+    /// The span of one request to the upstream, below the fill or the token refresh that makes it.
+    pub fn attempt(&self, endpoint: Endpoint) -> Self {
+        let Some(live) = &self.0 else { return Self(None) };
+        let attempt = self.child("attempt", SpanKind::Client);
+        attempt.say_region();
+        attempt.word("idv.endpoint", endpoint.name());
+        attempt.number("idv.attempt", live.attempts.fetch_add(1, Ordering::Relaxed) + 1);
+        attempt
+    }
+
+    /// What another span needs to point at this one.
+    pub fn link(&self) -> Link {
+        Link(self.0.as_ref().map(|live| Box::new(live.context.clone())))
+    }
+
+    /// Says that this span's work is done, or was, below another one.
+    pub fn follow(&self, link: &Link) {
+        if let (Some(live), Link(Some(context))) = (&self.0, link) {
+            live.span().add_link((**context).clone(), Vec::new());
+        }
+    }
+
+    /// Gives the span its final name.
+    pub fn rename(&self, name: String) {
+        if let Some(live) = &self.0 {
+            live.span().update_name(name);
+        }
+    }
+
+    /// Adds one of our own words.
+    pub fn word(&self, key: &'static str, value: &'static str) {
+        if let Some(live) = &self.0 {
+            live.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Adds a number.
+    pub fn number(&self, key: &'static str, value: i64) {
+        if let Some(live) = &self.0 {
+            live.span().set_attribute(KeyValue::new(key, value));
+        }
+    }
+
+    /// Adds a text that is fit for logs: a caller's name, an id's hash.
+    pub fn text(&self, key: &'static str, value: &str) {
+        if let Some(live) = &self.0 {
+            live.span().set_attribute(KeyValue::new(key, value.to_owned()));
+        }
+    }
+
+    /// Adds how an exchange with the upstream ended. "Does not exist" is an answer, not an error.
+    pub fn settle(&self, outcome: UpstreamOutcome) {
+        self.word("idv.outcome", outcome.name());
+        if !matches!(outcome, UpstreamOutcome::Ok | UpstreamOutcome::NotFound) {
+            self.word("error.type", outcome.name());
+            self.fail();
+        }
+    }
+
+    /// Marks the span as failed.
+    pub fn fail(&self) {
+        if let Some(live) = &self.0 {
+            live.span().set_status(Status::error(""));
+        }
+    }
+
+    fn child(&self, name: &'static str, kind: SpanKind) -> Self {
+        let Some(live) = &self.0 else { return Self(None) };
+        let parent = Context::new().with_remote_span_context(live.context.clone());
+        Self::new(&live.pipeline, name, kind, &parent, live.region.clone())
+    }
+
+    fn say_region(&self) {
+        if let Some(live) = &self.0
+            && let Some(region) = &live.region
+        {
+            live.span().set_attribute(KeyValue::new("idv.region", region.as_str().to_owned()));
+        }
+    }
+}
+
+impl Live {
+    fn span(&self) -> MutexGuard<'_, opentelemetry_sdk::trace::Span> {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,199 @@
+//! A small OTLP collector: takes batches of spans over HTTP, on a real socket, and keeps them to be looked at.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::eventually;
+
+/// One batch as it came in.
+#[derive(Clone)]
+pub struct Batch {
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+/// One span.
+#[derive(Clone, Debug)]
+pub struct Span {
+    pub name: String,
+    pub trace: String,
+    pub id: String,
+    /// Empty if it has none.
+    pub parent: String,
+    /// `SERVER`, `CLIENT` or `INTERNAL`.
+    pub kind: &'static str,
+    pub is_error: bool,
+    pub attributes: BTreeMap<String, String>,
+    /// Traces and spans that it points at.
+    pub links: Vec<(String, String)>,
+    /// What it says of the process.
+    pub resource: BTreeMap<String, String>,
+}
+
+impl Span {
+    /// The attribute, or nothing.
+    pub fn get(&self, key: &str) -> &str {
+        self.attributes.get(key).map_or("", String::as_str)
+    }
+}
+
+/// A collector, stopped when dropped.
+pub struct Collector {
+    pub address: SocketAddr,
+    taken: Arc<Mutex<Taken>>,
+    task: JoinHandle<()>,
+}
+
+struct Taken {
+    status: u16,
+    batches: Vec<Batch>,
+}
+
+impl Collector {
+    /// Starts one that takes what it is given.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let taken = Arc::new(Mutex::new(Taken { status: 200, batches: Vec::new() }));
+        let task = tokio::spawn(accept(listener, Arc::clone(&taken)));
+        Self { address, taken, task }
+    }
+
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The piece of configuration that sends traces here.
+    pub fn piece(&self) -> String {
+        format!("[telemetry]\notlp_endpoint = \"{}\"\n", self.base_url())
+    }
+
+    /// Answers with this status from now on. What comes with it is kept all the same.
+    pub fn answer(&self, status: u16) {
+        self.taken.lock().unwrap().status = status;
+    }
+
+    pub fn batches(&self) -> Vec<Batch> {
+        self.taken.lock().unwrap().batches.clone()
+    }
+
+    /// Every span so far.
+    pub fn spans(&self) -> Vec<Span> {
+        self.batches().iter().flat_map(|batch| spans_of(&batch.body)).collect()
+    }
+
+    /// Waits until there are `n` spans of that name, and returns them.
+    pub async fn wait_for(&self, name: &str, n: usize) -> Vec<Span> {
+        let named = || self.spans().into_iter().filter(|span| span.name == name).collect::<Vec<_>>();
+        eventually(&format!("{n} spans {name}"), async || named().len() >= n).await;
+        named()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, taken: Arc<Mutex<Taken>>) {
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&taken)));
+    }
+}
+
+async fn serve(mut stream: TcpStream, taken: Arc<Mutex<Taken>>) {
+    let mut buffer = Vec::new();
+    while let Some(batch) = read(&mut stream, &mut buffer).await {
+        let status = {
+            let mut taken = taken.lock().unwrap();
+            taken.batches.push(batch);
+            taken.status
+        };
+        let head = format!("HTTP/1.1 {status} Collected\r\ncontent-length: 0\r\n\r\n");
+        if stream.write_all(head.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Batch> {
+    loop {
+        if let Some((batch, length)) = parse(buffer) {
+            buffer.drain(..length);
+            return Some(batch);
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<(Batch, usize)> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&bytes[..end - 4]).expect("a head is text");
+    let mut lines = head.split("\r\n");
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers: BTreeMap<_, _> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length: usize = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
+    let body = bytes.get(end..end + length)?.to_vec();
+    Some((Batch { path, headers, body }, end + length))
+}
+
+fn spans_of(body: &[u8]) -> Vec<Span> {
+    let request = ExportTraceServiceRequest::decode(body).expect("a batch is an OTLP request");
+    let mut spans = Vec::new();
+    for of_resource in request.resource_spans {
+        let resource = attributes(&of_resource.resource.expect("spans have a resource").attributes);
+        for span in of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans) {
+            spans.push(read_span(&span, resource.clone()));
+        }
+    }
+    spans
+}
+
+fn read_span(span: &v1::Span, resource: BTreeMap<String, String>) -> Span {
+    assert!(span.end_time_unix_nano >= span.start_time_unix_nano, "a span ends after it starts");
+    Span {
+        name: span.name.clone(),
+        trace: hex(&span.trace_id),
+        id: hex(&span.span_id),
+        parent: hex(&span.parent_span_id),
+        kind: span.kind().as_str_name().trim_start_matches("SPAN_KIND_"),
+        is_error: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
+        attributes: attributes(&span.attributes),
+        links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+        resource,
+    }
+}
+
+fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::StringValue(text) => text.clone(),
+        Value::IntValue(number) => number.to_string(),
+        other => panic!("an attribute of another type: {other:?}"),
+    };
+    let value =
+        |attribute: &KeyValue| attribute.value.as_ref().and_then(|value| value.value.as_ref().map(text));
+    attributes.iter().map(|attribute| (attribute.key.clone(), value(attribute).unwrap_or_default())).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
