@@ -233,17 +233,17 @@ async function takePictures(browser) {
   }
 }
 
+const load = traffic();
+if (pictures) {
+  console.log(`feeding the gateway for ${pictures} s before its picture is taken`);
+  await pause(Number(pictures) * 1000);
+}
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
-const load = traffic();
 try {
-  if (pictures) {
-    console.log(`feeding the gateway for ${pictures} s before its picture is taken`);
-    await pause(Number(pictures) * 1000);
-    await takePictures(browser);
-  }
+  if (pictures) await takePictures(browser);
   const page = await showsItself(browser);
   await agreesWithMetrics(page);
   await everySize(browser, '/', (one) => comesToSay(one, '#sentence', 'Serving.'));
