@@ -223,6 +223,16 @@ async function theReference(browser) {
   await page.context().close();
 }
 
+/** Some minutes of traffic, during which one region fails for a while. */
+async function haveAHistory(seconds) {
+  console.log(`feeding the gateway for ${seconds} s before its picture is taken`);
+  await pause(600 * seconds);
+  await faults([{ region: 'ph', endpoint: 'get_result', fault: { status: 500 } }]);
+  await pause(100 * seconds);
+  await faults([]);
+  await pause(300 * seconds);
+}
+
 async function takePictures(browser) {
   mkdirSync('docs/images', { recursive: true });
   for (const scheme of ['light', 'dark']) {
@@ -233,17 +243,14 @@ async function takePictures(browser) {
   }
 }
 
+const load = traffic();
+if (pictures) await haveAHistory(Number(pictures));
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
-const load = traffic();
 try {
-  if (pictures) {
-    console.log(`feeding the gateway for ${pictures} s before its picture is taken`);
-    await pause(Number(pictures) * 1000);
-    await takePictures(browser);
-  }
+  if (pictures) await takePictures(browser);
   const page = await showsItself(browser);
   await agreesWithMetrics(page);
   await everySize(browser, '/', (one) => comesToSay(one, '#sentence', 'Serving.'));

@@ -163,7 +163,7 @@ async fn the_figures_are_those_of_the_metrics() {
             ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"]
         {
             let labels = [&ours, "endpoint=\"get_result\"", &format!("outcome=\"{outcome}\"")];
-            let counted = sum(&metrics, "idv_upstream_requests_total", &labels.map(|label| &**label));
+            let counted = sum(&metrics, "idv_upstream_requests_total", &labels);
             assert_eq!(
                 figure(&format!("/regions/{n}/requests/{outcome}/total")),
                 counted,

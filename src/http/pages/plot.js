@@ -1,8 +1,8 @@
 // Small plots in SVG, made element by element. Knows numbers, and nothing of what they mean.
 
 const SVG = 'http://www.w3.org/2000/svg';
-/** The plot's own units: as many columns as there can be steps. */
-const COLUMNS = 180;
+/** The plot's own units: a column for each value, and as many as two minutes have at least. */
+const FEWEST_COLUMNS = 24;
 const HEIGHT = 100;
 
 export function svg(name, attributes, children = []) {
@@ -13,14 +13,15 @@ export function svg(name, attributes, children = []) {
 }
 
 /**
- * Draws series over the last quarter of an hour into `holder`; the newest point is at the right.
+ * Draws series into `holder`; the newest point is at the right.
  * `layers` are `{ values, kind }`: `area` and `failed` are filled from the ground, `line` breaks where a value is null.
  */
 export function plot(holder, layers, label, mostText) {
   const most = Math.max(...layers.flatMap(({ values }) => values.map((value) => value ?? 0)), 0);
-  const shapes = layers.flatMap(({ values, kind }) => shape(values, kind, most || 1));
+  const columns = Math.max(FEWEST_COLUMNS, ...layers.map(({ values }) => values.length));
+  const shapes = layers.flatMap(({ values, kind }) => shape(values, kind, most || 1, columns));
   const picture = svg('svg', {
-    viewBox: `0 0 ${COLUMNS} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label,
+    viewBox: `0 0 ${columns} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': label,
   }, shapes);
   const text = document.createElement('span');
   text.className = 'most';
@@ -29,8 +30,8 @@ export function plot(holder, layers, label, mostText) {
   holder.replaceChildren(picture, text);
 }
 
-function shape(values, kind, most) {
-  const at = (n) => COLUMNS - values.length + n + 1;
+function shape(values, kind, most, columns) {
+  const at = (n) => columns - values.length + n + 1;
   const y = (value) => (HEIGHT - 3 - (HEIGHT - 16) * (value / most)).toFixed(1);
   if (kind === 'line') return runs(values).flatMap(([from, to]) => line(values.slice(from, to), at(from), y));
   if (!values.some((value) => value > 0)) return [];

@@ -85,11 +85,11 @@ function showAnswers(report) {
   const failed = words.shareOfLastMinute(series, report);
   say(at('failed'), percent(failed));
   at('failed').classList.toggle('bad', failed > 0.01);
-  say(at('failed-fine'), `${percent(words.share(byClass['5xx'].recent, recent))} of the whole time`);
+  say(at('failed-fine'), `${percent(words.share(byClass['5xx'].recent, recent))} over ${duration(report.windowSeconds)}`);
   plot(at('failed-plot'), [{ values: series.failed, kind: 'failed' }], '5xx answers a minute', (most) => `${number(most * step)} a minute`);
   say(at('p50'), words.milliseconds(report.answers.p50Ms, ...OURS));
   say(at('p99'), words.milliseconds(report.answers.p99Ms, ...OURS));
-  plot(at('p99-plot'), [{ values: series.p99Ms, kind: 'line' }], 'Time within which 99 % were answered', (most) => words.milliseconds(most, ...OURS));
+  plot(at('p99-plot'), [{ values: series.p99Ms, kind: 'line' }], '99th percentile of the time to answer', (most) => words.milliseconds(most, ...OURS));
 }
 
 function showCache(report) {
@@ -129,7 +129,7 @@ function showRegion(card, region, report) {
   say(part('p95'), words.milliseconds(region.p95Ms, ...THEIRS));
   const calls = [{ values: series.requests, kind: 'area' }, { values: series.failed, kind: 'failed' }];
   plot(part('requests-plot'), calls, `Calls to ${region.name} a minute, failed ones at the bottom`, (most) => `${number((most * 60) / report.stepSeconds)} a minute`);
-  plot(part('p95-plot'), [{ values: series.p95Ms, kind: 'line' }], `Time within which 95 % of calls to ${region.name} ended`, (most) => words.milliseconds(most, ...THEIRS));
+  plot(part('p95-plot'), [{ values: series.p95Ms, kind: 'line' }], `95th percentile of the time calls to ${region.name} took`, (most) => words.milliseconds(most, ...THEIRS));
   say(part('failed'), percent(failed));
   part('failed').classList.toggle('bad', failed > 0.1);
   say(part('token'), token.expiresInSeconds === null ? 'none held' : duration(token.expiresInSeconds));

@@ -67,7 +67,7 @@ const HEAD: &str = "<!doctype html>
     <a href=\"/\">Status</a>
     <a href=\"/docs\" aria-current=\"page\">API reference</a>
     <a href=\"/metrics\">Metrics</a>
-    <a href=\"/config\">Configuration</a>
+    <a href=\"/config\">Config</a>
   </nav>
 </header>
 
