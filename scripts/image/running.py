@@ -159,7 +159,6 @@ def check_memory(running):
     expect(sum(map(float, evictions)) > 0, "the cache was full")
     peak, group = running.status()["VmHWM"], running.memory("max_usage_in_bytes", "peak")
     expect(group < MEMORY_LIMIT, f"resident {idle} before and {peak} at most, {group // 1024} kB with all that the kernel counts")
-    expect(running.engine.inspect(running.name, ".State.OOMKilled") == "false", "the kernel did not end it")
 
 
 def check_drain(running):
