@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::entry::{Entry, Lifetimes};
+use super::ground::{Mutex, MutexGuard, Upstream, spawn};
 use super::learned::Learned;
 use super::memory::Memory;
 use super::{Render, Settings};
@@ -22,7 +23,6 @@ use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
 
 /// The most fills under way. Each takes a task and a place in the table, about 4 KiB: 40 MB at the most.
 pub(super) const MAX_FLIGHTS: usize = 10_000;
@@ -139,7 +139,7 @@ impl Flights {
                 drop(table);
                 let flight = Flight { flights: Arc::clone(self), key: (id, region), number };
                 self.metrics.lookups.fills_in_flight.inc();
-                tokio::spawn(flight.fly(sender));
+                spawn(flight.fly(sender));
                 Boarding::Flying(arrivals, Seat::First)
             }
         }

@@ -7,6 +7,8 @@ mod attempt;
 mod breaker;
 mod connections;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jwks;
 mod mint;
 mod normalise;
