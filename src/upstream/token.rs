@@ -1,8 +1,10 @@
 //! Access tokens: one refresh in flight per region, refreshed early while the old one still serves, rejected by value.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use reqwest::header::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -52,7 +54,7 @@ struct State {
     refused_backoff: Backoff,
 }
 
-/// What those who wait for a refresh receive; closed without a value if the refresh panicked.
+/// What those who wait for a refresh receive; closed without a value if the process ends first.
 type Refresh = watch::Receiver<Option<Result<Arc<Token>, Failure>>>;
 
 impl Tokens {
@@ -148,7 +150,9 @@ impl Tokens {
         state.refresh = Some(receiver.clone());
         let tokens = Arc::clone(self);
         tokio::spawn(async move {
-            let minted = tokens.mint.fetch().await;
+            // A refresh that panics is a refresh that failed: the next one waits its time.
+            let minted = AssertUnwindSafe(tokens.mint.fetch()).catch_unwind().await;
+            let minted = minted.unwrap_or_else(|_| Err(tokens.mint.panicked()));
             let result = tokens.lock().settle(minted);
             sender.send_replace(Some(result));
         });

@@ -47,7 +47,7 @@ const HOMES: [(&str, &[&str]); 35] = [
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/mint.rs"]),
     ("clap", &["src/cli/"]),
-    ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/"]),
+    ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/", "src/upstream/token.rs"]),
     ("governor", &["src/http/caller.rs"]),
     ("hmac", &["src/http/audit.rs"]),
     ("http_body", &["src/http/"]),
