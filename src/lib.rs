@@ -6,6 +6,8 @@ pub mod cli;
 pub mod config;
 
 mod app;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod lookup;
 mod reload;

@@ -36,6 +36,7 @@ impl fmt::Display for Mistakes {
             if index > 0 {
                 writeln!(f)?;
             }
+            let (key, message) = (visible(key), visible(message));
             if key.is_empty() {
                 write!(f, "{}: {message}", self.file)?;
             } else if key.starts_with(super::env::PREFIX) || key.starts_with(super::otlp::PREFIX) {
@@ -50,6 +51,12 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Text with its control characters spelled out: a key that nobody knows is shown, and may hold any.
+fn visible(text: &str) -> String {
+    let spelled = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(spelled).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,8 +64,8 @@ mod tests {
     #[test]
     fn every_mistake_is_one_line_that_says_where() {
         let mistake = |key: &str| Mistake { key: key.to_owned(), message: "wrong".to_owned() };
-        let mistakes =
-            vec![mistake("regions[0].name"), mistake("IDV__SERVER__LISTEN"), mistake("OTEL_A"), mistake("")];
+        let keys = ["regions[0].name", "IDV__SERVER__LISTEN", "OTEL_A", "", "a\nb\u{1b}"];
+        let mistakes = keys.map(mistake).to_vec();
         let shown = Mistakes { file: "gateway.toml".to_owned(), mistakes }.to_string();
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(
@@ -67,7 +74,8 @@ mod tests {
                 "gateway.toml: regions[0].name: wrong",
                 "environment: IDV__SERVER__LISTEN: wrong",
                 "environment: OTEL_A: wrong",
-                "gateway.toml: wrong"
+                "gateway.toml: wrong",
+                "gateway.toml: a\\nb\\u{1b}: wrong"
             ]
         );
     }

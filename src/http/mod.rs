@@ -83,7 +83,8 @@ impl Site {
         Self::Admin(admin_routes(admin))
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// Answers one request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         match self {
             Self::Public(public) => observe::public(public, request).await,
             Self::Admin(router) => {

@@ -8,6 +8,8 @@ mod entry;
 mod flight;
 mod learned;
 mod memory;
+#[cfg(test)]
+mod schedules;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -284,6 +286,15 @@ const fn may_fall_back(kind: Kind) -> bool {
         | Kind::ShuttingDown => true,
         Kind::NotFound | Kind::Ambiguous | Kind::IdMismatch | Kind::Internal => false,
     }
+}
+
+/// What flights stand on. `schedules` gives them a lock, tasks and an upstream that it can order as it likes.
+mod ground {
+    pub(super) use std::sync::{Mutex, MutexGuard};
+
+    pub(super) use tokio::spawn;
+
+    pub(super) use crate::upstream::Upstream;
 }
 
 #[cfg(test)]

@@ -136,6 +136,13 @@ impl Mint {
         self.lock().skew
     }
 
+    /// What a fetch that panicked comes to. What it panicked with may hold a key, so it is not looked at.
+    pub(super) fn panicked(&self) -> Failure {
+        self.metrics.panics.inc();
+        self.metrics.token_refreshes_failed.inc();
+        Failure::new(Kind::Internal)
+    }
+
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
     async fn fetch_with_corrections(&self, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
         let keys = self.lock().keys.clone();

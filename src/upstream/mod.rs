@@ -10,6 +10,8 @@ mod connections;
 mod diagnose;
 mod envelope;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jwks;
 mod mint;
 mod normalise;

@@ -16,10 +16,15 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let digits = value.strip_suffix(['s', 'S']).unwrap_or(value).trim_end();
     let seconds = match digits.parse::<i64>() {
         Ok(seconds) => seconds as f64,
-        Err(error) if *error.kind() == IntErrorKind::PosOverflow => f64::INFINITY,
+        // Of what begins with too many digits, too many is said before the rest is looked at.
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow && is_number(digits) => f64::INFINITY,
         Err(_) => http_date(value)?.duration_since(now).as_secs_f64(),
     };
     Some(Duration::from_secs_f64(seconds.clamp(*BOUNDS.start(), *BOUNDS.end())))
+}
+
+fn is_number(text: &str) -> bool {
+    text.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Reads an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -67,6 +72,8 @@ mod tests {
             ("", None),
             ("s", None),
             ("1e3", None),
+            ("99999999999999999999 or so", None),
+            ("99999999999999999999, 06 Nov 1994 08:50:07 GMT", Some(30)),
         ];
         for (value, seconds) in cases {
             assert_eq!(parse(value, now), seconds.map(Duration::from_secs), "{value:?}");

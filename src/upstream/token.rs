@@ -1,8 +1,10 @@
 //! Access tokens: one refresh in flight per region, refreshed early while the old one still serves, rejected by value.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use reqwest::header::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -53,7 +55,7 @@ struct State {
     refused_backoff: Backoff,
 }
 
-/// What those who wait for a refresh receive; closed without a value if the refresh panicked.
+/// What those who wait for a refresh receive; closed without a value if the process ends first.
 type Refresh = watch::Receiver<Option<Result<Arc<Token>, Failure>>>;
 
 impl Tokens {
@@ -150,7 +152,9 @@ impl Tokens {
         let tokens = Arc::clone(self);
         let span = fill.token_refresh();
         tokio::spawn(async move {
-            let minted = tokens.mint.fetch(&span).await;
+            // A refresh that panics is a refresh that failed: the next one waits its time.
+            let minted = AssertUnwindSafe(tokens.mint.fetch(&span)).catch_unwind().await;
+            let minted = minted.unwrap_or_else(|_| Err(tokens.mint.panicked()));
             drop(span);
             let result = tokens.lock().settle(minted);
             sender.send_replace(Some(result));

@@ -6,12 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each module of ours may name besides itself. Requests go down this list.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("main", &["cli"]),
     ("cli", &["lib", "config", "sandbox", "telemetry"]),
     (
         "lib",
-        &["app", "cli", "config", "domain", "http", "lookup", "reload", "sandbox", "telemetry", "upstream"],
+        &[
+            "app",
+            "cli",
+            "config",
+            "domain",
+            "fuzzing",
+            "http",
+            "lookup",
+            "reload",
+            "sandbox",
+            "telemetry",
+            "upstream",
+        ],
     ),
     ("app", &["config", "domain", "http", "lookup", "reload", "telemetry", "upstream"]),
     ("reload", &["telemetry"]),
@@ -22,6 +34,8 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("config", &["domain"]),
     ("domain", &[]),
     ("sandbox", &[]),
+    // No part of the program: it tries the readers of foreign bytes.
+    ("fuzzing", &["config", "domain", "http", "lookup", "telemetry", "upstream"]),
 ];
 
 /// Files that may name one module more: callers' tokens are checked with keys that are fetched like anything else.
@@ -30,17 +44,17 @@ const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/jwt.rs", "upstream")];
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
 const HOMES: [(&str, &[&str]); 39] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
-    ("axum", &["src/http/", "src/sandbox/"]),
+    ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/mint.rs"]),
     ("clap", &["src/cli/"]),
-    ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/"]),
+    ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/", "src/upstream/token.rs"]),
     ("governor", &["src/http/caller.rs"]),
     ("hmac", &["src/http/audit.rs"]),
     ("http_body", &["src/http/"]),
     // In `attempt.rs` it only tells one error from another.
-    ("hyper", &["src/http/", "src/sandbox/", "src/upstream/attempt.rs"]),
-    ("hyper_util", &["src/http/", "src/sandbox/"]),
-    ("jiff", &["src/domain/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
+    ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/", "src/upstream/attempt.rs"]),
+    ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
+    ("jiff", &["src/domain/", "src/fuzzing/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
     ("jsonwebtoken", &["src/http/jwt.rs"]),
     ("moka", &["src/lookup/"]),
     ("opentelemetry", &["src/telemetry/traces/"]),
@@ -53,16 +67,34 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("rustls", &["src/http/tls.rs", "src/upstream/"]),
     ("secrecy", &["src/app.rs", "src/config/", "src/http/tls.rs", "src/upstream/"]),
     ("serde", &["src/http/", "src/upstream/mint.rs", "src/upstream/wire.rs"]),
-    ("serde_json", &["src/config/masked.rs", "src/domain/", "src/http/", "src/sandbox/", "src/upstream/"]),
+    (
+        "serde_json",
+        &[
+            "src/config/masked.rs",
+            "src/domain/",
+            "src/fuzzing/",
+            "src/http/",
+            "src/sandbox/",
+            "src/upstream/",
+        ],
+    ),
     (
         "sha2",
-        &["src/cli/", "src/domain/signature_id.rs", "src/http/", "src/sandbox/", "src/upstream/mint.rs"],
+        &[
+            "src/cli/",
+            "src/domain/signature_id.rs",
+            "src/fuzzing/request_head.rs",
+            "src/http/",
+            "src/sandbox/",
+            "src/upstream/mint.rs",
+        ],
     ),
     ("subtle", &["src/http/caller.rs"]),
     (
         "tokio",
         &[
             "src/cli/",
+            "src/fuzzing/request_head.rs",
             "src/http/",
             "src/lib.rs",
             "src/lookup/",
@@ -73,7 +105,7 @@ const HOMES: [(&str, &[&str]); 39] = [
         ],
     ),
     ("tokio_rustls", &["src/http/", "src/upstream/diagnose.rs"]),
-    ("toml", &["src/config/"]),
+    ("toml", &["src/config/", "src/fuzzing/config_file.rs"]),
     ("tower", &["src/http/"]),
     ("tower_http", &["src/http/"]),
     (

@@ -61,18 +61,19 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
         let limited =
             counters(&registry, "idv_rate_limited_total", "Requests over a caller's rate.", &["caller"])?;
+        let panics = counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?;
         Ok(Self {
             http: HttpMetrics::new(&registry)?,
             lookups: LookupMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
-            regions: RegionMetrics::all(&registry, &labels)?,
+            regions: RegionMetrics::all(&registry, &labels, &panics)?,
             reloads: Arc::new(ReloadMetrics::new(&registry)?),
             certificate_expiry: gauge(
                 &registry,
                 "idv_certificate_expiry_timestamp_seconds",
                 "When the public listener's certificate ends; 0 = no TLS there.",
             )?,
-            panics: counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?,
+            panics,
             rate_limited: callers.iter().map(|caller| limited.with_label_values(&[caller])).collect(),
             registry,
         })

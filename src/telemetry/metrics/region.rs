@@ -93,12 +93,18 @@ pub struct RegionMetrics {
     pub(super) results: Vec<IntCounter>,
     /// From the first sight of a pending id to its final result.
     pub time_to_final: Histogram,
+    /// Panics, wherever they were: the one counter of the whole process.
+    pub panics: IntCounter,
 }
 
 impl RegionMetrics {
-    pub(super) fn all(registry: &Registry, regions: &[&str]) -> Result<Vec<Arc<Self>>, prometheus::Error> {
+    pub(super) fn all(
+        registry: &Registry,
+        regions: &[&str],
+        panics: &IntCounter,
+    ) -> Result<Vec<Arc<Self>>, prometheus::Error> {
         let vectors = RegionVectors::new(registry)?;
-        Ok(regions.iter().map(|region| Arc::new(vectors.of(region))).collect())
+        Ok(regions.iter().map(|region| Arc::new(vectors.of(region, panics))).collect())
     }
 
     /// The handles of one endpoint.
@@ -200,7 +206,7 @@ impl RegionVectors {
         })
     }
 
-    fn of(&self, region: &str) -> RegionMetrics {
+    fn of(&self, region: &str, panics: &IntCounter) -> RegionMetrics {
         let endpoint = |name: &str| EndpointMetrics {
             requests: UpstreamOutcome::NAMES
                 .map(|outcome| self.requests.with_label_values(&[region, name, outcome])),
@@ -221,6 +227,7 @@ impl RegionVectors {
             drift: DriftKind::ALL.map(|kind| self.drift.with_label_values(&[region, kind.name()])),
             results: final_verdicts().map(result).collect(),
             time_to_final: self.time_to_final.with_label_values(&[region]),
+            panics: panics.clone(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A fill that panics: those who wait are told, the id is free again, and what it panicked with is said nowhere.
+//! A fill or a token's refresh that panics: those who wait are told, what it held is free again, and what it panicked
+//! with is said nowhere.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +16,13 @@ use crate::support::{Reply, bodies, eventually};
 /// What a panic of these tests holds.
 const PAYLOAD: &str = "AMINAH CONTOH F080, 770101-F080";
 
-/// Panics in whatever task says that a breaker changed: a fill does, where its region's trips.
-struct Saboteur(AtomicBool);
+/// Panics, once, in whatever task logs from that module: a fill does where its region's breaker trips, a refresh of a
+/// token where it fails.
+struct Saboteur(&'static str, AtomicBool);
 
 impl Subscriber for Saboteur {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "idv_gateway::upstream::region"
+        metadata.target() == self.0
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -32,7 +34,7 @@ impl Subscriber for Saboteur {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, _: &Event<'_>) {
-        assert!(self.0.swap(true, Ordering::Relaxed), "{PAYLOAD}");
+        assert!(self.1.swap(true, Ordering::Relaxed), "{PAYLOAD}");
     }
 
     fn enter(&self, _: &Id) {}
@@ -52,7 +54,8 @@ async fn f080_the_fill_panics() {
         trial.upstream().answer(id, [error.gated(&gate)]);
         crowds.push((id, trial.crowd(id, 3).await));
     }
-    let sabotage = tracing::subscriber::set_default(Saboteur(AtomicBool::new(false)));
+    let saboteur = Saboteur("idv_gateway::upstream::region", AtomicBool::new(false));
+    let sabotage = tracing::subscriber::set_default(saboteur);
     gate.open();
     let mut victims = Vec::new();
     for (id, crowd) in crowds {
@@ -69,6 +72,27 @@ async fn f080_the_fill_panics() {
     assert_eq!(trial.fills().await, 0.0);
     trial.passes(victims[0]);
     eventually("the breaker's probe", async || trial.ask(victims[0]).await.status == 200).await;
+    trial.says_nowhere("770101-F080").await;
+    trial.invariants_hold().await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn f080_a_refresh_of_a_token_panics() {
+    let trial = Trial::patient(&["my"], "").await;
+    trial.upstream().answer_tokens([Reply::json(bodies::refusal("ACCOUNT_DISABLED", "no"))]);
+    trial.passes("F080");
+    let saboteur = Saboteur("idv_gateway::upstream::mint", AtomicBool::new(false));
+    let sabotage = tracing::subscriber::set_default(saboteur);
+    let crowd = trial.crowd("F080", 3).await;
+    for answer in trial.answers("F080", crowd).await {
+        assert_eq!((answer.status, answer.code()), (500, "internal".to_owned()));
+    }
+    drop(sabotage);
+    assert_eq!(trial.gateway.metric("idv_panics_total").await, 1.0);
+    assert_eq!(trial.fills().await, 0.0);
+    assert_eq!(trial.upstream().token_hits(), 1, "the next refresh waits its time");
+    trial.upstream().answer_tokens([Reply::json(bodies::token(2))]);
+    eventually("a token", async || trial.ask("F080").await.status == 200).await;
     trial.says_nowhere("770101-F080").await;
     trial.invariants_hold().await;
 }

@@ -1,0 +1,114 @@
+//! The body of an upstream's answer, up to the document that callers are shown.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::is_plain;
+use crate::domain::region::{RegionName, Regions};
+use crate::domain::scope::{Scope, Scopes};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verdict;
+use crate::http::Renderer;
+use crate::lookup::Lifetimes;
+use crate::upstream::fuzzing::understand;
+
+const ID: &str = "f302f5d2454a85c2";
+const MINUTE: Duration = Duration::from_secs(60);
+
+static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer {
+    regions: Regions::new(RegionName::parse("my")),
+    lifetimes: Lifetimes {
+        final_ttl: MINUTE,
+        incomplete_ttl: MINUTE,
+        pending_ttl: MINUTE,
+        not_found_ttl: MINUTE,
+        stale_max: MINUTE,
+    },
+});
+
+/// Reads the bytes as the body of a get-result answer and renders what was understood.
+pub fn upstream_body(body: &[u8]) {
+    let id = SignatureId::parse(ID).expect("it is an id");
+    let region = RENDERER.regions.find("my").expect("it is a region");
+    let now = Timestamp::from_second(1_795_000_000).expect("a moment of 2026");
+    let Some(verification) = understand(body, id, region, now) else { return };
+    let sent: Value =
+        serde_json::from_str(&String::from_utf8_lossy(body)).expect("only JSON can be understood");
+    assert!(is_about(&sent["data"]), "an answer that names another id");
+    let has_passed = verification.verdict == Verdict::Passed;
+    assert_eq!(has_passed, is_clean_pass(&sent), "passed is what nothing contradicts, and no more");
+    let document = RENDERER.document(&verification);
+    // A short event becomes the longest of what grows: thirteen times its own length, and a little for the rest.
+    assert!(document.size() <= 4096 + 16 * body.len(), "{} bytes of {}", document.size(), body.len());
+    for scopes in [Scopes::NONE, Scopes::ALL] {
+        for is_stale in [false, true] {
+            let answer = document.cut(scopes, is_stale).concat();
+            check_answer(&answer, scopes, has_passed);
+        }
+    }
+}
+
+fn check_answer(answer: &[u8], scopes: Scopes, has_passed: bool) {
+    let text = str::from_utf8(answer).expect("an answer is UTF-8");
+    assert!(!text.contains(char::is_control), "an answer has nothing that cannot be seen");
+    let answer: Value = serde_json::from_str(text).expect("an answer is JSON");
+    assert_eq!(answer["signatureId"], ID);
+    assert_eq!(answer["status"] == "passed", has_passed);
+    for scope in [Scope::Checks, Scope::Identity, Scope::Media] {
+        assert_eq!(
+            answer.get(scope.name()).is_some(),
+            scopes.contains(scope),
+            "parts are those of the scopes"
+        );
+    }
+    let transaction = answer["upstream"]["transactionId"].as_str();
+    assert!(transaction.is_none_or(|id| is_plain(id, b"-_.")), "a transaction id is plain");
+    for word in [&answer["upstream"]["result"], &answer["upstream"]["errorCode"]] {
+        assert!(word.as_str().is_none_or(|word| word.chars().count() <= 64), "a raw word is cut");
+    }
+    for medium in answer["media"].as_array().into_iter().flatten() {
+        let url = medium["url"].as_str().unwrap_or_default();
+        assert!(url.starts_with("https://"), "a link is https");
+    }
+}
+
+fn is(value: &Value, word: &str) -> bool {
+    value.as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case(word))
+}
+
+fn is_or_null(value: &Value, word: &str) -> bool {
+    value.is_null() || is(value, word)
+}
+
+/// Whether the data name the id that was asked for, or none.
+fn is_about(data: &Value) -> bool {
+    match &data["signatureId"] {
+        Value::Null => true,
+        Value::String(id) => id.is_empty() || id == ID,
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// The rule of a pass, read off the contract: a result says PASS, and nothing given beside it says anything else.
+fn is_clean_pass(envelope: &Value) -> bool {
+    let data = &envelope["data"];
+    let results = [&data["overallResult"], &data["idvResult"]];
+    let part = |name: &str, fields: &[&str]| {
+        let part = &data[name];
+        let is_empty_list = part.as_array().is_some_and(Vec::is_empty);
+        let agrees = part.is_object() && fields.iter().all(|field| is_or_null(&part[field], "PASS"));
+        part.is_null() || is_empty_list || agrees
+    };
+    let codes = &data["errorCodes"];
+    let all_succeeded = || codes.as_array().is_some_and(|codes| codes.iter().all(|code| is(code, "SUCCESS")));
+    is(&envelope["code"], "SUCCESS")
+        && results.iter().any(|result| is(result, "PASS"))
+        && results.iter().all(|result| is_or_null(result, "PASS"))
+        && is_or_null(&data["errorCode"], "SUCCESS")
+        && (codes.is_null() || all_succeeded())
+        && part("faceDetail", &["faceResult"])
+        && part("docDetail", &["docResult", "ocrResult"])
+}

@@ -1,0 +1,40 @@
+//! Doors for `crate::fuzzing`: what reads the upstream's bytes, without the network around it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+
+use super::attempt::Answer;
+use super::normalise::{AllowedHosts, Context, normalise};
+use super::{envelope, retry_after};
+use crate::domain::drift::Drift;
+use crate::domain::region::RegionId;
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verification;
+
+/// What an answer of HTTP 200 with this body says of `id`; `None` if it is no clean answer about it.
+pub(crate) fn understand(
+    body: &[u8],
+    id: SignatureId,
+    region: RegionId,
+    observed_at: Timestamp,
+) -> Option<Verification> {
+    let (mut drift, body) = (Drift::default(), body.to_vec());
+    let answer = Answer { status: StatusCode::OK, is_json: true, retry_after: None, date: None, body };
+    let success = envelope::open(answer, &mut drift).ok()?;
+    let transaction_id = success.transaction_id;
+    let allowed_hosts = &AllowedHosts::default();
+    let context = Context { id, region, observed_at, transaction_id, allowed_hosts };
+    normalise(&success.data, context, &mut drift).ok()
+}
+
+/// How long a `Retry-After` of this value makes us wait.
+pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    retry_after::parse(value, now)
+}
+
+/// The moment that a `Date` of this value names.
+pub(crate) fn date(value: &str) -> Option<Timestamp> {
+    retry_after::http_date(value)
+}
