@@ -163,7 +163,8 @@ def check_memory(running):
     evictions = re.findall(r"^idv_cache_evictions_total\{.*\} (\S+)", Caller(running.admin).get("/metrics")[1], re.M)
     expect(sum(map(float, evictions)) > 0, "the cache was full")
     peak, group = running.status()["VmHWM"], running.memory("max_usage_in_bytes", "peak")
-    expect(group < MEMORY_LIMIT, f"resident {idle} before and {peak} at most, {group // 1024} kB with all that the kernel counts")
+    counted = f"resident {idle} before and {peak} at most, {group // 1024} kB as the kernel counts the container"
+    expect(group < MEMORY_LIMIT, counted)
 
 
 def check_drain(running):
