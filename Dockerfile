@@ -1,4 +1,4 @@
-# The image: one static binary on nothing. No shell, no libc, no package, no user but a number.
+# The image: one static binary on nothing. No shell, no library, no package, no user but a number.
 #
 #   docker build --build-arg IDV_REVISION="$(git rev-parse HEAD)" -t idv-gateway .
 #   docker run --read-only --cap-drop ALL -v ./gateway.toml:/etc/idv-gateway/gateway.toml:ro -p 8080:8080 idv-gateway

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -45,11 +47,11 @@ def install(packages):
 
 
 class Engine:
-    """A store below `work`, and the containers started from it."""
+    """A store in a folder of its own, and the containers started from it."""
 
-    def __init__(self, work):
-        self.work = work
-        self.store = ["--storage-driver", "vfs", "--root", f"{work}/store", "--runroot", f"{work}/run"]
+    def __init__(self):
+        self.work = tempfile.mkdtemp(prefix="check-image-")
+        self.store = ["--storage-driver", "vfs", "--root", f"{self.work}/store", "--runroot", f"{self.work}/run"]
         self.containers = []
 
     def podman(self, *args, check=True):
@@ -100,9 +102,16 @@ class Engine:
         return name
 
     def close(self):
-        """Ends what was started, and takes off what it left mounted: the store can be removed then."""
+        """Ends what was started, takes off what it left mounted, and removes the store. An engine's last helper may
+        still be writing there, so once may not be enough."""
         for name in self.containers:
             self.podman("rm", "--force", "--time", "2", name, check=False)
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted((m for m in mounts if m.startswith(f"{self.work}/")), reverse=True):
             subprocess.run(["umount", mount], check=False)
+        for _ in range(20):
+            shutil.rmtree(self.work, ignore_errors=True)
+            if not Path(self.work).exists():
+                return
+            time.sleep(0.5)
+        raise SystemExit(f"{self.work} cannot be removed")
