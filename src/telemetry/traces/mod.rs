@@ -31,7 +31,7 @@ const SERVICE_NAME: &str = "idv-gateway";
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Where requests get their spans from.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Traces(Option<Arc<Pipeline>>);
 
 /// What spans go through on their way out. The queue is bounded and lossy: who is slow to take spans loses some, and
