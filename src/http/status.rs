@@ -197,5 +197,5 @@ fn milliseconds(times: &Times, q: f64) -> Value {
 /// Seconds until a moment of the epoch; none if there is no such moment.
 fn seconds_until(epoch: f64) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (epoch > 0.0).then(|| (epoch - now.as_secs_f64()) as i64)
+    (epoch > 0.0).then_some((epoch - now.as_secs_f64()) as i64)
 }
