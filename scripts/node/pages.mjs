@@ -103,6 +103,8 @@ function faintTexts() {
 async function looksRight(page, where, width, scheme) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   check(wide <= width, `${where} at ${width} px does not scroll sideways (${wide})`);
+  const tallest = await page.evaluate(() => Math.max(0, ...[...document.querySelectorAll('.plot')].map((plot) => plot.offsetHeight)));
+  check(tallest < 140, `${where} at ${width} px has plots of ${tallest} px at most`);
   const faint = await page.evaluate(faintTexts);
   check(faint.length === 0, `${where} ${scheme}: every text stands out from its ground ${faint.join(' | ')}`);
   const violations = await page.evaluate(() => window.violations);

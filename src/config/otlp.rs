@@ -108,6 +108,8 @@ fn millis(raw: &Raw<'_>) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::testing::{CALLER, REGION, found, parsed};
     use super::*;
 
@@ -159,7 +161,8 @@ mod tests {
         assert_eq!(otlp(&[all]).timeout, Duration::from_millis(250));
         let traces = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "125");
         assert_eq!(otlp(&[all, traces]).timeout, Duration::from_millis(125));
-        assert!(otlp(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null")]).ca_file.is_some());
+        let file = ("OTEL_EXPORTER_OTLP_CERTIFICATE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        assert_eq!(otlp(&[file]).ca_file.as_deref(), Some(Path::new(file.1)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ export function plot(holder, layers, label, mostText) {
 
 function shape(values, kind, most, columns) {
   const at = (n) => columns - values.length + n + 1;
-  const y = (value) => (HEIGHT - 3 - (HEIGHT - 16) * (value / most)).toFixed(1);
+  const y = (value) => (HEIGHT - (HEIGHT - 14) * (value / most)).toFixed(1);
   if (kind === 'line') return runs(values).flatMap(([from, to]) => line(values.slice(from, to), at(from), y));
   if (!values.some((value) => value > 0)) return [];
   const points = values.map((value, n) => `L${at(n)} ${y(value ?? 0)}`).join('');

@@ -3,8 +3,9 @@
 use prometheus::Histogram;
 use prometheus::core::Metric;
 
-use super::region::{Endpoint, RegionMetrics};
-use super::{HttpMetrics, Metrics, STATUSES};
+use super::region::{Endpoint, RegionMetrics, UpstreamOutcome};
+use super::{CacheMetrics, HttpMetrics, LookupOutcome, Metrics, RouteLabel, STATUSES};
+use crate::domain::drift::DriftKind;
 
 /// The names of [`Reading::answers`].
 pub const ANSWER_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
@@ -17,7 +18,7 @@ pub struct Reading {
     /// How long answers about ids took.
     pub answer_times: Times,
     /// Lookups, as `LookupOutcome::NAMES`.
-    pub lookups: [u64; 5],
+    pub lookups: [u64; LookupOutcome::NAMES.len()],
     /// Fills under way now.
     pub fills_in_flight: u64,
     /// Entries in the cache now.
@@ -25,7 +26,7 @@ pub struct Reading {
     /// Bytes in the cache now.
     pub cache_bytes: u64,
     /// Entries that left the cache, as `CacheMetrics::CAUSES`.
-    pub evictions: [u64; 4],
+    pub evictions: [u64; CacheMetrics::CAUSES.len()],
     /// Requests over a caller's rate.
     pub rate_limited: u64,
     /// Panics caught.
@@ -40,7 +41,7 @@ pub struct Reading {
 #[derive(Clone, Debug)]
 pub struct RegionReading {
     /// Requests for results, as `UpstreamOutcome::NAMES`.
-    pub requests: [u64; 9],
+    pub requests: [u64; UpstreamOutcome::NAMES.len()],
     /// How long they took.
     pub times: Times,
     /// Second attempts.
@@ -54,7 +55,7 @@ pub struct RegionReading {
     /// The upstream's clock minus ours, in seconds, now.
     pub clock_skew: f64,
     /// Departures from the contract, as `DriftKind::ALL`.
-    pub drift: [u64; 6],
+    pub drift: [u64; DriftKind::ALL.len()],
     /// Final results, as [`super::region::result_names`].
     pub results: Vec<u64>,
 }
@@ -72,7 +73,7 @@ impl Metrics {
     pub fn read(&self) -> Reading {
         Reading {
             answers: self.http.answers(),
-            answer_times: Times::of(&self.http.durations[super::RouteLabel::Idv as usize]),
+            answer_times: Times::of(&self.http.durations[RouteLabel::Idv as usize]),
             lookups: self.lookups.outcomes.each_ref().map(|counter| counter.get()),
             fills_in_flight: now(self.lookups.fills_in_flight.get()),
             cache_entries: now(self.cache.entries.get()),
