@@ -30,20 +30,8 @@ def expect(condition, text):
 def install(packages):
     """Debian's packages, each with a tool of its own name, without starting what they would start."""
     missing = [package for package in packages if not shutil.which(package)]
-    if not missing:
-        return
-    policy = Path("/usr/sbin/policy-rc.d")
-    is_ours = not policy.exists()
-    if is_ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        command = ["apt-get", "install", "-qq", "--no-install-recommends", *missing]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    finally:
-        if is_ours:
-            policy.unlink()
+    if missing:
+        subprocess.run([REPO / "scripts/install-debian", *missing], check=True)
 
 
 class Engine:
