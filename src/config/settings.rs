@@ -242,9 +242,10 @@ pub struct Telemetry {
     /// `audit_key_file`: the key of the ids' HMAC in audit lines, at least 16 bytes. Default a random key per process:
     /// with a file, lines of several replicas and restarts can be joined.
     pub audit_key_file: Option<PathBuf>,
-    /// `otlp_endpoint`, default none: there are no traces, and no cost of any. `OTEL_SDK_DISABLED=true` and
-    /// `OTEL_TRACES_EXPORTER=none` turn them off whatever else is said. Where everybody's hits are traced, spans are
-    /// soon too many: `OTEL_TRACES_SAMPLER` thins them out.
+    /// `otlp_endpoint`: the collector that traces go to, by OTLP over HTTP; plain http is taken too. Default none: there
+    /// are no traces, and no cost of any, unless the standard `OTEL_EXPORTER_OTLP_…` variables name one.
+    /// `OTEL_SDK_DISABLED=true` and `OTEL_TRACES_EXPORTER=none` turn them off whatever else is said;
+    /// `OTEL_TRACES_SAMPLER` thins them out.
     pub otlp: Option<Otlp>,
 }
 

@@ -1,4 +1,4 @@
-//! Making one token: the vendor's signature, its clock, and how long what it gives is good for.
+//! Making one token: the vendor's signature and its clock.
 //!
 //! Source: the vendor's Token Authentication API. The request is never logged: it can be replayed for minutes.
 
@@ -18,20 +18,13 @@ use tokio::time::Instant;
 use super::attempt::{self, Answer};
 use super::connections::Connections;
 use super::envelope::{self, Blame, Refusal, Success};
+use super::life::life;
 use super::retry;
-use super::wire::Json;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics};
 use crate::telemetry::traces::Span;
-
-/// The longest life the vendor gives a token.
-const MAX_LIFE: Duration = Duration::from_secs(86_400);
-/// Below this an `expiredTime` is in seconds: as milliseconds it would lie in 1973.
-const SMALLEST_MILLIS: i64 = 100_000_000_000;
-/// Below this a life is none: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
-const SMALLEST_LIFE: i64 = 1_000;
 
 /// The keys of one region's account.
 #[derive(Clone)]
@@ -266,23 +259,6 @@ fn signature(keys: &Keys, timestamp: i64) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How long a token lives: its end less the server's time. `None` if what was sent makes no sense.
-///
-/// Counted from now on the monotonic clock, so that neither clock being wrong shortens or lengthens it.
-fn life(expired_time: Option<&Json>, server_time: Option<Timestamp>, period: Duration) -> Option<Duration> {
-    let digits = match expired_time {
-        None | Some(Json::Null) => return Some(period),
-        Some(Json::Number(digits) | Json::Text(digits)) => digits,
-        Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => return None,
-    };
-    let end: i64 = digits.trim().parse().ok()?;
-    let end = if end < SMALLEST_MILLIS { end.checked_mul(1000)? } else { end };
-    let Some(server_time) = server_time else { return Some(period) };
-    let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life >= SMALLEST_LIFE)?;
-    let life = Duration::from_millis(life.unsigned_abs());
-    (life <= MAX_LIFE * 2).then(|| life.min(MAX_LIFE))
-}
-
 const fn is_about_keys(kind: Kind) -> bool {
     matches!(kind, Kind::Auth | Kind::Refused | Kind::Account)
 }
@@ -317,33 +293,5 @@ mod tests {
         let keys = Keys { access: "sampleaccesskey".into(), secret: "samplesecretkey".into() };
         let expected = "02209bbeaf0d0a3dd587f6a1ba22f84c98d142e3b545e77db7e4906ca56349f5";
         assert_eq!(signature(&keys, 1_665_993_522_952), expected);
-    }
-
-    #[test]
-    fn a_tokens_life_is_its_end_less_the_servers_time() {
-        let server: Timestamp = "2022-01-19T08:14:32Z".parse().unwrap();
-        let end = server.as_millisecond() + 120_000;
-        let hour = Duration::from_secs(3600);
-        let number = |n: i64| Some(Json::Number(n.to_string()));
-        let cases = [
-            (number(end), Some(Duration::from_secs(120))),
-            (number(end / 1000), Some(Duration::from_secs(120))),
-            (Some(Json::Text(end.to_string())), Some(Duration::from_secs(120))),
-            (None, Some(hour)),
-            (Some(Json::Null), Some(hour)),
-            (number(0), None),
-            (number(-1), None),
-            (number(end - 200_000), None),
-            (number(i64::MAX), None),
-            (Some(Json::Bool(true)), None),
-        ];
-        for (n, (sent, life)) in cases.into_iter().enumerate() {
-            assert_eq!(super::life(sent.as_ref(), Some(server), hour), life, "case {n}");
-        }
-        assert_eq!(
-            super::life(number(end).as_ref(), None, hour),
-            Some(hour),
-            "no Date: the period asked for"
-        );
     }
 }

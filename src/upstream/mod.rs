@@ -13,6 +13,7 @@ mod findings;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod jwks;
+mod life;
 mod mint;
 mod normalise;
 mod region;

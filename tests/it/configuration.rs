@@ -19,7 +19,7 @@ const REQUIRED: &str = "**required**";
 /// Regions that know their URL.
 const PRESETS: [&str; 6] = ["id", "sg", "my", "th", "ph", "vn"];
 /// Settings of the contract that are refused for now.
-const REFUSED: [&str; 4] = ["WAIT__MAX", "REMOTE__URL", "CALLBACKS__LISTEN", "TELEMETRY__OTLP_ENDPOINT"];
+const REFUSED: [&str; 3] = ["WAIT__MAX", "REMOTE__URL", "CALLBACKS__LISTEN"];
 
 /// A table of the file, as its comments tell it.
 struct Section {
@@ -121,6 +121,7 @@ fn kind_of(rust: &str) -> &'static str {
         "bool" => "`true` or `false`",
         "String" | "Option<String>" | "RegionName" => "text",
         "Secret" => "file, or text",
+        "Option<Otlp>" => "URL",
         "Jwks" => "URL, or file",
         "LogFormat" => "word",
         "Vec<[u8; 32]>" => "one hash, or a list",
