@@ -156,13 +156,7 @@ impl Airport {
             timeout: HOUR,
             fill_timeout: HOUR,
             max_bytes: 1 << 20,
-            lifetimes: entry::Lifetimes {
-                final_ttl: HOUR,
-                incomplete_ttl: HOUR,
-                pending_ttl: HOUR,
-                not_found_ttl: HOUR,
-                stale_max: HOUR,
-            },
+            lifetimes: entry::Lifetimes::all(HOUR),
             regions: regions.all(),
             render,
         };
