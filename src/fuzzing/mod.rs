@@ -6,8 +6,6 @@
 mod config_file;
 mod header_values;
 mod request_head;
-#[cfg(test)]
-mod tests;
 mod upstream_body;
 
 pub use config_file::config_file;
@@ -20,3 +18,6 @@ fn is_plain(text: &str, marks: &[u8]) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(is_plain)
 }
+
+#[cfg(test)]
+mod tests;

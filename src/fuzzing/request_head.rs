@@ -137,13 +137,7 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
         timeout: MINUTE,
         fill_timeout: MINUTE,
         max_bytes: 1 << 20,
-        lifetimes: Lifetimes {
-            final_ttl: MINUTE,
-            incomplete_ttl: MINUTE,
-            pending_ttl: MINUTE,
-            not_found_ttl: MINUTE,
-            stale_max: MINUTE,
-        },
+        lifetimes: Lifetimes::all(MINUTE),
         regions: regions.all(),
         render: Box::new(|_| {
             Document::new(b"{}{".to_vec(), Ends { decision: 1, checks: 1, identity: 1, media: 1 })

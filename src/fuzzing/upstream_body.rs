@@ -20,13 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer {
     regions: Regions::new(RegionName::parse("my")),
-    lifetimes: Lifetimes {
-        final_ttl: MINUTE,
-        incomplete_ttl: MINUTE,
-        pending_ttl: MINUTE,
-        not_found_ttl: MINUTE,
-        stale_max: MINUTE,
-    },
+    lifetimes: Lifetimes::all(MINUTE),
 });
 
 /// Reads the bytes as the body of a get-result answer and renders what was understood.

@@ -30,6 +30,18 @@ pub(crate) struct Lifetimes {
 }
 
 impl Lifetimes {
+    /// Everything is kept for the same time.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const fn all(time: Duration) -> Self {
+        Self {
+            final_ttl: time,
+            incomplete_ttl: time,
+            pending_ttl: time,
+            not_found_ttl: time,
+            stale_max: time,
+        }
+    }
+
     /// How long a result with this verdict is fresh, before jitter.
     pub(crate) const fn fresh(&self, verdict: Verdict) -> Duration {
         match verdict {

@@ -8,8 +8,6 @@ mod entry;
 mod flight;
 mod learned;
 mod memory;
-#[cfg(test)]
-mod schedules;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -297,5 +295,7 @@ mod ground {
     pub(super) use crate::upstream::Upstream;
 }
 
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;

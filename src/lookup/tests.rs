@@ -55,13 +55,7 @@ impl Airport {
             timeout: HOUR,
             fill_timeout: HOUR,
             max_bytes: 1 << 20,
-            lifetimes: Lifetimes {
-                final_ttl: HOUR,
-                incomplete_ttl: HOUR,
-                pending_ttl: HOUR,
-                not_found_ttl: HOUR,
-                stale_max: HOUR,
-            },
+            lifetimes: Lifetimes::all(HOUR),
             regions: regions.all(),
             render: Box::new(move |_| {
                 let left = panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
