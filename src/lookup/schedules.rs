@@ -24,7 +24,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
 use flight::{Boarding, Flights, Landing, Seat, Version};
 
-#[expect(clippy::duplicate_mod, reason = "the same text over another ground is the point")]
 #[path = "flight.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same file on other ground is the point")]
 mod flight;
