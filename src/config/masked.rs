@@ -4,9 +4,8 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::settings::{
-    Auth, Caller, Config, Jwks, Jwt, LogFormat, Otlp, OtlpEndpoint, Region, Secret, Server,
-};
+use super::otlp::{Otlp, OtlpEndpoint};
+use super::settings::{Auth, Caller, Config, Jwks, Jwt, LogFormat, Region, Secret, Server};
 use super::value::{show_bytes, show_duration};
 
 const MASK: &str = "***";

@@ -31,9 +31,10 @@ use crate::domain::region::RegionName;
 use self::reader::{Notes, Section};
 
 pub use self::mistake::{Mistake, Mistakes};
+pub use self::otlp::{Otlp, OtlpEndpoint};
 pub use self::settings::{
-    Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Otlp, OtlpEndpoint, Region, Request,
-    Secret, Server, Telemetry, Tls,
+    Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Region, Request, Secret, Server,
+    Telemetry, Tls,
 };
 
 /// What is said of settings that are planned.

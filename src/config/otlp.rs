@@ -1,13 +1,13 @@
 //! Where traces go: `telemetry.otlp_endpoint`, else what the standard variables of OpenTelemetry say. The SDK reads the
 //! rest of those itself: headers, sampling, batches, what the service is called.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Value;
 
 use super::files;
 use super::reader::{Section, Setting};
-use super::settings::{Otlp, OtlpEndpoint};
 use super::url::{base_url, document_url};
 use super::value::{Raw, whole};
 
@@ -17,6 +17,39 @@ pub(super) const PREFIX: &str = "OTEL_";
 /// The standard's own default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_TIMEOUT_MILLIS: u32 = 600_000;
+
+/// Where traces go, over OTLP as `http/protobuf`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// `otlp_endpoint`, else `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`. Plain http is taken
+    /// anywhere: collectors within a cluster speak it, and a span holds nothing of a person.
+    pub endpoint: OtlpEndpoint,
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT` in milliseconds, default 10s, as the standard
+    /// has it: what one batch may take, with all its tries.
+    pub timeout: Duration,
+    /// `OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE` or `OTEL_EXPORTER_OTLP_CERTIFICATE`, default none: a PEM file of
+    /// certificate authorities to trust beside the bundled ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A collector's URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtlpEndpoint {
+    /// The base of all that is exported, such as `http://otel-collector:4318`: traces go to `/v1/traces` below it.
+    Base(String),
+    /// That of traces alone, taken as it is.
+    Traces(String),
+}
+
+impl OtlpEndpoint {
+    /// Where traces are posted to.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Base(base) => format!("{base}/v1/traces"),
+            Self::Traces(url) => url.clone(),
+        }
+    }
+}
 
 /// The collector; `Some(None)` = there is none, and so no traces.
 pub(super) fn otlp(section: &mut Section<'_>, env: &[(String, String)]) -> Option<Option<Otlp>> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::otlp::Otlp;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 
@@ -247,39 +248,6 @@ pub struct Telemetry {
     /// `OTEL_SDK_DISABLED=true` and `OTEL_TRACES_EXPORTER=none` turn them off whatever else is said;
     /// `OTEL_TRACES_SAMPLER` thins them out.
     pub otlp: Option<Otlp>,
-}
-
-/// Where traces go, over OTLP as `http/protobuf`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Otlp {
-    /// `otlp_endpoint`, else `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT`. Plain http is taken
-    /// anywhere: collectors within a cluster speak it, and a span holds nothing of a person.
-    pub endpoint: OtlpEndpoint,
-    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT` or `OTEL_EXPORTER_OTLP_TIMEOUT` in milliseconds, default 10s, as the standard
-    /// has it: what one batch may take, with all its tries.
-    pub timeout: Duration,
-    /// `OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE` or `OTEL_EXPORTER_OTLP_CERTIFICATE`, default none: a PEM file of
-    /// certificate authorities to trust beside the bundled ones.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// A collector's URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OtlpEndpoint {
-    /// The base of all that is exported, such as `http://otel-collector:4318`: traces go to `/v1/traces` below it.
-    Base(String),
-    /// That of traces alone, taken as it is.
-    Traces(String),
-}
-
-impl OtlpEndpoint {
-    /// Where traces are posted to.
-    pub fn url(&self) -> String {
-        match self {
-            Self::Base(base) => format!("{base}/v1/traces"),
-            Self::Traces(url) => url.clone(),
-        }
-    }
 }
 
 /// The form of log lines.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
 
 use idv_gateway::config;
 use serde_json::Value;
 
+use crate::support::hold_page;
 use crate::support::process::{Scratch, text};
 
 const SETTINGS: &str = include_str!("../../src/config/settings.rs");
@@ -250,29 +250,20 @@ fn presets() -> String {
     page
 }
 
-fn page() -> (std::path::PathBuf, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    let page = std::fs::read_to_string(&path).expect("the page is there");
-    (path, page)
-}
+const PAGE: &str = include_str!("../../docs/configuration.md");
 
 #[test]
 fn the_page_is_up_to_date() {
-    let (path, written) = page();
-    let (before, rest) = written.split_once(START).expect("the page says where the tables start");
+    let (before, rest) = PAGE.split_once(START).expect("the page says where the tables start");
     let (_, after) = rest.split_once(END).expect("the page says where the tables end");
     let wanted = format!("{before}{START}{}{END}{after}", tables());
-    if written != wanted {
-        std::fs::write(&path, wanted).expect("docs/ can be written");
-        panic!("docs/configuration.md was out of date and has been written anew; look at it and commit it");
-    }
+    hold_page("docs/configuration.md", PAGE, &wanted);
 }
 
 #[test]
 fn the_examples_of_the_page_are_good_and_the_complete_one_is_complete() {
-    let (_, page) = page();
     let examples: Vec<&str> =
-        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 2, "there are examples");
     let scratch = Scratch::new();
     // What the files of the examples hold matters to the gateway, and not to the reader of the configuration.

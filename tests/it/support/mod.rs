@@ -35,3 +35,14 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     })
     .await;
 }
+
+/// Holds a page that is made by a test to what it should be, and else writes it anew. The page as it was when the test was
+/// built counts: a second try of the failed test must not pass on what the first one wrote.
+#[track_caller]
+pub fn hold_page(path: &str, built_in: &str, wanted: &str) {
+    if built_in != wanted {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::write(file, wanted).expect("the page can be written");
+        panic!("{path} was out of date and has been written anew; look at it, build and commit it");
+    }
+}
