@@ -39,8 +39,15 @@ class Engine:
 
     def __init__(self):
         self.work = tempfile.mkdtemp(prefix="check-image-")
-        self.store = ["--storage-driver", "vfs", "--root", f"{self.work}/store", "--runroot", f"{self.work}/run"]
         self.containers = []
+        # Layers on top of each other where the kernel does that, else whole copies (12 GB of them).
+        self.store = self.kept_by("overlay")
+        if self.podman("info", check=False).returncode != 0:
+            self.store = self.kept_by("vfs")
+
+    def kept_by(self, driver):
+        folder = f"{self.work}/{driver}"
+        return ["--storage-driver", driver, "--root", folder, "--runroot", f"{folder}-run"]
 
     def podman(self, *args, check=True):
         command = ["podman", *self.store, "--tmpdir", f"{self.work}/tmp", "--cgroup-manager", "cgroupfs"]
