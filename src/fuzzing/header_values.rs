@@ -16,9 +16,6 @@ pub fn header_values(bytes: &[u8]) {
         assert_eq!(pause, Some(f64::from(seconds.clamp(1, 60))), "whole seconds are read as such");
     }
     if let Some(date) = date(value) {
-        let year = date.strftime("%Y").to_string();
-        let is_of_our_era = year.len() == 4 && !year.starts_with('0');
-        assert!(!is_of_our_era || value.contains(&year), "a date of a year that is not in it");
         let until = date.duration_since(now).as_secs_f64().clamp(1.0, 60.0);
         assert_eq!(pause, Some(until), "a date is waited for, within bounds");
     }
