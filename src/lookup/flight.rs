@@ -105,7 +105,7 @@ impl Flights {
         Arc::new(Self {
             table: Mutex::default(),
             memory,
-            learned: Learned::new(),
+            learned: Learned::new(settings.max_bytes),
             upstream,
             metrics,
             fill_timeout: settings.fill_timeout,

@@ -1,5 +1,6 @@
 //! What was learned of ids beside their results: which regions hold them, and whether their end was counted.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -9,8 +10,10 @@ use tokio::time::Instant;
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 
-/// The most ids remembered: about 0.8 KiB each with what moka keeps beside them, as measured by filling it, so 80 MB.
-const MAX_IDS: u64 = 100_000;
+/// How many ids are remembered, at the least and at the most.
+const IDS: RangeInclusive<u64> = 10_000..=100_000;
+/// What one takes with all that moka keeps beside it, in bytes; measured by filling it.
+const BYTES_PER_ID: u64 = 720;
 /// Forgotten after this long: results are read in bursts around their completion.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -33,9 +36,11 @@ pub(super) struct FirstFinal {
 }
 
 impl Learned {
-    pub(super) fn new() -> Self {
+    /// Beside a cache of `cache_bytes` a quarter of that, so that what fits a small container goes on fitting it.
+    pub(super) fn new(cache_bytes: u64) -> Self {
+        let most = (cache_bytes / 4 / BYTES_PER_ID).clamp(*IDS.start(), *IDS.end());
         let ids =
-            Cache::builder().max_capacity(MAX_IDS).eviction_policy(EvictionPolicy::lru()).time_to_live(LIFE);
+            Cache::builder().max_capacity(most).eviction_policy(EvictionPolicy::lru()).time_to_live(LIFE);
         Self { ids: ids.build() }
     }
 
