@@ -64,7 +64,7 @@ enum Command {
     /// keys and time limits. Needs no running gateway, asks for no result, shows no secret. Made for a
     /// terminal in trouble and for an init job before it.
     ///
-    /// Exit codes: 0 if all is well, 1 if something failed, 78 for a bad configuration.
+    /// Exit codes: 0 if all is well, 1 if something failed, 2 for an unknown --region, 78 for a bad configuration.
     #[command(verbatim_doc_comment)]
     Doctor(doctor::Args),
     /// Make a key for a caller, and the hash of it for the configuration

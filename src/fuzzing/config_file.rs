@@ -49,9 +49,12 @@ fn secrets(file: &str) -> Vec<&str> {
     values.filter(is_told_apart).collect()
 }
 
-/// Whether it names files outside the working directory: what reads them would read whatever is there, without end.
+/// Whether it names files outside the working directory: what a machine happens to have there would decide the run.
 fn leads_elsewhere(file: &str, env: &[(String, String)]) -> bool {
-    let is_path = |key: &str, value: &str| key.to_ascii_lowercase().ends_with("_file") && value.contains('/');
+    let is_path = |key: &str, value: &str| {
+        let key = key.to_ascii_lowercase();
+        (key.ends_with("_file") || key.ends_with("certificate")) && value.contains('/')
+    };
     let table: Table = file.parse().unwrap_or_default();
     table.values().any(|value| has_path(value, &is_path))
         || env.iter().any(|(name, value)| is_path(name, value))

@@ -32,9 +32,6 @@ use crate::telemetry::metrics::{
     result_names, revision,
 };
 
-/// Outcomes that are answers about the id: the region did what it is for.
-const ANSWERED: [&str; 2] = ["ok", "not_found"];
-
 /// Two readings, and every step between them.
 struct Window {
     oldest: Moment,
@@ -172,8 +169,9 @@ fn breaker(state: i64) -> &'static str {
 
 /// Requests that got no answer about their id.
 fn failed(a: &RegionReading, b: &RegionReading) -> u64 {
-    let all = UpstreamOutcome::NAMES.iter().zip(since(&a.requests, &b.requests));
-    all.filter(|(name, _)| !ANSWERED.contains(name)).map(|(_, count)| count).sum()
+    let requests = since(&a.requests, &b.requests);
+    let answers = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
+    requests.iter().sum::<u64>() - answers.iter().sum::<u64>()
 }
 
 fn since<const N: usize>(then: &[u64; N], now: &[u64; N]) -> [u64; N] {

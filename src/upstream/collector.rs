@@ -13,7 +13,10 @@ use super::connections::Connections;
 /// # Errors
 /// The CA file cannot be read, or TLS cannot be set up.
 pub(crate) fn collector_client(url: &str, ca_file: Option<&Path>) -> io::Result<Client> {
-    let connections = Connections::new(ca_file, url.starts_with("http:"))
-        .map_err(|error| io::Error::other(format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {error}")))?;
+    let connections = Connections::new(ca_file, url.starts_with("http:")).map_err(|error| {
+        io::Error::other(format!(
+            "the collector's certificate authorities (OTEL_EXPORTER_OTLP_…CERTIFICATE): {error}"
+        ))
+    })?;
     Ok(connections.clients().fresh)
 }

@@ -100,6 +100,27 @@ async fn pages_hold_nothing_that_the_policy_forbids_and_lead_nowhere_else() {
     }
 }
 
+#[tokio::test]
+async fn the_page_knows_the_bounds_between_which_quantiles_are_told() {
+    let gateway = Gateway::over(&Upstream::start().await).await;
+    let metrics = gateway.admin("/metrics").await;
+    let script = gateway.admin("/assets/status.js").await;
+    let table = [
+        ("OURS", "idv_http_request_duration_seconds", "route=\"/idv/{signatureId}\""),
+        ("THEIRS", "idv_upstream_request_duration_seconds", "endpoint=\"get_result\""),
+    ];
+    for (name, metric, label) in table {
+        let lines = metrics.text().lines();
+        let buckets =
+            lines.filter(|line| line.starts_with(&format!("{metric}_bucket{{")) && line.contains(label));
+        let bounds =
+            buckets.filter_map(|line| line.split("le=\"").nth(1)?.split('"').next()?.parse::<f64>().ok());
+        let bounds: Vec<f64> = bounds.filter(|bound| bound.is_finite()).map(|bound| bound * 1e3).collect();
+        let said = format!("const {name} = [{}, {}];", bounds[0], bounds[bounds.len() - 1]);
+        assert!(script.text().contains(&said), "{said}");
+    }
+}
+
 /// The sum of the series of one metric whose labels hold all of `labels`.
 fn sum(metrics: &Answer, name: &str, labels: &[&str]) -> u64 {
     let lines = metrics
