@@ -55,6 +55,15 @@ pub enum Ended {
     CutShort,
 }
 
+impl Ended {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::CutShort => "deadline",
+        }
+    }
+}
+
 /// Builds every part of a gateway and drops it again: what a configuration's files hold is tried, not only read.
 ///
 /// # Errors
@@ -115,7 +124,7 @@ pub async fn run(
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "gateway started");
+    tell_of_start(config);
     let reloading = async {
         let Err(error) = reloading.await;
         tracing::error!(%error, "files are not followed any more; restart to use new ones");
@@ -136,8 +145,20 @@ pub async fn run(
         never = history.keep() => match never {},
     };
     admin.abort();
-    tracing::info!(ended = ?ended, "gateway stopped");
+    tracing::info!(ended = ended.name(), "gateway stopped");
     Ok(ended)
+}
+
+fn tell_of_start(config: &Config) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = %config.server.listen,
+        admin_listen = %config.server.admin_listen,
+        tls = config.server.tls.is_some(),
+        regions = config.regions.len(),
+        callers = config.callers.len(),
+        "gateway started"
+    );
 }
 
 /// Not ready; serve on for a while; accept no more; wait for what is under way; hard stop at the deadline.

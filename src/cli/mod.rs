@@ -37,7 +37,8 @@ enum Command {
     /// is under way until drain.deadline. A second one stops it at once. SIGHUP reads key and certificate
     /// files again.
     ///
-    /// Exit codes: 0 after a drain, 1 at the deadline or on a second signal, 78 for a bad configuration.
+    /// Exit codes: 0 after a drain, 1 at the deadline, on a second signal or when it cannot listen, 78 for a bad
+    /// configuration.
     #[command(verbatim_doc_comment)]
     Serve(serve::Args),
     /// Run the gateway and a simulated upstream, with nothing to configure, and print what to try

@@ -1,18 +1,14 @@
-//! Making one token: the vendor's signature and its clock.
+//! Making one token: the vendor's clock, its refusals, and what else can be tried.
 //!
-//! Source: the vendor's Token Authentication API. The request is never logged: it can be replayed for minutes.
+//! Source: the vendor's Token Authentication API.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use super::attempt::{self, Answer};
@@ -20,30 +16,12 @@ use super::connections::Connections;
 use super::envelope::{self, Blame, Refusal, Success};
 use super::life::life;
 use super::retry;
+use super::token_request::{self, Keys};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::RegionName;
-use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+use crate::telemetry::metrics::{Endpoint, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
-
-/// The keys of one region's account.
-#[derive(Clone)]
-pub(crate) struct Keys {
-    /// The vendor's accessKey.
-    pub access: SecretString,
-    /// The vendor's secretKey.
-    pub secret: SecretString,
-}
-
-/// What a token is asked for with.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TokenRequest<'a> {
-    access_key: &'a str,
-    timestamp: i64,
-    signature: &'a str,
-    period_second: u64,
-}
 
 /// Makes tokens for one region.
 pub(super) struct Mint {
@@ -172,38 +150,23 @@ impl Mint {
     async fn request(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
         let span = span.attempt(Endpoint::Token);
         let started = Instant::now();
-        let body = self.body(keys);
+        let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
+        let body = token_request::write(keys, timestamp, self.period);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
         let client = self.connections.clients().fresh;
         let answer = attempt::post(&client, &self.url, None, body, self.time_limit).await;
         let result = self.read(answer);
-        let outcome = super::outcome(result.as_ref().err().map(|refusal| refusal.kind));
+        let outcome = result.as_ref().err().map_or(UpstreamOutcome::Ok, outcome);
         self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
         span.settle(outcome);
         result
-    }
-
-    /// The request. Its bytes can be replayed for minutes, so they are zeroed once sent.
-    fn body(&self, keys: &Keys) -> Bytes {
-        let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
-        let request = TokenRequest {
-            access_key: keys.access.expose_secret(),
-            timestamp,
-            signature: &signature(keys, timestamp),
-            period_second: self.period.as_secs(),
-        };
-        // Made large enough to stay where it is while it is written.
-        let mut body = Zeroizing::new(Vec::with_capacity(512 + 6 * request.access_key.len()));
-        let written = serde_json::to_writer(&mut *body, &request);
-        debug_assert!(written.is_ok(), "text and numbers can be written as JSON");
-        Bytes::from_owner(body)
     }
 
     fn read(&self, answer: Result<Answer, Kind>) -> Result<(HeaderValue, Duration), Refusal> {
         let answer = answer.map_err(Refusal::of)?;
         if let Some(date) = answer.date {
             // A date is cut to whole seconds, so on average it is half a second old.
-            let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round();
+            let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round() + 0.0; // never minus nothing
             self.metrics.clock_skew.set(skew);
             self.lock().skew = Some(skew as i64);
         }
@@ -250,13 +213,11 @@ impl Mint {
     }
 }
 
-/// The vendor's signature: lower-case hex SHA-256 of access key, secret key and timestamp, with nothing between.
-fn signature(keys: &Keys, timestamp: i64) -> String {
-    let mut hash = Sha256::new();
-    hash.update(keys.access.expose_secret());
-    hash.update(keys.secret.expose_secret());
-    hash.update(timestamp.to_string());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// The metric label of a refusal: what is refused here is our keys, unless it is our clock.
+fn outcome(refusal: &Refusal) -> UpstreamOutcome {
+    let is_clock = refusal.blames == Some(Blame::Timestamp);
+    let is_keys = matches!(refusal.kind, Kind::Refused | Kind::NotFound) && !is_clock;
+    super::outcome(Some(if is_keys { Kind::Auth } else { refusal.kind }))
 }
 
 const fn is_about_keys(kind: Kind) -> bool {
@@ -282,16 +243,4 @@ fn failure(refusal: Refusal) -> Failure {
         | Kind::Internal => refusal.kind,
     };
     Failure { kind, region: None, retry_after: refusal.retry_after, upstream: refusal.said }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signature_is_the_vendors() {
-        let keys = Keys { access: "sampleaccesskey".into(), secret: "samplesecretkey".into() };
-        let expected = "02209bbeaf0d0a3dd587f6a1ba22f84c98d142e3b545e77db7e4906ca56349f5";
-        assert_eq!(signature(&keys, 1_665_993_522_952), expected);
-    }
 }

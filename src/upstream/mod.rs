@@ -21,6 +21,7 @@ mod retry;
 mod retry_after;
 mod room;
 mod token;
+mod token_request;
 mod wire;
 
 use std::io;
@@ -40,8 +41,8 @@ use crate::telemetry::traces::Span;
 pub(crate) use collector::collector_client;
 pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
 pub(crate) use jwks::JwksEndpoint;
-pub(crate) use mint::Keys;
 use region::Region;
+pub(crate) use token_request::Keys;
 
 /// What an attempt that ends at the deadline is given to be counted.
 const GRACE: Duration = Duration::from_millis(50);

@@ -45,7 +45,7 @@ const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/jwt.rs", "upstream")];
 const HOMES: [(&str, &[&str]); 39] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
-    ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/mint.rs"]),
+    ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/token_request.rs"]),
     ("clap", &["src/cli/"]),
     ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/", "src/upstream/token.rs"]),
     ("governor", &["src/http/caller.rs"]),
@@ -66,7 +66,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
     ("rustls", &["src/http/tls.rs", "src/upstream/"]),
     ("secrecy", &["src/app.rs", "src/config/", "src/http/tls.rs", "src/upstream/"]),
-    ("serde", &["src/http/", "src/upstream/mint.rs", "src/upstream/wire.rs"]),
+    ("serde", &["src/http/", "src/upstream/token_request.rs", "src/upstream/wire.rs"]),
     (
         "serde_json",
         &[
@@ -86,7 +86,7 @@ const HOMES: [(&str, &[&str]); 39] = [
             "src/fuzzing/request_head.rs",
             "src/http/",
             "src/sandbox/",
-            "src/upstream/mint.rs",
+            "src/upstream/token_request.rs",
         ],
     ),
     ("subtle", &["src/http/caller.rs"]),

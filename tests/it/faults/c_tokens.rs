@@ -185,6 +185,8 @@ async fn f069_a_timestamp_error() {
             (body["timestamp"].as_i64().unwrap() - Timestamp::now().as_millisecond()) / 1000
         });
         let ahead: Vec<i64> = timestamps.collect();
+        let auth = "idv_upstream_requests_total{region=\"my\",endpoint=\"token\",outcome=\"auth\"}";
+        assert_eq!(trial.gateway.metric(auth).await, 0.0, "a wrong clock is no wrong key");
         assert_eq!(ahead.len(), 2, "one corrected try");
         assert!(ahead[0].abs() <= 5 && (ahead[1] - skew).abs() <= 5, "{ahead:?} for {skew}");
         let shown = trial.gateway.metric("idv_clock_skew_seconds{region=\"my\"}").await;
@@ -216,5 +218,11 @@ async fn f071_a_signature_error() {
     assert!(trial.upstream().token_hits() <= most, "{} of {most} token calls", trial.upstream().token_hits());
     assert_eq!(trial.upstream().result_hits(), 0);
     assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]));
+    let counted = |outcome: &str| {
+        format!("idv_upstream_requests_total{{region=\"f071\",endpoint=\"token\",outcome=\"{outcome}\"}}")
+    };
+    let (auth, error) =
+        (trial.gateway.metric(&counted("auth")).await, trial.gateway.metric(&counted("error")).await);
+    assert!(auth >= 1.0 && error == 0.0, "what is refused is our keys: {auth} auth, {error} error");
     trial.invariants_hold().await;
 }
