@@ -171,7 +171,7 @@ def comes_true(holds, seconds=5):
     """Whether something holds within that time."""
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.1)
     return held
 
 
