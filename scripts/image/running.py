@@ -167,14 +167,22 @@ def check_memory(running):
     expect(group < MEMORY_LIMIT, counted)
 
 
+def comes_true(holds, seconds=5):
+    """Whether something holds within that time."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return held
+
+
 def check_drain(running):
     """SIGTERM while an answer is two seconds away."""
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(Caller(running.public).verdict, "/idv/sim-slow-2-drain?region=my")
-        time.sleep(0.5)
+        fills = lambda: re.search(r"^idv_fills_in_flight (\d+)$", Caller(running.admin).get("/metrics")[1], re.M)[1]
+        expect(comes_true(lambda: fills() == "1"), "the upstream is asked")
         running.engine.podman("kill", "--signal", "TERM", running.name)
-        time.sleep(0.2)
-        expect(Caller(running.admin).get("/readyz")[0] == 503, "after SIGTERM it is not ready")
+        expect(comes_true(lambda: Caller(running.admin).get("/readyz")[0] == 503), "after SIGTERM it is not ready")
         expect(not slow.done(), "a request is under way then")
         expect(slow.result() == "passed", f"it is answered: {slow.result()}")
     code = running.engine.podman("wait", running.name).stdout.strip()
@@ -183,10 +191,8 @@ def check_drain(running):
 
 def check_running(engine, revision):
     running = Running(engine, revision)
-    deadline = time.monotonic() + 30
-    while not running.is_alive():
-        expect(time.monotonic() < deadline, f"it lives within 30 seconds\n{running.logs()}")
-        time.sleep(0.1)
+    if not comes_true(running.is_alive, seconds=30):
+        raise SystemExit(f"NOT SO: it lives within 30 seconds\n{running.logs()}")
     check_confinement(running)
     check_answers(running, revision)
     check_memory(running)

@@ -1,6 +1,8 @@
 """Gives the rendered configuration to the real binary, with its files laid out as the pod mounts them."""
 
+import base64
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -42,8 +44,18 @@ def write(path):
     content = hashlib.sha256(str(path).encode()).hexdigest() + "\n"
     if path.name in pem:
         content = (ROOT / f"tests/fixtures/tls/test-only-{pem[path.name]}.pem").read_text()
+    if path.parent.name == "jwks":
+        content = key_set()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
+
+
+def key_set():
+    """A key set of one key: the public half of the tests' own on P-256, which ends the file of the private one."""
+    lines = (ROOT / "tests/fixtures/jwt/test-only-ec.pem").read_text().splitlines()
+    public = base64.b64decode("".join(lines[1:-1]))[-64:]
+    x, y = (base64.urlsafe_b64encode(half).decode().rstrip("=") for half in (public[:32], public[32:]))
+    return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y}]})
 
 
 def environment(objects):

@@ -1,11 +1,15 @@
 """One value more or less than the least installation, and what changes in the render."""
 
 import base64
+import json
+import re
 
 TRIAL = ["regions[0].existingSecret=", "regions[0].trialKeys.accessKey=a", "regions[0].trialKeys.secretKey=b"]
 AUTOSCALED = ["autoscaling.enabled=true"]
 DIGEST = "sha256:" + "0" * 64
 TLS = ["tls.existingSecret=t"]
+LINKED = ["prometheusRule.enabled=true", "dashboards.enabled=true"]
+ELSEWHERE = [*LINKED, "prometheusRule.runbookBaseUrl=https://git.example/runbooks"]
 
 
 def spec(objects, kind, suffix=""):
@@ -36,6 +40,14 @@ def made_key(objects):
 def port(objects):
     """The callers' port of the Service."""
     return spec(objects, "Service")["ports"][0]
+
+
+def runbooks(objects):
+    """What stands before the file names of runbooks: in the example's rule, in a panel's description, in its link."""
+    alert = spec(objects, "PrometheusRule", "-example")["groups"][0]["rules"][1]
+    panel = json.loads(objects.named("ConfigMap", "-dashboard-example")["data"]["example.json"])["panels"][0]
+    description = re.search(r"\]\((.*)\)", panel["description"])[1]
+    return [link.rpartition("/")[0] for link in (alert["annotations"]["runbook_url"], description, panel["links"][0]["url"])]
 
 
 def grace(objects):
@@ -80,6 +92,8 @@ STATEMENTS = [
     ("a digest wins", ["image.tag=x", f"image.digest={DIGEST}"], lambda o: image(o) == f"idv-gateway@{DIGEST}"),
     ("nothing is monitored unasked", [], lambda o: not {"ServiceMonitor", "PrometheusRule"} & kinds(o)),
     ("no dashboard is made unasked", [], lambda o: not o.named("ConfigMap", "-dashboard-example")),
+    ("runbooks are named as in the repository", LINKED, lambda o: runbooks(o) == ["docs/runbooks"] * 3),
+    ("or where they are", ELSEWHERE, lambda o: runbooks(o) == ["https://git.example/runbooks"] * 3),
     ("no sandbox is made unasked", [], lambda o: not o.named("Deployment", "-sandbox")),
     ("whole numbers stay whole", ["config.server.max_connections=1000000"], lambda o: "= 1000000\n" in o.toml),
 ]

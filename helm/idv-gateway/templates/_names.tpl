@@ -33,6 +33,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end -}}
 
+{{/* What stands before a runbook's file name in rules and dashboards. */}}
+{{- define "idv-gateway.runbooks" -}}
+{{- with .Values.prometheusRule.runbookBaseUrl }}{{ trimSuffix "/" . }}{{ else }}docs/runbooks{{ end }}/
+{{- end -}}
+
 {{- define "idv-gateway.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}

@@ -160,9 +160,11 @@ mounts: {{ .name }} stands there twice; give every mount its own name
 {{- end -}}
 {{- end -}}
 
-{{/* The chart derives ports, probes, grace and memory from these: a variable would go behind its back. */}}
+{{/* The chart derives ports, egress, probes, grace and memory from these: a variable would go behind its back. */}}
 {{- define "idv-gateway.refusals.environment" -}}
-{{- $derived := list "SERVER__LISTEN" "SERVER__ADMIN_LISTEN" "CALLBACKS__LISTEN" "DRAIN__DELAY" "DRAIN__DEADLINE" "CACHE__MAX_BYTES" "AUTH__MODE" -}}
+{{- $addresses := list "SERVER__LISTEN" "SERVER__ADMIN_LISTEN" "SERVER__TLS__CERT_FILE" "CALLBACKS__LISTEN" -}}
+{{- $egress := list "AUTH__JWT__JWKS_URL" "REMOTE__URL" "TELEMETRY__OTLP_ENDPOINT" -}}
+{{- $derived := concat $addresses $egress (list "DRAIN__DELAY" "DRAIN__DEADLINE" "CACHE__MAX_BYTES" "AUTH__MODE") -}}
 {{- range .Values.extraEnv -}}
   {{- if has (trimPrefix "IDV__" (upper .name)) $derived }}
 extraEnv: {{ .name }} is something the chart must know; write config.{{ trimPrefix "IDV__" .name | lower | replace "__" "." }} instead
