@@ -69,7 +69,15 @@ pub(super) fn otlp(section: &mut Section<'_>, env: &[(String, String)]) -> Optio
     let protocol = standard.read_otlp(["TRACES_PROTOCOL", "PROTOCOL"], protocol).or(());
     let timeout = standard.read_otlp(["TRACES_TIMEOUT", "TIMEOUT"], millis).or(TIMEOUT);
     let ca_file = standard.read_otlp(["TRACES_CERTIFICATE", "CERTIFICATE"], files::readable).optional();
-    exporter.and(protocol)?;
+    // The SDK takes these as they come, and would abort on a queue that no memory holds, or never rest.
+    let bounded = [
+        standard.read(&["OTEL_BSP_MAX_QUEUE_SIZE"], whole(1..=65_536)).or(0),
+        standard.read(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], whole(1..=65_536)).or(0),
+        standard.read(&["OTEL_BSP_SCHEDULE_DELAY"], whole(100..=60_000)).or(0),
+    ];
+    let sampler = standard.read(&["OTEL_TRACES_SAMPLER"], sampler).or(());
+    exporter.and(protocol).and(sampler)?;
+    bounded.iter().all(Option::is_some).then_some(())?;
     Some(Some(Otlp { endpoint, timeout: timeout?, ca_file: ca_file? }))
 }
 
@@ -121,6 +129,19 @@ fn base(raw: &Raw<'_>) -> Result<OtlpEndpoint, String> {
 
 fn exporter(raw: &Raw<'_>) -> Result<(), String> {
     if raw.text()? == "otlp" { Ok(()) } else { Err("expected otlp, or none for no traces".to_owned()) }
+}
+
+fn sampler(raw: &Raw<'_>) -> Result<(), String> {
+    const SAMPLERS: [&str; 6] = [
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ];
+    let is_known = SAMPLERS.contains(&raw.text()?);
+    if is_known { Ok(()) } else { Err(format!("expected one of {}", SAMPLERS.join(", "))) }
 }
 
 fn protocol(raw: &Raw<'_>) -> Result<(), String> {
@@ -210,6 +231,10 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "from 1 to"),
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonexistent", "No such file"),
             ("OTEL_TRACES_EXPORTER", "zipkin", "none for no traces"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999", "from 1 to 65536"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", "from 1 to 65536"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 100 to 60000"),
+            ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ];
         for (name, value, fragment) in table {
             let mistakes = found(&text(""), &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base"), (name, value)]);

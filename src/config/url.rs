@@ -107,7 +107,11 @@ fn normal_path(path: &str, query_allowed: bool) -> Result<String, String> {
         return Err("a query or fragment is not allowed here; end the URL before it".to_owned());
     }
     let is_url_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"/?-._~!$&'()*+,;=:@%".contains(&byte);
-    let is_dots = |segment: &str| segment == "." || segment == "..";
+    // To a client, an encoded dot is a dot.
+    let is_dots = |segment: &str| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    };
     let (before_query, _) = path.split_once('?').unwrap_or((path, ""));
     if !path.bytes().all(is_url_byte) || before_query.split('/').any(is_dots) {
         return Err("the path holds `.`, `..` or a character that no URL has".to_owned());
@@ -152,6 +156,7 @@ mod tests {
             ("https://[::1", "host"),
             ("https://::1]", "host"),
             ("https://host/a/../b", "path"),
+            ("https://host/a/%2E%2e/b", "path"),
             ("https://host/a b", "path"),
             ("https://h\u{f6}st", "host"),
         ];

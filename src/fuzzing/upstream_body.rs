@@ -29,8 +29,13 @@ pub fn upstream_body(body: &[u8]) {
     let region = RENDERER.regions.find("my").expect("it is a region");
     let now = Timestamp::from_second(1_795_000_000).expect("a moment of 2026");
     let Some(verification) = understand(body, id, region, now) else { return };
-    let sent: Value =
-        serde_json::from_str(&String::from_utf8_lossy(body)).expect("only JSON can be understood");
+    let text = String::from_utf8_lossy(body);
+    let sent = serde_json::from_str::<Value>(&text);
+    // Half a character is mended before it is read: the other reading knows of none.
+    if sent.is_err() && text.to_ascii_lowercase().contains("\\ud") {
+        return;
+    }
+    let sent = sent.expect("only JSON can be understood");
     assert!(is_about(&sent["data"]), "an answer that names another id");
     let has_passed = verification.verdict == Verdict::Passed;
     assert_eq!(has_passed, is_clean_pass(&sent), "passed is what nothing contradicts, and no more");

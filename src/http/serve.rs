@@ -108,6 +108,8 @@ where
 {
     let phase = Arc::new(Phase::new());
     let timed = Timed::new(stream, Arc::clone(&phase));
+    // An operator's connection answers one request: those that a scraper leaves behind must not keep the probes out.
+    let keep_alive = matches!(site, Site::Public(_));
     // Each request holds on to this connection's own copy: counting on one shared by all cores is not cheap.
     let site = Arc::new(site);
     let service = service_fn(move |request| {
@@ -122,6 +124,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
+        .keep_alive(keep_alive)
         .half_close(false)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)

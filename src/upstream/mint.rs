@@ -23,6 +23,10 @@ use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Endpoint, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
+/// The longest token taken, in bytes. The vendor's own have some hundreds; one that no server takes in a header would
+/// hold its place until its life is over.
+const MAX_TOKEN: usize = 8 << 10;
+
 /// Makes tokens for one region.
 pub(super) struct Mint {
     /// For logs.
@@ -178,8 +182,8 @@ impl Mint {
     }
 
     fn token(&self, success: &Success, drift: &mut Drift) -> Result<(HeaderValue, Duration), Refusal> {
-        let text =
-            super::normalise::text_field(&success.data, "token", drift).filter(|token| !token.is_empty());
+        let text = super::normalise::text_field(&success.data, "token", drift);
+        let text = text.filter(|token| (1..=MAX_TOKEN).contains(&token.len()));
         let value = text.and_then(|token| HeaderValue::from_str(token).ok());
         let mut value = value.ok_or_else(|| Refusal::of(Kind::Malformed))?;
         value.set_sensitive(true);

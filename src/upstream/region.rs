@@ -60,7 +60,11 @@ pub(super) struct Region {
 
 impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
-        let url = |base: &str, path: &str| Url::parse(&format!("{base}{path}")).map_err(io::Error::other);
+        let name = settings.name.clone();
+        let url = |key: &str, base: &str, path: &str| {
+            let named = |error| io::Error::other(format!("regions.{name}.{key}: {error}"));
+            Url::parse(&format!("{base}{path}")).map_err(named)
+        };
         let connections = Arc::new(
             Connections::new(settings.ca_file.as_deref(), settings.allow_http)
                 .map_err(|error| io::Error::other(format!("regions.{}.ca_file: {error}", settings.name)))?,
@@ -69,7 +73,7 @@ impl Region {
             Breaker::new(Instant::now(), tell(settings.name.clone(), Arc::clone(&settings.metrics)));
         let mint = Mint::new(
             settings.name,
-            url(&settings.token_url, TOKEN_PATH)?,
+            url("token_url", &settings.token_url, TOKEN_PATH)?,
             settings.keys,
             settings.token_period,
             settings.attempt_timeout,
@@ -78,7 +82,7 @@ impl Region {
         );
         Ok(Self {
             id: settings.id,
-            url: url(&settings.base_url, RESULT_PATH)?,
+            url: url("base_url", &settings.base_url, RESULT_PATH)?,
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(mint),

@@ -27,11 +27,13 @@ fn is_number(text: &str) -> bool {
     text.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Reads an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`, or one of the two obsolete forms
+/// that RFC 9110 has recipients take too: `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
 pub(super) fn http_date(value: &str) -> Option<Timestamp> {
+    const FORMS: [&str; 3] = ["%d %b %Y %H:%M:%S GMT", "%d-%b-%y %H:%M:%S GMT", "%b %e %H:%M:%S %Y"];
     // The day of the week adds nothing, and a wrong one should not lose the date.
-    let (_, date) = value.split_once(", ")?;
-    let date = DateTime::strptime("%d %b %Y %H:%M:%S GMT", date.trim()).ok()?;
+    let (_, date) = value.split_once(", ").or_else(|| value.split_once(' '))?;
+    let date = FORMS.iter().find_map(|form| DateTime::strptime(form, date.trim()).ok())?;
     date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
@@ -67,6 +69,8 @@ mod tests {
             ("99999999999999999999999", Some(60)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(1)),
+            ("Sunday, 06-Nov-94 08:50:07 GMT", Some(30)),
+            ("Sun Nov  6 08:50:07 1994", Some(30)),
             ("Sun, 06 Nov 2094 08:49:37 GMT", Some(60)),
             ("soon", None),
             ("", None),

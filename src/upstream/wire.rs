@@ -4,6 +4,7 @@
 //! two would be the verdict?), a number too large for a float is a bad number and not a bad body, and a hostile body
 //! cannot make a tree of unbounded size.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -31,7 +32,7 @@ pub(super) enum Json {
 }
 
 impl Json {
-    /// Reads a body. Invalid UTF-8 inside it is replaced.
+    /// Reads a body. Invalid UTF-8 inside it is replaced, and so is an escape of half a character.
     ///
     /// # Errors
     /// It is not JSON, gives a key twice, is nested too deep or holds too many values. The error says nothing of
@@ -39,10 +40,56 @@ impl Json {
     pub(super) fn read(body: &[u8]) -> Result<Self, Unreadable> {
         let text = String::from_utf8_lossy(body);
         let mut left = MAX_VALUES;
+        let text = mend_halves(&text);
         let mut reader = serde_json::Deserializer::from_str(&text);
         let json = AnyValue { left: &mut left }.deserialize(&mut reader).map_err(|_| Unreadable)?;
         reader.end().map_err(|_| Unreadable)?;
         Ok(json)
+    }
+}
+
+/// Replaces escaped surrogates that lack their other half: what is left of a character within which a text was cut.
+fn mend_halves(text: &str) -> Cow<'_, str> {
+    if !["\\ud", "\\uD"].iter().any(|start| text.contains(start)) {
+        return Cow::Borrowed(text);
+    }
+    let (mut mended, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        let is_half = half(escape).is_some();
+        let is_whole =
+            half(escape) == Some(Half::First) && escape.get(6..).and_then(half) == Some(Half::Second);
+        let length = match (is_half, is_whole) {
+            (_, true) => 12,
+            (true, false) => 6,
+            (false, false) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
+        };
+        let (kept, left) = rest.split_at(at + length);
+        if is_half && !is_whole {
+            mended.push_str(&kept[..at]);
+            mended.push_str("\\ufffd");
+        } else {
+            mended.push_str(kept);
+        }
+        rest = left;
+    }
+    mended.push_str(rest);
+    Cow::Owned(mended)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    First,
+    Second,
+}
+
+/// Which half of a character an escape is, if it is one.
+fn half(escape: &str) -> Option<Half> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    match u16::from_str_radix(digits, 16).ok()? {
+        0xd800..=0xdbff => Some(Half::First),
+        0xdc00..=0xdfff => Some(Half::Second),
+        _ => None,
     }
 }
 
@@ -161,6 +208,21 @@ mod tests {
     fn invalid_utf8_inside_a_string_is_replaced() {
         let json = Json::read(b"{\"a\":\"x\xff\"}").unwrap();
         assert!(matches!(member(&json, "a"), Json::Text(text) if text == "x\u{fffd}"));
+    }
+
+    #[test]
+    fn half_a_character_is_replaced_and_a_whole_one_is_kept() {
+        let cases = [
+            (r#"x\ud83d"#, "x\u{fffd}"),
+            (r#"\ud83d\ude00"#, "\u{1f600}"),
+            (r#"\uDE00\ud83d\ud83d\ude00"#, "\u{fffd}\u{fffd}\u{1f600}"),
+            (r#"\\ud83d"#, "\\ud83d"),
+            (r#"é\n\ud83d\t"#, "é\n\u{fffd}\t"),
+        ];
+        for (sent, read) in cases {
+            let json = Json::read(format!("{{\"a\":\"{sent}\"}}").as_bytes()).unwrap();
+            assert!(matches!(member(&json, "a"), Json::Text(text) if text == read), "{sent}");
+        }
     }
 
     #[test]

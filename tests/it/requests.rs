@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::client::{parse, raw, request};
+use crate::support::client::{Connection, parse, raw, request};
 use crate::support::gateway::{caller, region};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, within};
 
@@ -519,4 +519,17 @@ async fn series(gateway: &Gateway) -> BTreeSet<String> {
     let page = gateway.admin("/metrics").await;
     let lines = page.text().lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn connections_left_behind_at_the_admin_listener_do_not_keep_the_probes_out() {
+    let gateway = Gateway::over(&Upstream::start().await).await;
+    // One more than it has places for.
+    for _ in 0..257 {
+        let mut connection = Connection::open(gateway.admin).await;
+        connection.ask("GET", "/livez", &[]).await;
+        let answer = connection.answer().await.expect("a probe is answered");
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert!(connection.closed().await.is_empty(), "nothing follows");
+    }
 }

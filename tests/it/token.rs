@@ -568,3 +568,15 @@ async fn a_caller_who_hangs_up_ends_nobodys_refresh() {
     assert_eq!(answer.gist(), pass());
     assert_eq!(upstream.token_hits(), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_no_header_could_carry_is_no_token_and_the_next_one_is_asked_for() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [passed("S1")]);
+    let mut endless = token_until(1, Timestamp::now().as_millisecond() + 3_600_000);
+    endless["data"]["token"] = "t".repeat(9_000).into();
+    upstream.answer_tokens([Reply::json(endless.clone()), token_living(2, Duration::from_secs(3600))]);
+    let gateway = Gateway::over(&upstream).await;
+    eventually("the token after it", async || gateway.get("/idv/S1").await.status == 200).await;
+    assert_eq!(upstream.token_hits(), 2);
+}
