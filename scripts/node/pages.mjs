@@ -100,11 +100,33 @@ function faintTexts() {
   return [...faint];
 }
 
+/** Words in code that a line ends within. Between the parts of a pattern or a path it may. */
+function brokenWords() {
+  const words = [...document.querySelectorAll('td code')].flatMap((code) => [...code.childNodes]).filter((node) => /^[\w.]+$/.test(node.data));
+  const lines = (node) => {
+    const range = document.createRange();
+    range.selectNode(node);
+    return range.getClientRects().length;
+  };
+  return words.filter((node) => lines(node) > 1).map((node) => node.data);
+}
+
+/** Cards that stand alone in the last row of several. */
+function loneCards() {
+  const tops = [...document.querySelectorAll('.tile')].map((tile) => tile.offsetTop);
+  const inRow = (top) => tops.filter((other) => other === top).length;
+  return tops.filter((top) => inRow(top) !== inRow(tops[0])).length;
+}
+
 async function looksRight(page, where, width, scheme) {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   check(wide <= width, `${where} at ${width} px does not scroll sideways (${wide})`);
   const tallest = await page.evaluate(() => Math.max(0, ...[...document.querySelectorAll('.plot')].map((plot) => plot.offsetHeight)));
   check(tallest < 140, `${where} at ${width} px has plots of ${tallest} px at most`);
+  const broken = await page.evaluate(brokenWords);
+  check(broken.length === 0, `${where} at ${width} px breaks no word in a cell ${broken.join(' ')}`);
+  const lone = await page.evaluate(loneCards);
+  check(lone === 0, `${where} at ${width} px has as many cards in each row`);
   const faint = await page.evaluate(faintTexts);
   check(faint.length === 0, `${where} ${scheme}: every text stands out from its ground ${faint.join(' | ')}`);
   const violations = await page.evaluate(() => window.violations);
@@ -147,8 +169,8 @@ async function showsATrippedRegion(page, { state }) {
   await faults([{ region: 'ph', endpoint: 'get_result', fault: { status: 500 } }]);
   const calm = { ...state };
   Object.assign(state, { regions: ['ph', 'ph', 'ph', 'my'], perSecond: 40 });
-  await page.locator('.region[data-breaker=tripped], .region[data-breaker=probing]').waitFor();
-  const word = await text(page, '.region:nth-child(2) .breaker');
+  await page.locator('.region[data-level=bad], .region[data-level=look]').waitFor();
+  const word = await text(page, '.region:nth-child(2) .standing');
   check(/tripped|probing/.test(word), `its card says so in words: ${word}`);
   check(/Region ph is (tripped|probing)/.test(await text(page, '#sentence')), `and so does the sentence: ${await text(page, '#sentence')}`);
   check((await page.locator('#overall').getAttribute('data-level')) === 'bad', 'it is said to be bad');
@@ -156,7 +178,7 @@ async function showsATrippedRegion(page, { state }) {
   await looksRight(page, 'tripped', 1400, 'light');
   await faults([]);
   Object.assign(state, calm);
-  await page.locator('.region:nth-child(2)[data-breaker=passing]').waitFor();
+  await page.locator('.region:nth-child(2)[data-level=good]').waitFor();
   check(true, 'and it passes again');
 }
 
@@ -191,7 +213,7 @@ async function saysThatNobodyAnswers(page) {
 async function everySize(browser, where, ready) {
   console.log(`${where} on a phone and on a desk, light and dark`);
   for (const scheme of ['light', 'dark']) {
-    for (const width of [360, 1400]) {
+    for (const width of [360, 1000, 1400]) {
       const page = await open(browser, { width, scheme }, where);
       await ready(page);
       await looksRight(page, where, width, scheme);

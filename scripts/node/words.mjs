@@ -16,7 +16,7 @@ function said(change) {
   return [level, sentence, ...notes];
 }
 
-for (const [change, ...expected] of [
+const cases = [
   [() => {}, 'good', 'Serving. Region my is passing.'],
   [(all, my) => all.regions.push(my), 'good', 'Serving. All 2 regions are passing.'],
   [(all, my) => Object.values(my.requests).forEach((count) => { count.recent = 0; }), 'good', 'Serving. No region had to be asked of late.'],
@@ -39,9 +39,33 @@ for (const [change, ...expected] of [
   [(all, my) => { my.requests.auth = many; }, 'bad', "Serving. Region my refused the gateway's keys 3 times."],
   [(all, my) => { my.clockSkewSeconds = -45; }, 'look', 'Serving. The clock of region my is -45 s off ours.'],
   [(all) => { all.panics = many; all.rateLimited = many; }, 'bad',
-    'Serving. 3 times a panic was caught: a defect of the gateway.', "3 requests were over their caller's rate."],
+    'Serving. 3 times a panic was caught: a defect of the gateway.', "3 requests were over the caller's rate."],
   [(all) => { all.panics = { recent: 0, total: 9 }; }, 'good', 'Serving. Region my is passing.', '9 times a panic was caught since the start.'],
-]) assert.deepEqual(said(change), expected);
+  [(all, my) => { my.drift.conflict = many; }, 'look', 'Serving. Region my left its contract: 3 × conflict.'],
+  [(all, my) => { all.regions.push({ ...my, name: 'ph', drift: { ...my.drift, conflict: { recent: 1, total: 1 } } }); }, 'look',
+    'Serving. Region ph and another both know an id, or an answer of ph contradicts itself: 1 × conflict.'],
+  [(all) => { all.lookups.stale = all.rateLimited = all.cache.evictions.size = { recent: 1, total: 1 }; }, 'good', 'Serving. Region my is passing.',
+    '1 lookup was answered with a stale result.', "1 request was over the caller's rate.", '1 entry left the cache for want of room.'],
+];
+for (const [change, ...expected] of cases) assert.deepEqual(said(change), expected);
+
+/** What heads the card of a region in this state. */
+function standing(state, token) {
+  const region = { ...example.regions[0], breaker: { state, forSeconds: 130 } };
+  const { level, text } = words.standing({ ...region, token: { ...region.token, ...token } }, example);
+  return `${level}: ${text}`;
+}
+
+const none = { expiresInSeconds: null, refreshFailed: many };
+assert.equal(standing('passing', {}), 'good: passing for 2 min');
+assert.equal(standing('probing', {}), 'look: probing, not passing for 2 min');
+assert.equal(standing('tripped', {}), 'bad: tripped, not passing for 2 min');
+assert.equal(standing('passing', none), 'bad: gives no token');
+assert.equal(standing('probing', none), 'bad: gives no token');
+assert.equal(standing('tripped', none), 'bad: tripped, not passing for 2 min');
+// Nobody has asked yet, or the one that is held still serves.
+assert.equal(standing('passing', { expiresInSeconds: null }), 'good: passing for 2 min');
+assert.equal(standing('passing', { refreshFailed: many }), 'good: passing for 2 min');
 
 // The example has only two steps: what they hold is taken for a minute's.
 assert.equal(words.perMinute([7, 6], example), 78);
@@ -51,4 +75,4 @@ assert.deepEqual([0, 0.0004, 0.123, 0.9999, 1, null].map(words.percent), ['0 %',
 assert.deepEqual([null, 0.04, 4.25, 310, 2500, 30000].map((value) => words.milliseconds(value, 0.1, 30000)),
   ['–', '≤ 0.1 ms', '4.3 ms', '310 ms', '2.5 s', '≥ 30 s']);
 assert.deepEqual([-3, 59, 60, 3700, 90000].map(words.duration), ['0 s', '59 s', '1 min', '1 h 1 min', '1 d 1 h']);
-console.log('what the status page says of 19 reports, and its numbers: as they should be');
+console.log(`what the status page says of ${cases.length} reports, its cards and its numbers: as they should be`);

@@ -60,16 +60,21 @@ fn what_to_try(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> St
 idv-gateway demo: callers at http://{public}, operators at http://{admin}, simulated upstream at http://{sandbox}
 
   A pass (the vendor's own sample id):
-    curl -s http://{public}/idv/f302f5d2454a85c2
+    curl -s 'http://{public}/idv/f302f5d2454a85c2?view=decision'; echo
+  The same with every part of it:
+    curl -s 'http://{public}/idv/f302f5d2454a85c2'; echo
   A failure, with its reason:
-    curl -s http://{public}/idv/sim-fail-liveness-1
+    curl -s 'http://{public}/idv/sim-fail-liveness-1?view=decision'; echo
   Pending, final after 5 seconds (ask twice):
-    curl -s http://{public}/idv/sim-pending-5-1
+    curl -s 'http://{public}/idv/sim-pending-5-1?view=decision'; echo
   An id that no region has:
-    curl -s http://{public}/idv/sim-notfound-1
+    curl -s 'http://{public}/idv/sim-notfound-1'; echo
+  An error of one region (without ?region= it shows as region_undetermined):
+    curl -s 'http://{public}/idv/sim-error-1?region=my'; echo
   What Prometheus sees:
-    curl -s http://{admin}/metrics
+    curl -s 'http://{admin}/metrics'
 
+In a browser: the status page at http://{admin}/ and the API reference at http://{admin}/docs
 `idv-gateway sandbox --help` lists the ids that say what they do. Stop with Ctrl-C.
 "
     )

@@ -19,6 +19,8 @@ const EX_USAGE: u8 = 2;
 const WORRYING_SKEW: i64 = 30;
 /// From here a certificate should have been renewed.
 const WORRYING_DAYS: i64 = 7;
+/// Columns of a terminal that advice is broken for.
+const COLUMNS: usize = 80;
 /// Addresses of a name that are written out.
 const SHOWN_ADDRESSES: usize = 3;
 
@@ -63,7 +65,7 @@ fn report(regions: &[(&Region, &Vec<Check>)]) -> ExitCode {
     }
     match regions.iter().filter(|(_, checks)| checks.iter().any(is_failure)).count() {
         0 => ExitCode::SUCCESS,
-        failed => fail(format_args!("{failed} of {} regions failed", regions.len())),
+        failed => fail(format_args!("regions that failed: {failed} of {}", regions.len())),
     }
 }
 
@@ -146,7 +148,7 @@ fn detail(check: &Check) -> String {
             Fact::Connected(address) => address.to_string(),
             Fact::PlainHttp => "plain http, as allow_http says".to_owned(),
             Fact::Secured(version, None) => (*version).to_owned(),
-            Fact::Secured(version, Some(days)) => format!("{version}, certificate good for {days} days"),
+            Fact::Secured(version, Some(days)) => format!("{version}, certificate good for {days} d"),
             Fact::Token(life) if life.as_secs() < 120 => format!("good for {} s", life.as_secs()),
             Fact::Token(life) => format!("good for {} min", (life.as_secs() + 30) / 60),
             Fact::Skew(skew) => clocks(*skew),
@@ -202,7 +204,7 @@ fn what_failed(problem: &Problem, check: &Check) -> String {
     }
 }
 
-/// One line for each thing that is to be done.
+/// A line, or a few, for each thing that is to be done.
 fn advice(regions: &[(&Region, &Vec<Check>)]) -> Vec<String> {
     let of_check = |region: &Region, check: &Check| {
         let advice = match &check.finding {
@@ -210,12 +212,25 @@ fn advice(regions: &[(&Region, &Vec<Check>)]) -> Vec<String> {
             Finding::Good(fact) if is_worrying(fact) => what_to_watch(fact, &check.host)?,
             Finding::Good(_) | Finding::NotTried => return None,
         };
-        Some(format!("regions.{}: {}: {advice}", region.name, step(check.step)))
+        Some(wrapped(&format!("regions.{}: {}: {advice}", region.name, step(check.step))))
     };
     let of_region = |(region, checks): &(&Region, &Vec<Check>)| {
         checks.iter().filter_map(|check| of_check(region, check)).collect::<Vec<_>>()
     };
     regions.iter().flat_map(of_region).collect()
+}
+
+/// Breaks a text between words; further lines hang under the first.
+fn wrapped(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut lines = vec![words.next().unwrap_or_default().to_owned()];
+    for word in words {
+        match lines.last_mut().filter(|line| line.len() + 1 + word.len() <= COLUMNS) {
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(format!("    {word}")),
+        }
+    }
+    lines.join("\n")
 }
 
 fn what_to_watch(fact: &Fact, host: &str) -> Option<String> {
@@ -254,7 +269,9 @@ fn what_to_do(problem: &Problem, check: &Check, region: &Region) -> String {
         }
         Problem::Untrusted => &format!("tell who runs {host}"),
         Problem::Broken => &"look for a firewall or proxy that cuts connections",
-        Problem::NoToken => &"check token_url (else base_url), and that no proxy answers for it",
+        Problem::NoToken => {
+            &"check token_url (else base_url), and that no proxy answers for it; if both are right, ask the vendor"
+        }
         Problem::Failing => &"try again; if it stays so, ask the vendor",
         Problem::Busy => &"wait a minute and try again",
         Problem::TimestampRefused => &"set this machine's clock",

@@ -39,9 +39,13 @@ async fn serve(address: SocketAddr) -> ExitCode {
     }
 }
 
+const BY_THE_WAY: &str = "\
+A gateway that is told busy pauses the whole region, for 10 s: every id of it that is not cached is answered
+as busy. With several regions, an error of one shows as region_undetermined unless ?region= is given.";
+
 /// The table of ids for `--help`.
 fn ids() -> String {
     let width = sandbox::IDS.iter().map(|(id, _)| id.len()).max().unwrap_or_default();
     let rows = sandbox::IDS.iter().map(|(id, meaning)| format!("  {id:width$}  {meaning}"));
-    format!("Ids that say what they do:\n{}", rows.collect::<Vec<_>>().join("\n"))
+    format!("Ids that say what they do:\n{}\n\n{BY_THE_WAY}", rows.collect::<Vec<_>>().join("\n"))
 }

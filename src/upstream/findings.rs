@@ -120,6 +120,8 @@ impl Problem {
             },
             Kind::Account => Self::AccountRefused(code),
             Kind::Busy => Self::Busy,
+            // Without a word of the vendor's, who knows who failed there.
+            Kind::Server if refusal.said.is_none() => Self::NoToken,
             Kind::Server => Self::Failing,
             Kind::Timeout => Self::Silence,
             Kind::Connect | Kind::Reset | Kind::Truncated => Self::Broken,

@@ -20,8 +20,9 @@ async fn demo() -> Process {
 
 /// The addresses and targets of the curl lines that a demo printed.
 fn printed_requests(stdout: &str) -> Vec<(std::net::SocketAddr, String)> {
-    let urls = stdout.lines().filter_map(|line| line.trim().strip_prefix("curl -s http://"));
+    let urls = stdout.lines().filter_map(|line| line.trim().strip_prefix("curl -s 'http://"));
     let split = |url: &str| {
+        let (url, _) = url.split_once('\'').expect("a quoted URL");
         let (address, path) = url.split_once('/').expect("a URL has a path");
         (address.parse().expect("an address"), format!("/{path}"))
     };
@@ -29,22 +30,29 @@ fn printed_requests(stdout: &str) -> Vec<(std::net::SocketAddr, String)> {
 }
 
 #[tokio::test]
-async fn the_demo_prints_five_requests_that_work_as_printed() {
+async fn the_demo_prints_requests_that_work_as_printed() {
     let process = demo().await;
     let printed = printed_requests(&process.stdout());
     let get = async |n: usize| client::request(printed[n].0, "GET", printed[n].1.as_str(), &[]).await;
-    assert_eq!(printed.len(), 5, "{}", process.stdout());
+    assert_eq!(printed.len(), 7, "{}", process.stdout());
 
-    assert_eq!(printed[0].1, "/idv/f302f5d2454a85c2");
+    assert_eq!(printed[1].1, "/idv/f302f5d2454a85c2");
     assert_eq!(get(0).await.gist(), (200, "passed".to_owned()));
-    let failure = get(1).await.json();
+    assert!(get(0).await.json().get("identity").is_none(), "the decision is enough for a first look");
+    assert!(get(1).await.json()["identity"].is_object(), "and every part is there for a second");
+    let failure = get(2).await.json();
     assert_eq!(failure["status"], "failed");
     assert_eq!(failure["reason"]["code"], "LIVENESS_ATTACK");
     assert!(failure["reason"]["message"].as_str().is_some_and(|message| !message.is_empty()));
-    assert_eq!(get(2).await.json()["final"], false);
-    assert_eq!(get(3).await.gist(), (404, "signature_not_found".to_owned()));
-    assert!(get(4).await.text().contains("\nidv_build_info{"));
-    eventually("the final result", async || get(2).await.gist() == (200, "passed".to_owned())).await;
+    assert_eq!(get(3).await.json()["final"], false);
+    assert_eq!(get(4).await.gist(), (404, "signature_not_found".to_owned()));
+    assert_eq!(get(5).await.gist(), (502, "upstream_error".to_owned()));
+    assert!(get(6).await.text().contains("\nidv_build_info{"));
+    let admin = printed[6].0;
+    for page in [format!("http://{admin}/ "), format!("http://{admin}/docs\n")] {
+        assert!(process.stdout().contains(&page), "{page}: {}", process.stdout());
+    }
+    eventually("the final result", async || get(3).await.gist() == (200, "passed".to_owned())).await;
 }
 
 #[tokio::test]
@@ -364,7 +372,7 @@ async fn help_says_what_every_command_does() {
     let commands = [
         ("serve", ["Run the gateway", "--config"]),
         ("demo", ["nothing to configure", "--sandbox-listen"]),
-        ("sandbox", ["simulated upstream", "sim-fail-liveness-"]),
+        ("sandbox", ["simulated upstream", "region_undetermined unless ?region="]),
         ("check-config", ["every mistake", "78"]),
         ("doctor", ["DNS, connection, TLS, token, clock", "--region"]),
         ("hash-key", ["key_sha256", "--stdin"]),

@@ -47,8 +47,12 @@ fn has_row(finished: &Finished, check: &str, result: &str, detail: &str) {
 
 #[track_caller]
 fn advises(finished: &Finished, advice: &str) {
-    let lines: Vec<_> = finished.stdout.lines().filter(|line| line.starts_with("regions.")).collect();
-    assert!(lines.iter().any(|line| line.contains(advice)), "no {advice:?} in\n{}", finished.stdout);
+    let (_, all) = finished.stdout.split_once("\n\n").expect("advice below the table");
+    let too_wide = all.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(too_wide, None, "a terminal has 80 columns");
+    let whole = all.replace("\n    ", " ");
+    assert!(whole.lines().all(|line| line.starts_with("regions.")), "{all}");
+    assert!(whole.lines().any(|line| line.contains(advice)), "no {advice:?} in\n{}", finished.stdout);
 }
 
 fn date_in(seconds: i64) -> String {
@@ -117,7 +121,7 @@ async fn what_comes_after_a_failure_is_not_tried_and_other_regions_are() {
     // What a name server says of it, if it says anything, is the machine's own.
     advises(&finished, "regions.th: dns: ");
     advises(&finished, "regions.sg: connect: check host and port of the URL");
-    assert_eq!(finished.stderr.trim(), "2 of 3 regions failed");
+    assert_eq!(finished.stderr.trim(), "regions that failed: 2 of 3");
 }
 
 #[tokio::test]
@@ -170,7 +174,8 @@ async fn a_refused_token_is_put_down_to_keys_clock_account_or_vendor() {
         ),
         (refusal("SERVICE_BUSY", "x"), "busy", "wait a minute"),
         (refusal("NEVER_SEEN", "hunter2-never"), "refused", "check access_key"),
-        (Reply::text(500, "hunter2"), "says that it failed", "ask the vendor"),
+        (refusal("ERROR", "hunter2"), "says that it failed", "try again; if it stays so, ask the vendor"),
+        (Reply::text(501, "hunter2"), "none of a token endpoint", "check token_url (else base_url)"),
         (html, "none of a token endpoint", "check token_url"),
         (Reply::Reset, "connection broke", "firewall or proxy"),
     ];

@@ -80,7 +80,7 @@ function showAnswers(report) {
   const step = 60 / report.stepSeconds;
   const recent = words.total(byClass, 'recent');
   say(at('requests'), number(words.perMinute(series.requests, report)));
-  say(at('requests-fine'), `${number(recent)} answers: ${Object.entries(byClass).map(([name, count]) => `${number(count.recent)} ${name}`).join(', ')}`);
+  say(at('requests-fine'), `${words.counted(recent, 'answer', 'answers')}: ${Object.entries(byClass).map(([name, count]) => `${number(count.recent)} ${name}`).join(', ')}`);
   plot(at('requests-plot'), [{ values: series.requests, kind: 'area' }], 'Requests a minute', (most) => `${number(most * step)} a minute`);
   const failed = words.shareOfLastMinute(series, report);
   say(at('failed'), percent(failed));
@@ -106,7 +106,7 @@ function showCache(report) {
   }));
   const used = cache.bytes / cache.maxBytes;
   stack(at('cache-bar'), [['used', used]], `${percent(used)} of the cache is used`);
-  say(at('cache'), `${number(cache.entries)} entries, ${words.bytes(cache.bytes)} of ${words.bytes(cache.maxBytes)}; ${number(report.fillsInFlight)} fetches under way`);
+  say(at('cache'), `${words.counted(cache.entries, 'entry', 'entries')}, ${words.bytes(cache.bytes)} of ${words.bytes(cache.maxBytes)}; ${words.counted(report.fillsInFlight, 'fetch', 'fetches')} under way`);
 }
 
 function showRegions(report) {
@@ -122,9 +122,10 @@ function showRegion(card, region, report) {
   const recent = words.total(requests, 'recent');
   const failures = words.failedCalls(requests);
   const failed = words.share(words.total(Object.fromEntries(failures), 'recent'), recent);
-  card.dataset.breaker = region.breaker.state;
+  const { level, text } = words.standing(region, report);
+  card.dataset.level = level;
   say(card.querySelector('h3'), region.name);
-  say(card.querySelector('.breaker span'), words.describe(region, report));
+  say(card.querySelector('.standing span'), text);
   say(part('requests'), number(words.perMinute(series.requests, report)));
   say(part('p95'), words.milliseconds(region.p95Ms, ...THEIRS));
   const calls = [{ values: series.requests, kind: 'area' }, { values: series.failed, kind: 'failed' }];
@@ -133,6 +134,7 @@ function showRegion(card, region, report) {
   say(part('failed'), percent(failed));
   part('failed').classList.toggle('bad', failed > 0.1);
   say(part('token'), token.expiresInSeconds === null ? 'none held' : duration(token.expiresInSeconds));
+  part('token').classList.toggle('bad', words.givesNoToken(region));
   say(part('retries'), number(region.retries.recent));
   say(part('skew'), `${region.clockSkewSeconds < 0 ? '−' : '+'}${Math.abs(region.clockSkewSeconds).toFixed(1)} s`);
   const ended = Object.entries(requests).filter(([, count]) => count.recent).map(([name, count]) => `${name.replace('_', ' ')} ${number(count.recent)}`);
@@ -154,7 +156,9 @@ function showResults(report) {
 
 function resultRow({ status, reason, recent, total }, all) {
   const code = document.createElement('code');
-  code.textContent = reason === 'none' ? '–' : reason;
+  // A narrow page may break a reason between its words, and nowhere else.
+  const parts = reason === 'none' ? ['–'] : reason.split(/(?<=_)/);
+  code.append(...parts.flatMap((part) => [part, document.createElement('wbr')]));
   const bar = cell('', 'share');
   stack(bar, [[status, words.share(recent, all) ?? 0]], percent(words.share(recent, all)));
   const row = document.createElement('tr');

@@ -26,6 +26,8 @@ export function failedCalls(requests) {
 
 export const number = (value) => (value === null ? '–' : value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 }));
 
+export const counted = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
+
 export function percent(value) {
   if (value === null) return '–';
   if (value === 0 || value === 1) return `${100 * value} %`;
@@ -55,8 +57,17 @@ export function bytes(value) {
   return `${(value / 1024 / 1024).toFixed(value < 100 * 1024 * 1024 ? 1 : 0)} MiB`;
 }
 
+/** What a region's card is headed by: the worse of its breaker and its token. */
+export function standing(region, report) {
+  const { state } = region.breaker;
+  if (givesNoToken(region) && state !== 'tripped') return { level: 'bad', text: 'gives no token' };
+  return { level: { passing: 'good', probing: 'look', tripped: 'bad' }[state], text: describe(region, report) };
+}
+
+export const givesNoToken = ({ token }) => token.refreshFailed.recent > 0 && token.expiresInSeconds === null;
+
 /** A breaker's state and for how long it has been so, as far as the gateway remembers. */
-export function describe(region, report) {
+function describe(region, report) {
   const { state, forSeconds } = region.breaker;
   const isAllThatIsKnown = forSeconds >= report.windowSeconds;
   const isSinceStart = isAllThatIsKnown && report.windowSeconds >= report.uptimeSeconds;
@@ -105,10 +116,10 @@ function gatewayTroubles(report) {
 function gatewayNotes(report) {
   const notes = [];
   const { rateLimited, reloadsRefused, panics, lookups, cache } = report;
-  if (lookups.stale.recent) notes.push(`${number(lookups.stale.recent)} lookups were answered with a stale result.`);
-  if (rateLimited.recent) notes.push(`${number(rateLimited.recent)} requests were over their caller's rate.`);
+  if (lookups.stale.recent) notes.push(`${counted(lookups.stale.recent, 'lookup was', 'lookups were')} answered with a stale result.`);
+  if (rateLimited.recent) notes.push(`${counted(rateLimited.recent, 'request was', 'requests were')} over the caller's rate.`);
   if (reloadsRefused.recent) notes.push('A watched file holds something that cannot be used; the log says which.');
-  if (cache.evictions.size.recent) notes.push(`${number(cache.evictions.size.recent)} entries left the cache for want of room.`);
+  if (cache.evictions.size.recent) notes.push(`${counted(cache.evictions.size.recent, 'entry', 'entries')} left the cache for want of room.`);
   if (panics.total && !panics.recent) notes.push(`${times(panics.total)} a panic was caught since the start.`);
   return notes;
 }
@@ -123,12 +134,18 @@ function regionTroubles(region, report) {
   if (drift.id_mismatch.recent) found('bad', `Region ${name} answered ${times(drift.id_mismatch.recent)} for another id; those answers were thrown away.`);
   if (requests.account.recent) found('bad', `Region ${name} refused the account ${times(requests.account.recent)}: balance, quota, or disabled.`);
   if (requests.auth.recent) found('bad', `Region ${name} refused the gateway's keys ${times(requests.auth.recent)}.`);
-  if (token.refreshFailed.recent && token.expiresInSeconds === null) found('bad', `Region ${name} gives no token.`);
+  if (givesNoToken(region)) found('bad', `Region ${name} gives no token.`);
   else if (token.refreshFailed.recent) found('look', `Region ${name} refused a new token ${times(token.refreshFailed.recent)}.`);
   const failed = shareOfLastMinute(region.series, report);
   if (failed > 0.1 && breaker.state === 'passing') found('look', `${percent(failed)} of the last minute's calls to ${name} failed.`);
   if (Math.abs(region.clockSkewSeconds) >= 30) found('look', `The clock of region ${name} is ${Math.round(region.clockSkewSeconds)} s off ours.`);
-  const departures = Object.entries(drift).filter(([kind, count]) => count.recent && kind !== 'id_mismatch');
+  // Among several regions a conflict may be nobody's fault: an id that two of them know.
+  const isShared = report.regions.length > 1;
+  if (drift.conflict.recent && isShared) {
+    found('look', `Region ${name} and another both know an id, or an answer of ${name} contradicts itself: ${number(drift.conflict.recent)} × conflict.`);
+  }
+  const apart = isShared ? ['id_mismatch', 'conflict'] : ['id_mismatch'];
+  const departures = Object.entries(drift).filter(([kind, count]) => count.recent && !apart.includes(kind));
   if (departures.length) {
     found('look', `Region ${name} left its contract: ${departures.map(([kind, count]) => `${number(count.recent)} × ${kind.replace('_', ' ')}`).join(', ')}.`);
   }

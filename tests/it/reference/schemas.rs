@@ -66,12 +66,16 @@ fn limits(schema: &Value) -> Vec<String> {
         ("format", "format"),
         ("pattern", "pattern"),
         ("minimum", "at least"),
-        ("minLength", "characters at least"),
-        ("minProperties", "keys at least"),
         ("maxItems", "members at most"),
     ] {
         if let Some(value) = schema.get(key) {
             limits.push(format!("{says} {}", coded(value)));
+        }
+    }
+    for key in ["minLength", "minProperties"] {
+        if let Some(least) = schema.get(key) {
+            assert_eq!(*least, 1, "there are no words for another {key} yet");
+            limits.push("not empty".to_owned());
         }
     }
     if schema["additionalProperties"] == true {
