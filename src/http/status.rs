@@ -118,7 +118,7 @@ fn region(window: &Window, n: usize, name: &str) -> Value {
             "refreshed": count(then.refreshes[0], now.refreshes[0]),
             "refreshFailed": count(then.refreshes[1], now.refreshes[1]),
         },
-        "clockSkewSeconds": now.clock_skew + 0.0, // never minus nothing
+        "clockSkewSeconds": now.clock_skew,
         "requests": counts(&UpstreamOutcome::NAMES, &then.requests, &now.requests),
         "retries": count(then.retries, now.retries),
         "p50Ms": milliseconds(&times, 0.5),

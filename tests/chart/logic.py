@@ -8,6 +8,7 @@ TRIAL = ["regions[0].existingSecret=", "regions[0].trialKeys.accessKey=a", "regi
 AUTOSCALED = ["autoscaling.enabled=true"]
 DIGEST = "sha256:" + "0" * 64
 TLS = ["tls.existingSecret=t"]
+LINE_END = "callers[0].subject=q\u0085  x: |"
 LINKED = ["prometheusRule.enabled=true", "dashboards.enabled=true"]
 ELSEWHERE = [*LINKED, "prometheusRule.runbookBaseUrl=https://git.example/runbooks"]
 
@@ -95,6 +96,7 @@ STATEMENTS = [
     ("runbooks are named as in the repository", LINKED, lambda o: runbooks(o) == ["docs/runbooks"] * 3),
     ("or where they are", ELSEWHERE, lambda o: runbooks(o) == ["https://git.example/runbooks"] * 3),
     ("no sandbox is made unasked", [], lambda o: not o.named("Deployment", "-sandbox")),
+    ("what ends a line to YAML ends none here", [LINE_END], lambda o: r'"q\u0085  x: |"' in o.toml),
     ("whole numbers stay whole", ["config.server.max_connections=1000000"], lambda o: "= 1000000\n" in o.toml),
 ]
 
