@@ -73,7 +73,7 @@ pub(super) fn otlp(section: &mut Section<'_>, env: &[(String, String)]) -> Optio
     let bounded = [
         standard.read(&["OTEL_BSP_MAX_QUEUE_SIZE"], whole(1..=65_536)).or(0),
         standard.read(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], whole(1..=65_536)).or(0),
-        standard.read(&["OTEL_BSP_SCHEDULE_DELAY"], whole(100..=60_000)).or(0),
+        standard.read(&["OTEL_BSP_SCHEDULE_DELAY"], whole(10..=600_000)).or(0),
     ];
     let sampler = standard.read(&["OTEL_TRACES_SAMPLER"], sampler).or(());
     exporter.and(protocol).and(sampler)?;
@@ -233,7 +233,7 @@ mod tests {
             ("OTEL_TRACES_EXPORTER", "zipkin", "none for no traces"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999", "from 1 to 65536"),
             ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", "from 1 to 65536"),
-            ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 100 to 60000"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 10 to 600000"),
             ("OTEL_TRACES_SAMPLER", "sometimes", "parentbased_traceidratio"),
         ];
         for (name, value, fragment) in table {

@@ -14,6 +14,8 @@ use super::phase::{IDLE, Phase};
 
 /// How long a client may leave an answer unread.
 const WRITE: Duration = Duration::from_secs(30);
+/// How long a client may take over an answer that it does read, bit by bit.
+const WHOLE_WRITE: Duration = Duration::from_secs(60);
 
 /// A stream that fails when its client takes too long.
 pub(super) struct Timed<S> {
@@ -21,8 +23,26 @@ pub(super) struct Timed<S> {
     phase: Arc<Phase>,
     /// Fires at or before the phase's deadline: it is moved only when it must fire earlier, or has fired.
     read_timer: Pin<Box<Sleep>>,
-    /// There while a write waits for the client.
-    write_timer: Option<Pin<Box<Sleep>>>,
+    /// There from a write that waited for the client until all of the answer is handed over.
+    write_timer: Option<WriteTimer>,
+}
+
+struct WriteTimer {
+    sleep: Pin<Box<Sleep>>,
+    /// When the answer must be handed over, however steadily it is read.
+    last: Instant,
+}
+
+impl WriteTimer {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { sleep: Box::pin(sleep_until(now + WRITE)), last: now + WHOLE_WRITE }
+    }
+
+    /// Something was read.
+    fn extend(&mut self) {
+        self.sleep.as_mut().reset(self.last.min(Instant::now() + WRITE));
+    }
 }
 
 impl<S> Timed<S> {
@@ -50,11 +70,13 @@ impl<S> Timed<S> {
 
     fn check_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write_timer = None;
+            if let Some(timer) = &mut self.write_timer {
+                timer.extend();
+            }
             return written;
         }
-        let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE)));
-        ready!(timer.as_mut().poll(cx));
+        let timer = self.write_timer.get_or_insert_with(WriteTimer::start);
+        ready!(timer.sleep.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -95,6 +117,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.write_timer = None;
+        }
         self.check_write(cx, flushed)
     }
 
@@ -107,6 +132,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -141,7 +168,7 @@ mod tests {
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(error.kind()),
                     Poll::Pending => match &mut timed.write_timer {
-                        Some(timer) if timer.deadline() > soon => timer.as_mut().reset(soon),
+                        Some(timer) if timer.sleep.deadline() > soon => timer.sleep.as_mut().reset(soon),
                         _ => return Poll::Pending,
                     },
                 }
@@ -149,5 +176,33 @@ mod tests {
         });
         let failure = tokio::time::timeout(Duration::from_secs(5), failure).await;
         assert_eq!(failure, Ok(io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_bit_by_bit_is_given_no_more_than_the_time_for_a_whole_answer() {
+        let (stream, mut client) = tokio::io::duplex(8);
+        let mut timed = Timed::new(stream, Arc::new(Phase::new()));
+        let soon = Instant::now() + Duration::from_millis(50);
+        let write = poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut timed).poll_write(cx, &[0; 8]) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(error.kind()),
+                    Poll::Pending => match &mut timed.write_timer {
+                        Some(timer) if timer.last > soon => timer.last = soon,
+                        _ => return Poll::Pending,
+                    },
+                }
+            }
+        });
+        let read = async {
+            while client.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let failure = tokio::time::timeout(Duration::from_secs(5), async {
+            tokio::select! { kind = write => kind, () = read => io::ErrorKind::BrokenPipe }
+        });
+        assert_eq!(failure.await, Ok(io::ErrorKind::TimedOut));
     }
 }
