@@ -32,6 +32,7 @@ fn is_number(text: &str) -> bool {
 pub(super) fn http_date(value: &str) -> Option<Timestamp> {
     const FORMS: [&str; 3] = ["%d %b %Y %H:%M:%S GMT", "%d-%b-%y %H:%M:%S GMT", "%b %e %H:%M:%S %Y"];
     // The day of the week adds nothing, and a wrong one should not lose the date.
+    let value = value.trim();
     let (_, date) = value.split_once(", ").or_else(|| value.split_once(' '))?;
     let date = FORMS.iter().find_map(|form| DateTime::strptime(form, date.trim()).ok())?;
     date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
