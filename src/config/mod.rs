@@ -113,7 +113,13 @@ fn parse_toml(file: &str, text: &str) -> Result<Table, Mistakes> {
         let before = &text[..error.span().map_or(0, |span| text.floor_char_boundary(span.start))];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let message = error.message().replace('\n', ", ");
+        // Of a number that is too large the message would show the digits.
+        let shown = error.message();
+        let message = if shown.contains('`') && shown.starts_with("invalid") {
+            "a value that is too large; write text in quotes".to_owned()
+        } else {
+            shown.replace('\n', ", ")
+        };
         Mistakes::of_file(file, format!("line {line}, column {column}: not TOML: {message}"))
     })
 }
