@@ -97,6 +97,16 @@ fn a_syntax_error_is_one_mistake_with_its_place_and_without_the_text() {
 }
 
 #[test]
+fn a_key_of_digits_alone_that_was_not_quoted_is_not_shown() {
+    for digits in ["1234567890123456789", "1234567890123456789012345"] {
+        let text = format!("[[regions]]\nname = \"my\"\naccess_key = \"a\"\nsecret_key = {digits}\n{CALLER}");
+        let shown = parsed(&text, &[]).err().map(|mistakes| mistakes.to_string());
+        let shown = shown.unwrap_or_else(|| "no mistake".to_owned());
+        assert!(shown.contains("in quotes") && !shown.contains("1234567890"), "{shown}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_one_mistake() {
     let mistakes = load(Path::new("/nonexistent/gateway.toml")).err().unwrap();
     assert_eq!(mistakes.mistakes.len(), 1);
