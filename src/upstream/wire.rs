@@ -56,28 +56,20 @@ fn mend_halves(text: &str) -> Cow<'_, str> {
     let (mut mended, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find('\\') {
         let escape = &rest[at..];
-        let is_half = half(escape).is_some();
-        let is_whole =
-            half(escape) == Some(Half::First) && escape.get(6..).and_then(half) == Some(Half::Second);
-        let length = match (is_half, is_whole) {
-            (_, true) => 12,
-            (true, false) => 6,
-            (false, false) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
+        let (length, is_half) = match (half(escape), escape.get(6..).and_then(half)) {
+            (Some(Half::First), Some(Half::Second)) => (12, false),
+            (Some(_), _) => (6, true),
+            (None, _) => (1 + escape[1..].chars().next().map_or(0, char::len_utf8), false),
         };
-        let (kept, left) = rest.split_at(at + length);
-        if is_half && !is_whole {
-            mended.push_str(&kept[..at]);
-            mended.push_str("\\ufffd");
-        } else {
-            mended.push_str(kept);
-        }
+        let (before, left) = rest.split_at(at + length);
+        mended.push_str(if is_half { &before[..at] } else { before });
+        mended.push_str(if is_half { "\\ufffd" } else { "" });
         rest = left;
     }
     mended.push_str(rest);
     Cow::Owned(mended)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Half {
     First,
     Second,
