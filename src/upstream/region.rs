@@ -60,11 +60,13 @@ pub(super) struct Region {
 
 impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
-        let name = settings.name.clone();
         let url = |key: &str, base: &str, path: &str| {
-            let named = |error| io::Error::other(format!("regions.{name}.{key}: {error}"));
+            let named = |error| io::Error::other(format!("regions.{}.{key}: {error}", settings.name));
             Url::parse(&format!("{base}{path}")).map_err(named)
         };
+        // The one that the other is taken from comes first, so that a mistake has the key it was made under.
+        let results = url("base_url", &settings.base_url, RESULT_PATH)?;
+        let tokens = url("token_url", &settings.token_url, TOKEN_PATH)?;
         let connections = Arc::new(
             Connections::new(settings.ca_file.as_deref(), settings.allow_http)
                 .map_err(|error| io::Error::other(format!("regions.{}.ca_file: {error}", settings.name)))?,
@@ -73,7 +75,7 @@ impl Region {
             Breaker::new(Instant::now(), tell(settings.name.clone(), Arc::clone(&settings.metrics)));
         let mint = Mint::new(
             settings.name,
-            url("token_url", &settings.token_url, TOKEN_PATH)?,
+            tokens,
             settings.keys,
             settings.token_period,
             settings.attempt_timeout,
@@ -82,7 +84,7 @@ impl Region {
         );
         Ok(Self {
             id: settings.id,
-            url: url("base_url", &settings.base_url, RESULT_PATH)?,
+            url: results,
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(mint),

@@ -173,6 +173,16 @@ async fn a_missing_file_is_a_bad_configuration() {
 }
 
 #[tokio::test]
+async fn a_url_that_no_client_takes_is_named_by_its_key() {
+    let scratch = Scratch::new();
+    let region = gateway::region_at("my", "https://xn--a.example");
+    let config = scratch.write("gateway.toml", &format!("{OPEN}{region}"));
+    let finished = run(&["check-config", "--config", text(&config)]).await;
+    assert_eq!(finished.code, Some(78));
+    assert!(finished.stderr.contains("regions.my.base_url: "), "{}", finished.stderr);
+}
+
+#[tokio::test]
 async fn what_this_version_does_not_have_is_refused_and_not_ignored() {
     let planned = [
         ("wait", "[wait]\nmax = \"30s\"\n"),
