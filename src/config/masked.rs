@@ -30,6 +30,7 @@ impl Config {
         write_server(page, &self.server)?;
         writeln!(page, "\n[request]")?;
         writeln!(page, "timeout = \"{}\"", show_duration(self.request.timeout))?;
+        writeln!(page, "discovery_wait = \"{}\"", show_duration(self.request.discovery_wait))?;
         writeln!(page, "fill_timeout = \"{}\"", show_duration(self.request.fill_timeout))?;
         writeln!(page, "\n[drain]")?;
         writeln!(page, "delay = \"{}\"", show_duration(self.drain.delay))?;
@@ -62,6 +63,7 @@ impl Config {
             ("final_ttl", cache.final_ttl),
             ("incomplete_ttl", cache.incomplete_ttl),
             ("pending_ttl", cache.pending_ttl),
+            ("pending_ttl_max", cache.pending_ttl_max),
             ("not_found_ttl", cache.not_found_ttl),
             ("stale_max", cache.stale_max),
         ];
@@ -72,6 +74,7 @@ impl Config {
 fn write_server(page: &mut String, server: &Server) -> fmt::Result {
     writeln!(page, "[server]\nlisten = \"{}\"\nadmin_listen = \"{}\"", server.listen, server.admin_listen)?;
     writeln!(page, "max_connections = {}", server.max_connections)?;
+    writeln!(page, "allowed_hosts = {}", list(&server.allowed_hosts))?;
     let Some(tls) = &server.tls else { return Ok(()) };
     writeln!(page, "\n[server.tls]")?;
     write_file(page, "cert_file", Some(&tls.cert_file))?;

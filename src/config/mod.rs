@@ -34,10 +34,11 @@ pub use self::mistake::{Mistake, Mistakes};
 pub use self::otlp::{Otlp, OtlpEndpoint};
 pub use self::settings::{
     Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Region, Request, Secret, Server,
-    Telemetry, Tls,
+    Telemetry, Tls, Wait,
 };
 
-/// What is said of settings that are planned.
+/// Sections that are read and checked, and refused all the same until what they set exists.
+const PLANNED: [&str; 3] = ["wait", "remote", "callbacks"];
 const NOT_YET: &str = "this version does not have it yet; remove it";
 
 /// Reads the configuration from a file and the variables of this process.
@@ -72,8 +73,12 @@ fn read(file: &str, text: &str, env: &[(String, String)], earlier: Vec<Mistake>)
 
 /// Reads every section, wrong or not, so that no mistake hides another.
 fn config(mut root: Section<'_>, env: &[(String, String)]) -> Option<Config> {
+    for planned in PLANNED {
+        root.refuse(planned, NOT_YET);
+    }
     let (listen, server) = sections::server(&mut root);
     let request = sections::request(&mut root);
+    let wait = sections::wait(&mut root);
     let drain = sections::drain(&mut root);
     let regions::Found { regions, names } = regions::regions(&mut root, request.as_ref());
     let auth = auth::auth(&mut root, listen);
@@ -84,13 +89,11 @@ fn config(mut root: Section<'_>, env: &[(String, String)]) -> Option<Config> {
     let cache = sections::cache(&mut root);
     let media = sections::media(&mut root);
     let telemetry = sections::telemetry(&mut root, env);
-    for planned in ["wait", "remote", "callbacks"] {
-        root.refuse(planned, NOT_YET);
-    }
     root.finish();
     Some(Config {
         server: server?,
         request: request?,
+        wait: wait?,
         drain: drain?,
         regions: regions?,
         auth: auth?,
@@ -183,8 +186,9 @@ pub fn embedded_demo(listen: SocketAddr, admin_listen: SocketAddr, sandbox: Sock
     };
     let max_connections = sections::MAX_CONNECTIONS as usize;
     Config {
-        server: Server { listen, admin_listen, max_connections, tls: None },
+        server: Server { listen, admin_listen, max_connections, allowed_hosts: Vec::new(), tls: None },
         request: sections::REQUEST,
+        wait: sections::WAIT,
         // Nothing balances load over a demo, and who stops it wants the terminal back.
         drain: Drain { delay: Duration::ZERO, ..sections::DRAIN },
         regions: ["my", "ph", "sg"].into_iter().filter_map(region).collect(),

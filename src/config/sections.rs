@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::files;
 use super::otlp;
 use super::reader::{Section, Setting};
-use super::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls};
+use super::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls, Wait};
 use super::suggest;
 use super::url::is_host_name;
 use super::value::{Raw, address, boolean, bytes, duration, show_duration, text, texts, whole};
@@ -19,6 +19,7 @@ pub(super) const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr:
 /// `server.max_connections` where none is given.
 pub(super) const MAX_CONNECTIONS: u32 = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(8);
+const DISCOVERY_WAIT: Duration = Duration::from_millis(300);
 const FILL_TIMEOUT: Duration = Duration::from_secs(15);
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
@@ -37,12 +38,17 @@ pub(super) const CACHE: Cache = Cache {
     final_ttl: Duration::from_secs(6 * 3600),
     incomplete_ttl: Duration::from_secs(60),
     pending_ttl: Duration::from_secs(2),
+    pending_ttl_max: Duration::from_secs(30),
     not_found_ttl: Duration::from_secs(10),
     stale_max: Duration::from_secs(24 * 3600),
 };
 
 /// The default `[request]`.
-pub(super) const REQUEST: Request = Request { timeout: TIMEOUT, fill_timeout: FILL_TIMEOUT };
+pub(super) const REQUEST: Request =
+    Request { timeout: TIMEOUT, discovery_wait: DISCOVERY_WAIT, fill_timeout: FILL_TIMEOUT };
+
+/// The default `[wait]`.
+pub(super) const WAIT: Wait = Wait { max: Duration::from_secs(30), max_waiters: 10_000 };
 
 /// The default `[drain]`.
 pub(super) const DRAIN: Drain = Drain { delay: DRAIN_DELAY, deadline: DRAIN_DEADLINE };
@@ -53,6 +59,7 @@ pub(super) fn server(root: &mut Section<'_>) -> (Option<SocketAddr>, Option<Serv
     let listen = section.read("listen", address).or(LISTEN);
     let admin_listen = section.read("admin_listen", address).or(ADMIN_LISTEN);
     let max_connections = section.read("max_connections", whole(1..=1_000_000)).or(MAX_CONNECTIONS);
+    let allowed_hosts = section.list("allowed_hosts", texts, host_name).or(Vec::new());
     let tls = tls(&mut section);
     if let (Some(listen), Some(admin)) = (listen, admin_listen)
         && collide(listen, admin)
@@ -62,9 +69,17 @@ pub(super) fn server(root: &mut Section<'_>) -> (Option<SocketAddr>, Option<Serv
     section.finish();
     let server = |listen| {
         let max_connections = usize::try_from(max_connections?).ok()?;
-        Some(Server { listen, admin_listen: admin_listen?, max_connections, tls: tls? })
+        let (admin_listen, allowed_hosts) = (admin_listen?, allowed_hosts?);
+        Some(Server { listen, admin_listen, max_connections, allowed_hosts, tls: tls? })
     };
     (listen, listen.and_then(server))
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    if is_host_name(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("expected a host name without a port, such as \"gateway.example\"".to_owned())
 }
 
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
@@ -90,6 +105,7 @@ fn tls(server: &mut Section<'_>) -> Option<Option<Tls>> {
 pub(super) fn request(root: &mut Section<'_>) -> Option<Request> {
     let mut section = root.subsection_or_empty("request");
     let timeout = section.read("timeout", duration(TIMEOUTS)).optional();
+    let discovery_wait = section.read("discovery_wait", duration(Duration::ZERO..=MAX_TIMEOUT)).optional();
     let fill_timeout = section.read("fill_timeout", duration(TIMEOUTS)).optional();
     if let (Some(Some(timeout)), Some(Some(fill))) = (timeout, fill_timeout)
         && timeout > fill
@@ -98,12 +114,30 @@ pub(super) fn request(root: &mut Section<'_>) -> Option<Request> {
         let message = format!("is longer than request.fill_timeout ({fill}); lower it, or raise that");
         section.mistake("timeout", &message);
     }
+    let shown =
+        timeout.map(|timeout| timeout.unwrap_or(TIMEOUT.min(fill_timeout.flatten().unwrap_or(FILL_TIMEOUT))));
+    if let (Some(Some(wait)), Some(timeout)) = (discovery_wait, shown)
+        && wait > timeout
+    {
+        let timeout = show_duration(timeout);
+        section.mistake("discovery_wait", &format!("is longer than request.timeout ({timeout}); lower it"));
+    }
     section.finish();
     let (timeout, fill_timeout) = (timeout?, fill_timeout?);
+    let longest = timeout.unwrap_or(TIMEOUT.min(fill_timeout.unwrap_or(FILL_TIMEOUT)));
     Some(Request {
-        timeout: timeout.unwrap_or(TIMEOUT.min(fill_timeout.unwrap_or(FILL_TIMEOUT))),
+        timeout: longest,
+        discovery_wait: discovery_wait?.unwrap_or(DISCOVERY_WAIT.min(longest)),
         fill_timeout: fill_timeout.unwrap_or(FILL_TIMEOUT.max(timeout.unwrap_or(TIMEOUT))),
     })
+}
+
+pub(super) fn wait(root: &mut Section<'_>) -> Option<Wait> {
+    let mut section = root.subsection_or_empty("wait");
+    let max = section.read("max", duration(Duration::ZERO..=MAX_TIMEOUT)).or(WAIT.max);
+    let max_waiters = section.read("max_waiters", whole(1..=1_000_000)).or(10_000);
+    section.finish();
+    Some(Wait { max: max?, max_waiters: usize::try_from(max_waiters?).ok()? })
 }
 
 pub(super) fn drain(root: &mut Section<'_>) -> Option<Drain> {
@@ -132,6 +166,13 @@ pub(super) fn cache(root: &mut Section<'_>) -> Option<Cache> {
     let final_ttl = section.read("final_ttl", ttl()).optional();
     let incomplete_ttl = section.read("incomplete_ttl", ttl()).optional();
     let pending_ttl = section.read("pending_ttl", ttl()).or(CACHE.pending_ttl);
+    let pending_ttl_max = section.read("pending_ttl_max", ttl()).optional();
+    if let (Some(least), Some(Some(most))) = (pending_ttl, pending_ttl_max)
+        && most < least
+    {
+        let least = show_duration(least);
+        section.mistake("pending_ttl_max", &format!("is shorter than cache.pending_ttl ({least}); raise it"));
+    }
     let not_found_ttl = section.read("not_found_ttl", ttl()).or(CACHE.not_found_ttl);
     let stale_max = section.read("stale_max", duration(Duration::ZERO..=MAX_TTL)).or(CACHE.stale_max);
     let longest = final_ttl.map(|ttl| ttl.unwrap_or(CACHE.final_ttl));
@@ -149,6 +190,7 @@ pub(super) fn cache(root: &mut Section<'_>) -> Option<Cache> {
         final_ttl: longest?,
         incomplete_ttl: incomplete_ttl?.unwrap_or(CACHE.incomplete_ttl.min(longest?)),
         pending_ttl: pending_ttl?,
+        pending_ttl_max: pending_ttl_max?.unwrap_or(CACHE.pending_ttl_max.max(pending_ttl?)),
         not_found_ttl: not_found_ttl?,
         stale_max: stale_max?,
     })
@@ -221,6 +263,7 @@ mod tests {
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.server.admin_listen.to_string(), "127.0.0.1:8081");
         assert_eq!((config.server.max_connections, config.server.tls), (10_000, None));
+        assert_eq!((config.server.allowed_hosts.len(), config.wait), (0, WAIT));
         assert_eq!((config.request, config.drain, config.cache), (REQUEST, DRAIN, CACHE));
         assert!(
             config.telemetry.audit && config.telemetry.log == "info" && config.media.allowed_hosts.is_empty()
@@ -236,6 +279,8 @@ mod tests {
         assert_eq!((short.request.timeout, short.regions[0].attempt_timeout), (seconds(3), seconds(3)));
         assert_eq!(given("[drain]\ndeadline = \"2s\"").unwrap().drain.delay, seconds(1));
         assert_eq!(given("[cache]\nfinal_ttl = \"5s\"").unwrap().cache.incomplete_ttl, seconds(5));
+        assert_eq!(request("[request]\ntimeout = \"100ms\"").discovery_wait, Duration::from_millis(100));
+        assert_eq!(given("[cache]\npending_ttl = \"1m\"").unwrap().cache.pending_ttl_max, seconds(60));
         assert_eq!(given("[drain]\ndelay = \"0s\"").unwrap().drain.delay, Duration::ZERO);
     }
 
@@ -257,9 +302,12 @@ mod tests {
                 "longer than request.fill_timeout (10s)",
             ),
             ("[request]\ntimeout = \"0s\"", "request.timeout", "from 10ms to 10m"),
+            ("[request]\ndiscovery_wait = \"9s\"", "request.discovery_wait", "request.timeout (8s)"),
+            ("[server]\nallowed_hosts = [\"a.example:80\"]", "server.allowed_hosts[0]", "without a port"),
             ("[drain]\ndelay = \"20s\"", "drain.delay", "shorter than drain.deadline (20s)"),
             ("[cache]\nmax_bytes = \"lots\"", "cache.max_bytes", "256MiB"),
             ("[cache]\npending_ttl = \"0s\"", "cache.pending_ttl", "from 1ms"),
+            ("[cache]\npending_ttl_max = \"1s\"", "cache.pending_ttl_max", "cache.pending_ttl (2s)"),
             ("[cache]\nfinal_ttl = \"721h\"", "cache.final_ttl", "to 720h"),
             ("[cache]\nincomplete_ttl = \"7h\"", "cache.incomplete_ttl", "cache.final_ttl (6h)"),
             ("[cache]\nfinal = \"7h\"", "cache.final", "unknown key"),

@@ -22,6 +22,8 @@ pub struct Config {
     pub server: Server,
     /// `[request]`
     pub request: Request,
+    /// `[wait]`
+    pub wait: Wait,
     /// `[drain]`
     pub drain: Drain,
     /// `[[regions]]`, in probing order: at least one, at most 64, no two of one name or one base URL.
@@ -51,6 +53,9 @@ pub struct Server {
     /// connection takes 17 KiB, one whose caller waits for a fill of its own 26 to 52 KiB, so that a full house stays
     /// under half a GiB.
     pub max_connections: usize,
+    /// `allowed_hosts`: host names that `Host` may carry on a listener without authentication, besides IP addresses and
+    /// `localhost`. Default none: a web page cannot reach the gateway through a DNS name of its own.
+    pub allowed_hosts: Vec<String>,
     /// `[server.tls]`
     pub tls: Option<Tls>,
 }
@@ -74,9 +79,23 @@ pub struct Request {
     /// `timeout`: what a caller waits at most. Default `8s`, or `fill_timeout` if that is set lower: callers tend to
     /// give up at ten seconds, and should hear our reason first.
     pub timeout: Duration,
+    /// `discovery_wait`: how long a found result is held for the answers of the other regions. Default `300ms`, or
+    /// `timeout` if that is shorter: healthy regions answer within it, and a slow one delays nobody for long.
+    pub discovery_wait: Duration,
     /// `fill_timeout`: what a fill may take, whoever still waits. Default `15s`, or `timeout` if that is set higher:
     /// room for an attempt, a token and a retry, so that the next caller finds the answer.
     pub fill_timeout: Duration,
+}
+
+/// `[wait]`: requests with `Prefer: wait=N`, which are answered when the result is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// `max`: the longest wait; a longer `N` is lowered to it. Default `30s`: proxies in between usually close a request
+    /// after 60 s. `0s` turns waiting off.
+    pub max: Duration,
+    /// `max_waiters`: requests that wait at once; beyond it the pending answer comes at once. Default `10000`: one
+    /// waiter takes one connection, and `server.max_connections` has the same default.
+    pub max_waiters: usize,
 }
 
 /// `[drain]`: how the gateway stops.
@@ -211,8 +230,12 @@ pub struct Cache {
     /// `incomplete_ttl`: the same for `incomplete`. Default `1m`, or `final_ttl` if that is shorter: it may still be
     /// revised.
     pub incomplete_ttl: Duration,
-    /// `pending_ttl`: the same for what is not final. Default `2s`: callers poll, and a verdict should be seen soon.
+    /// `pending_ttl`: the shortest time between two fetches of a result that is not final. Default `2s`: callers poll,
+    /// and a verdict should be seen soon.
     pub pending_ttl: Duration,
+    /// `pending_ttl_max`: the longest time between them; the time grows with the age of the wait. Default `30s`, or
+    /// `pending_ttl` if that is longer: a caller who polls for an hour causes about 130 upstream calls.
+    pub pending_ttl_max: Duration,
     /// `not_found_ttl`: how long a region's "does not exist" is believed. Default `10s`: a new id may be asked about a
     /// moment too early.
     pub not_found_ttl: Duration,
