@@ -103,7 +103,7 @@ pub async fn run(
     let lifecycle = app.lifecycle;
     let history = Arc::clone(&app.admin.history);
     let upstream = config.regions.iter().map(|region| region.concurrency).sum();
-    let places = http::Places { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
+    let places = http::ConnectionLimits { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);
     let public = http::Server {
         site: http::Site::Public(app.public),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-const source = readFileSync('src/http/pages/words.js', 'utf8');
+const source = readFileSync('src/http/admin/pages/words.js', 'utf8');
 const words = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 const example = JSON.parse(readFileSync(process.argv[2])).components.examples.status.value;
 const many = { recent: 3, total: 9 };

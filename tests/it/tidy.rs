@@ -39,23 +39,23 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 ];
 
 /// Files that may name one module more: callers' tokens are checked with keys that are fetched like anything else.
-const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/jwt.rs", "upstream")];
+const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/public/jwt.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
 const HOMES: [(&str, &[&str]); 39] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
-    ("bytes", &["src/domain/document.rs", "src/http/body.rs", "src/upstream/token_request.rs"]),
+    ("bytes", &["src/domain/document.rs", "src/http/public/body.rs", "src/upstream/token_request.rs"]),
     ("clap", &["src/cli/"]),
-    ("futures_util", &["src/http/observe.rs", "src/http/serve.rs", "src/lookup/", "src/upstream/token.rs"]),
-    ("governor", &["src/http/caller.rs"]),
-    ("hmac", &["src/http/audit.rs"]),
+    ("futures_util", &["src/http/public/", "src/http/serve/", "src/lookup/", "src/upstream/token.rs"]),
+    ("governor", &["src/http/public/caller.rs"]),
+    ("hmac", &["src/http/public/audit.rs"]),
     ("http_body", &["src/http/"]),
     // In `attempt.rs` it only tells one error from another.
     ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/", "src/upstream/attempt.rs"]),
     ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("jiff", &["src/domain/", "src/fuzzing/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
-    ("jsonwebtoken", &["src/http/jwt.rs"]),
+    ("jsonwebtoken", &["src/http/public/jwt.rs"]),
     ("moka", &["src/lookup/"]),
     ("opentelemetry", &["src/telemetry/traces/"]),
     ("opentelemetry_otlp", &["src/telemetry/traces/export.rs"]),
@@ -64,8 +64,8 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("rand", &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
     // In `export.rs` it is only handed on.
     ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
-    ("rustls", &["src/http/tls.rs", "src/upstream/"]),
-    ("secrecy", &["src/app.rs", "src/config/", "src/http/tls.rs", "src/upstream/"]),
+    ("rustls", &["src/http/serve/tls.rs", "src/upstream/"]),
+    ("secrecy", &["src/app.rs", "src/config/", "src/http/serve/tls.rs", "src/upstream/"]),
     ("serde", &["src/http/", "src/upstream/token_request.rs", "src/upstream/wire.rs"]),
     (
         "serde_json",
@@ -89,7 +89,7 @@ const HOMES: [(&str, &[&str]); 39] = [
             "src/upstream/token_request.rs",
         ],
     ),
-    ("subtle", &["src/http/caller.rs"]),
+    ("subtle", &["src/http/public/caller.rs"]),
     (
         "tokio",
         &[
@@ -122,9 +122,9 @@ const HOMES: [(&str, &[&str]); 39] = [
         &[
             "src/app.rs",
             "src/config/",
-            "src/http/jwt.rs",
-            "src/http/places.rs",
-            "src/http/tls.rs",
+            "src/http/public/jwt.rs",
+            "src/http/serve/limits.rs",
+            "src/http/serve/tls.rs",
             "src/upstream/connections.rs",
             "src/upstream/jwks.rs",
         ],
@@ -539,7 +539,7 @@ fn try_rule(rule: fn(&Source) -> Vec<String>, path: &str, keeps: &[&str], breaks
 fn modules_name_only_those_they_may() {
     let good = [
         "use crate::domain::region::Route;",
-        "use super::super::lookup::Lookup;",
+        "use super::super::super::lookup::Lookup;",
         "// crate::app",
         "\"crate::app\"",
         "use super::error;",
@@ -548,14 +548,19 @@ fn modules_name_only_those_they_may() {
     ];
     let bad = [
         "use crate::app::App;",
-        "use super::super::upstream::Upstream;",
+        "use super::super::super::upstream::Upstream;",
         "use crate::{domain, config::Config};",
         "let x = crate::run();",
         "fn f<'a>(c: char) { c == '\"'; crate::upstream::f() }",
     ];
-    try_rule(wrong_imports, "src/http/idv.rs", &good, &bad);
+    try_rule(wrong_imports, "src/http/public/idv.rs", &good, &bad);
     try_rule(wrong_imports, "src/http/mod.rs", &["use super::lookup;"], &["use super::upstream;"]);
-    try_rule(wrong_imports, "src/http/jwt.rs", &["use crate::upstream::JwksEndpoint;"], &["use crate::app;"]);
+    try_rule(
+        wrong_imports,
+        "src/http/public/jwt.rs",
+        &["use crate::upstream::JwksEndpoint;"],
+        &["use crate::app;"],
+    );
     try_rule(wrong_imports, "src/domain/x.rs", &["use super::region;"], &["use crate::telemetry::metrics;"]);
     try_rule(
         wrong_imports,
@@ -578,7 +583,7 @@ fn tools_stay_at_home() {
         "std::env::var(\"X\")",
         "fn f() -> std::fs::File {}",
     ];
-    try_rule(strays, "src/http/idv.rs", &good, &bad);
+    try_rule(strays, "src/http/public/idv.rs", &good, &bad);
     try_rule(strays, "src/upstream/attempt.rs", &["hyper::Error", "reqwest::Error"], &["axum::Router"]);
     try_rule(strays, "src/upstream/token.rs", &[], &["hyper::Error"]);
     hold_to(strays);

@@ -24,7 +24,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
     ("g_signals", include_str!("g_signals.rs")),
-    ("http::tests", include_str!("../../../src/http/tests.rs")),
+    ("http::admin::tests", include_str!("../../../src/http/admin/tests.rs")),
     // Where names come from cannot be told from outside.
     ("src/upstream/connections", include_str!("../../../src/upstream/connections.rs")),
 ];

@@ -13,7 +13,11 @@ use markdown::{block, code, escape};
 #[test]
 fn the_reference_is_the_document_written_out() {
     let wanted = page(&Document::read());
-    hold_page("src/http/pages/docs.html", include_str!("../../../src/http/pages/docs.html"), &wanted);
+    hold_page(
+        "src/http/admin/pages/docs.html",
+        include_str!("../../../src/http/admin/pages/docs.html"),
+        &wanted,
+    );
 }
 
 /// The whole page.

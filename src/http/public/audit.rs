@@ -4,9 +4,9 @@ use axum::http::HeaderValue;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::idv::Seen;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
+use crate::http::exchange::AccessRecord;
 
 /// Writes audit lines.
 #[derive(Clone)]
@@ -27,16 +27,16 @@ impl Audit {
     }
 
     /// Writes the line of one answer, if it carried a person's data.
-    pub(super) fn record(&self, request_id: &HeaderValue, seen: &Seen<'_>) {
-        let disclosed = seen.disclosed;
+    pub(super) fn record(&self, request_id: &HeaderValue, record: &AccessRecord<'_>) {
+        let disclosed = record.disclosed;
         let is_personal = disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media);
-        let (true, Some(hmac), Some(id)) = (is_personal, &self.hmac, &seen.id) else { return };
+        let (true, Some(hmac), Some(id)) = (is_personal, &self.hmac, &record.id) else { return };
         tracing::info!(
             target: "audit",
             request_id = request_id.to_str().unwrap_or_default(),
-            caller = seen.caller,
+            caller = record.caller,
             scopes = names(disclosed),
-            region = seen.region.as_ref().map(|region| region.as_str()),
+            region = record.region.as_ref().map(|region| region.as_str()),
             id_hmac = id_hmac(hmac, id),
             "personal data shown"
         );

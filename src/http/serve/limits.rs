@@ -6,14 +6,14 @@ const OTHER_FILES: usize = 32;
 
 /// Connections at once, of each listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct ConnectionLimits {
     /// Callers'.
     pub public: usize,
     /// Operators'.
     pub admin: usize,
 }
 
-impl Places {
+impl ConnectionLimits {
     /// As many of these as the limit on open files allows beside `upstream` connections: callers who take the last
     /// file would keep every fill from its upstream.
     pub(crate) fn affordable(self, upstream: usize) -> Self {
@@ -49,7 +49,7 @@ fn soft_limit(limits: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const WANTED: Places = Places { public: 10_000, admin: 256 };
+    const WANTED: ConnectionLimits = ConnectionLimits { public: 10_000, admin: 256 };
 
     #[test]
     fn a_high_limit_changes_nothing() {
@@ -58,10 +58,10 @@ mod tests {
 
     #[test]
     fn a_low_limit_keeps_files_for_upstreams_and_a_quarter_for_callers() {
-        assert_eq!(WANTED.within(1024, 64), Places { public: 864, admin: 64 });
-        assert_eq!(WANTED.within(256, 64), Places { public: 144, admin: 16 });
-        assert_eq!(WANTED.within(256, 640), Places { public: 64, admin: 16 });
-        assert_eq!(WANTED.within(1, 64), Places { public: 1, admin: 1 });
+        assert_eq!(WANTED.within(1024, 64), ConnectionLimits { public: 864, admin: 64 });
+        assert_eq!(WANTED.within(256, 64), ConnectionLimits { public: 144, admin: 16 });
+        assert_eq!(WANTED.within(256, 640), ConnectionLimits { public: 64, admin: 16 });
+        assert_eq!(WANTED.within(1, 64), ConnectionLimits { public: 1, admin: 1 });
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(75);
 /// What a connection is doing, shared by its stream, which reads, and its service, which answers.
 ///
 /// One word: the phase in the lowest two bits, the milliseconds since acceptance at which it began above.
-pub(super) struct Phase {
+pub(super) struct ConnectionState {
     accepted: Instant,
     word: AtomicU64,
 }
@@ -23,7 +23,7 @@ const READING_HEAD: u64 = 1;
 const ANSWERING: u64 = 2;
 const BETWEEN_REQUESTS: u64 = 3;
 
-impl Phase {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         Self { accepted: Instant::now(), word: AtomicU64::new(AWAITING_FIRST) }
     }

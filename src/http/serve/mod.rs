@@ -1,5 +1,11 @@
 //! The accept loop: a cap on connections, our timers on each, and an end that waits for what is under way.
 
+mod lifecycle;
+mod limits;
+mod state;
+mod stream;
+mod tls;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -15,11 +21,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::Site;
-use super::lifecycle::{Lifecycle, Stage};
-use super::phase::Phase;
-use super::timed::Timed;
-use super::tls::Tls;
+use super::site::Site;
+use state::ConnectionState;
+use stream::TimeoutStream;
+
+pub(crate) use lifecycle::{Lifecycle, Stage};
+pub(crate) use limits::ConnectionLimits;
+pub(crate) use tls::{Tls, TlsFiles};
 
 /// A request's head may be this large.
 const MAX_HEAD: usize = 32 * 1024;
@@ -106,18 +114,18 @@ async fn connection<S>(stream: S, site: Site, closing: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let phase = Arc::new(Phase::new());
-    let timed = Timed::new(stream, Arc::clone(&phase));
+    let state = Arc::new(ConnectionState::new());
+    let stream = TimeoutStream::new(stream, Arc::clone(&state));
     // An operator's connection answers one request: those that a scraper leaves behind must not keep the probes out.
     let keep_alive = matches!(site, Site::Public(_));
     // Each request holds on to this connection's own copy: counting on one shared by all cores is not cheap.
     let site = Arc::new(site);
     let service = service_fn(move |request| {
-        phase.answering();
-        let (site, phase) = (Arc::clone(&site), Arc::clone(&phase));
+        state.answering();
+        let (site, state) = (Arc::clone(&site), Arc::clone(&state));
         async move {
             let answer = site.answer(request).await;
-            phase.answered();
+            state.answered();
             Ok::<_, Infallible>(answer)
         }
     });
@@ -128,7 +136,7 @@ where
         .half_close(false)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(timed), service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let old = tokio::time::sleep(MAX_AGE.mul_f64(rand::random_range(0.8..1.2)));
     tokio::select! {

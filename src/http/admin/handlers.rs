@@ -1,5 +1,4 @@
-//! The admin listener: health, metrics, the contract, the effective configuration, what the status page is told. For
-//! operators, not for callers.
+//! What operators ask for: health, metrics, the contract, the effective configuration, the data of the status page.
 
 use std::sync::Arc;
 
@@ -8,15 +7,15 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::error::{ApiError, Code};
 use super::history::History;
-use super::lifecycle::{Lifecycle, Stage};
 use super::{pages, status};
+use crate::http::error::{ApiError, Code};
+use crate::http::serve::{Lifecycle, Stage};
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
 
 /// The contract, as it stands at the top of the repository.
-const OPENAPI: &str = include_str!("../../openapi.yaml");
+const OPENAPI: &str = include_str!("../../../openapi.yaml");
 
 /// What the admin listener's handlers work with.
 pub(crate) struct Admin {

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
 use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 
-use super::error::{self, ApiError};
+use crate::http::error::{self, ApiError};
 
 /// What a page may load: its own scripts, styles and data, and pictures written into it.
 const POLICY: HeaderValue = HeaderValue::from_static(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::phase::{IDLE, Phase};
+use super::state::{ConnectionState, IDLE};
 
 /// How long a client may leave an answer unread.
 const WRITE: Duration = Duration::from_secs(30);
@@ -18,10 +18,10 @@ const WRITE: Duration = Duration::from_secs(30);
 const WHOLE_WRITE: Duration = Duration::from_secs(60);
 
 /// A stream that fails when its client takes too long.
-pub(super) struct Timed<S> {
+pub(super) struct TimeoutStream<S> {
     stream: S,
-    phase: Arc<Phase>,
-    /// Fires at or before the phase's deadline: it is moved only when it must fire earlier, or has fired.
+    state: Arc<ConnectionState>,
+    /// Fires at or before the state's deadline: it is moved only when it must fire earlier, or has fired.
     read_timer: Pin<Box<Sleep>>,
     /// There from a write that waited for the client until all of the answer is handed over.
     write_timer: Option<WriteTimer>,
@@ -45,14 +45,14 @@ impl WriteTimer {
     }
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, phase: Arc<Phase>) -> Self {
-        let first = phase.read_deadline().unwrap_or_else(Instant::now);
-        Self { stream, phase, read_timer: Box::pin(sleep_until(first)), write_timer: None }
+impl<S> TimeoutStream<S> {
+    pub(super) fn new(stream: S, state: Arc<ConnectionState>) -> Self {
+        let first = state.read_deadline().unwrap_or_else(Instant::now);
+        Self { stream, state, read_timer: Box::pin(sleep_until(first)), write_timer: None }
     }
 
     fn check_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let deadline = self.phase.read_deadline();
+        let deadline = self.state.read_deadline();
         // While it is our turn nothing is late, but hyper does not read again by itself once it is the client's: the
         // timer has to bring it back here before the first deadline there can be then.
         let look_again = deadline.unwrap_or_else(|| Instant::now() + IDLE);
@@ -81,7 +81,7 @@ impl<S> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -91,12 +91,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         if read.is_pending() {
             return self.check_read(cx);
         }
-        self.phase.received();
+        self.state.received();
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.check_write(cx, written)
@@ -140,16 +140,16 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_waited_while_we_answered_is_looked_at_again_when_the_client_idles() {
         let (stream, _client) = tokio::io::duplex(64);
-        let phase = Arc::new(Phase::new());
-        let mut timed = Timed::new(stream, Arc::clone(&phase));
+        let state = Arc::new(ConnectionState::new());
+        let mut timed = TimeoutStream::new(stream, Arc::clone(&state));
         timed.read_timer.as_mut().reset(Instant::now() + Duration::from_millis(20));
-        phase.answering();
+        state.answering();
         let mut looks = 0;
         let second_look = poll_fn(|cx| {
             looks += 1;
             let mut buffer = [0; 8];
             let read = Pin::new(&mut timed).poll_read(cx, &mut ReadBuf::new(&mut buffer));
-            phase.answered();
+            state.answered();
             if looks == 2 { Poll::Ready(read.is_pending()) } else { Poll::Pending }
         });
         let is_patient = tokio::time::timeout(Duration::from_secs(5), second_look).await;
@@ -160,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_fails_when_its_client_has_read_nothing_for_too_long() {
         let (stream, _client) = tokio::io::duplex(8);
-        let mut timed = Timed::new(stream, Arc::new(Phase::new()));
+        let mut timed = TimeoutStream::new(stream, Arc::new(ConnectionState::new()));
         let soon = Instant::now() + Duration::from_millis(20);
         let failure = poll_fn(|cx| {
             loop {
@@ -181,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_bit_by_bit_is_given_no_more_than_the_time_for_a_whole_answer() {
         let (stream, mut client) = tokio::io::duplex(8);
-        let mut timed = Timed::new(stream, Arc::new(Phase::new()));
+        let mut timed = TimeoutStream::new(stream, Arc::new(ConnectionState::new()));
         let soon = Instant::now() + Duration::from_millis(50);
         let write = poll_fn(|cx| {
             loop {

@@ -12,10 +12,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use super::error::{ApiError, Code};
 use super::jwt::Verifier;
 use crate::domain::region::RegionSet;
 use crate::domain::scope::Scopes;
+use crate::http::error::{ApiError, Code};
 use crate::telemetry::metrics::Metrics;
 
 /// The SHA-256 of a caller's whole bearer text.

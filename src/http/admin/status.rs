@@ -23,10 +23,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use super::admin::Admin;
+use super::handlers::Admin;
 use super::history::{Moment, STEP};
-use super::lifecycle::Stage;
 use crate::domain::drift::DriftKind;
+use crate::http::serve::Stage;
 use crate::telemetry::metrics::{
     ANSWER_CLASSES, CacheMetrics, LookupOutcome, Reading, RegionReading, Times, UpstreamOutcome,
     result_names, revision,

@@ -1,40 +1,50 @@
 //! `/idv/{signatureId}`: the way through, from a request's head to its answer.
 
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST};
+use std::sync::Arc;
+
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 
-use super::Public;
-use super::caller::Caller;
-use super::error::{ApiError, Code, no_such_route};
-use super::lifecycle::Stage;
-use super::render;
+use super::answer;
+use super::audit::Audit;
+use super::caller::{Caller, Callers};
+use super::options::RequestOptions;
 use crate::domain::failure::{Failure, Kind};
-use crate::domain::region::{RegionName, Route, RouteError};
+use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
-use crate::lookup::{Ask, Missed, Source};
-use crate::telemetry::metrics::RouteLabel;
-use crate::telemetry::traces::Span;
+use crate::http::error::{ApiError, Code, no_such_route};
+use crate::http::exchange::AccessRecord;
+use crate::http::serve::{Lifecycle, Stage};
+use crate::lookup::{Ask, Lookup, Missed};
+use crate::telemetry::metrics::{Metrics, RouteLabel};
+use crate::telemetry::traces::{Span, Traces};
 
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
 
-/// What was learned of a request, for its answer's headers, its log line, the metrics and the audit.
-#[derive(Default)]
-pub(super) struct Seen<'a> {
-    pub(super) route: RouteLabel,
-    pub(super) caller: Option<&'a str>,
-    pub(super) id: Option<SignatureId>,
-    pub(super) source: Option<Source>,
-    /// What of the person was shown, and from which region.
-    pub(super) disclosed: Scopes,
-    pub(super) region: Option<&'a RegionName>,
+/// What the public listener's handlers work with.
+pub(crate) struct Public {
+    /// Who may call.
+    pub callers: Callers,
+    /// The regions by name.
+    pub regions: Regions,
+    /// What finds ids.
+    pub lookup: Arc<Lookup>,
+    /// Where the numbers go.
+    pub metrics: Arc<Metrics>,
+    /// Whether the gateway is starting, serving or going away.
+    pub lifecycle: Lifecycle,
+    /// Who was shown whose data.
+    pub audit: Audit,
+    /// Where requests get their spans from.
+    pub traces: Traces,
 }
 
 /// Answers a request to any other path of the public listener.
-pub(super) fn elsewhere(head: &Parts) -> ApiError {
+pub(super) fn not_found(head: &Parts) -> ApiError {
     check_framing(head, true).err().unwrap_or_else(no_such_route)
 }
 
@@ -45,26 +55,26 @@ pub(super) async fn handle<'a>(
     id: &str,
     is_bodyless: bool,
     span: &Span,
-    seen: &mut Seen<'a>,
+    record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
-    seen.route = RouteLabel::Idv;
+    record.route = RouteLabel::Idv;
     check_framing(head, is_bodyless)?;
     if !matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
         return Err(ApiError::method_not_allowed(METHODS));
     }
     let caller = public.callers.identify(&head.headers).await?;
-    seen.caller = Some(caller.name());
+    record.caller = Some(caller.name());
     public.callers.check_rate(caller)?;
     let id = signature_id(id)?;
-    seen.id = Some(id);
-    let wishes = Wishes::read(head.uri.query(), &head.headers)?;
+    record.id = Some(id);
+    let options = RequestOptions::read(head.uri.query(), &head.headers)?;
     if head.method == Method::DELETE {
-        return purge(public, caller, &id, &wishes);
+        return purge(public, caller, &id, &options);
     }
-    let answer = show(public, caller, id, &wishes, span, seen).await;
+    let answer = show(public, caller, id, &options, span, record).await;
     if head.method == Method::HEAD {
         // The answer goes without its body, so nobody was shown anything.
-        seen.disclosed = Scopes::NONE;
+        record.disclosed = Scopes::NONE;
     }
     answer
 }
@@ -74,16 +84,16 @@ async fn show<'a>(
     public: &'a Public,
     caller: &Caller,
     id: SignatureId,
-    wishes: &Wishes<'_>,
+    options: &RequestOptions<'_>,
     span: &Span,
-    seen: &mut Seen<'a>,
+    record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
-    let route = route(public, caller, wishes.region)?;
-    let scopes = if wishes.decision_only { Scopes::NONE } else { caller.scopes() };
+    let route = route(public, caller, options.region)?;
+    let scopes = if options.decision_only { Scopes::NONE } else { caller.scopes() };
     let ask = Ask {
         id,
         route,
-        refresh: wishes.refresh && caller.scopes().contains(Scope::Refresh),
+        refresh: options.refresh && caller.scopes().contains(Scope::Refresh),
         wants_media: scopes.contains(Scope::Media),
     };
     let found = tokio::select! {
@@ -93,14 +103,14 @@ async fn show<'a>(
     };
     match found {
         Ok(found) => {
-            seen.source = Some(found.source);
-            seen.region = Some(public.regions.name(found.entry.region()));
-            let answer = render::answer(&found, scopes);
-            seen.disclosed = scopes.and(Scopes::SHOWING);
+            record.source = Some(found.source);
+            record.region = Some(public.regions.name(found.entry.region()));
+            let answer = answer::answer(&found, scopes);
+            record.disclosed = scopes.and(Scopes::SHOWING);
             Ok(answer)
         }
         Err(Missed { failure, source }) => {
-            seen.source = Some(source);
+            record.source = Some(source);
             Err(ApiError::from_failure(failure, &public.regions))
         }
     }
@@ -111,12 +121,12 @@ fn purge(
     public: &Public,
     caller: &Caller,
     id: &SignatureId,
-    wishes: &Wishes<'_>,
+    options: &RequestOptions<'_>,
 ) -> Result<Response, ApiError> {
     if !caller.scopes().contains(Scope::Purge) {
         return Err(ApiError::new(Code::ScopeMissing, "Forgetting an id takes the scope purge."));
     }
-    if wishes.region.is_some() || wishes.decision_only {
+    if options.region.is_some() || options.decision_only {
         return Err(ApiError::new(
             Code::BadRequest,
             "DELETE takes no query parameter: it forgets the id everywhere.",
@@ -159,42 +169,4 @@ fn signature_id(raw: &str) -> Result<SignatureId, ApiError> {
     let invalid =
         ApiError::new(Code::InvalidSignatureId, "An id is 1 to 64 of A-Z, a-z, 0-9, _ and -, not encoded.");
     SignatureId::parse(raw).ok_or(invalid)
-}
-
-/// What a request asks for beside the id.
-#[derive(Default)]
-struct Wishes<'a> {
-    region: Option<&'a str>,
-    decision_only: bool,
-    refresh: bool,
-}
-
-impl<'a> Wishes<'a> {
-    fn read(query: Option<&'a str>, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let mut wishes = Self { refresh: wants_refresh(headers), ..Self::default() };
-        let parameters =
-            query.filter(|query| !query.is_empty()).into_iter().flat_map(|query| query.split('&'));
-        for parameter in parameters {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            match name {
-                "region" if wishes.region.is_none() => wishes.region = Some(value),
-                "view" if value == "decision" && !wishes.decision_only => wishes.decision_only = true,
-                "view" if !wishes.decision_only => return Err(bad_query("The only view is view=decision.")),
-                "region" | "view" => return Err(bad_query("A query parameter is given twice.")),
-                _ => return Err(bad_query("The query parameters are region and view.")),
-            }
-        }
-        Ok(wishes)
-    }
-}
-
-const fn bad_query(detail: &'static str) -> ApiError {
-    ApiError::new(Code::BadRequest, detail)
-}
-
-fn wants_refresh(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
 }

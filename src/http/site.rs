@@ -1,0 +1,40 @@
+//! What a listener serves, for the accept loop that serves it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::admin::{self, Admin};
+use super::public::{self, Public};
+
+/// What a listener serves.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// What callers ask for.
+    Public(Arc<Public>),
+    /// What operators ask for.
+    Admin(Router),
+}
+
+impl Site {
+    /// The site of the admin listener.
+    pub(crate) fn admin(admin: Arc<Admin>) -> Self {
+        Self::Admin(admin::routes(admin))
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+        match self {
+            Self::Public(public) => public::answer(public, request).await,
+            Self::Admin(router) => {
+                let answered = router.clone().oneshot(request.map(Body::new)).await;
+                answered.unwrap_or_else(|never| match never {})
+            }
+        }
+    }
+}
