@@ -35,7 +35,7 @@
   {{- $_ := set $config.auth "jwt" (merge (default dict $config.auth.jwt) $cluster) -}}
 {{- end -}}
 {{- $tables := list -}}
-{{- range list "server" "request" "wait" "drain" "auth" "cache" "media" "remote" "callbacks" "telemetry" -}}
+{{- range list "server" "request" "drain" "auth" "cache" "media" "telemetry" -}}
   {{- $table := dict "header" (printf "[%s]" .) "path" . "table" (get $config .) -}}
   {{- $tables = append $tables (include "idv-gateway.toml.table" $table) -}}
 {{- end -}}
