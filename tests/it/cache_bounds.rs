@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
-const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
 const MAX_BYTES: f64 = 262_144.0;
 /// More results than the cache can hold: each takes more than a kilobyte.
 const MANY: usize = 300;

@@ -4,25 +4,19 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
+use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
 use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
 
 /// A gateway over `upstream` with these lines in `[cache]`.
 async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
     Gateway::with(&[OPEN, &format!("[cache]\n{cache}\n"), &region("my", upstream)]).await
 }
 
-fn cache_status(answer: &Answer) -> &str {
-    answer.header("cache-status").unwrap_or_default()
-}
-
 /// The seconds a hit says it is good for.
 fn ttl(answer: &Answer) -> i64 {
-    let ttl = cache_status(answer).strip_prefix("idv-gateway; hit; ttl=");
-    ttl.and_then(|ttl| ttl.parse().ok()).unwrap_or_else(|| panic!("no hit: {answer:?}"))
+    answer.ttl().unwrap_or_else(|| panic!("no hit: {answer:?}"))
 }
 
 /// Every kind of answer: a name, the upstream's body, and the `cache` key that says how long it is kept.
@@ -55,7 +49,7 @@ async fn each_kind_of_answer_is_kept_as_long_as_its_setting_says() {
     for (id, body, setting) in kinds() {
         upstream.answer(id, [Reply::json(body)]);
         let first = gateway.get(&format!("/idv/{id}")).await;
-        assert_eq!(cache_status(&first), "idv-gateway; fwd=miss; stored", "{id}");
+        assert_eq!(first.cache_status(), "idv-gateway; fwd=miss; stored", "{id}");
         let again = gateway.get(&format!("/idv/{id}")).await;
         assert_eq!(again.gist(), first.gist(), "{id}");
         let (_, range) = lifetimes.iter().find(|(name, _)| *name == setting).expect("listed above");
@@ -113,12 +107,12 @@ async fn cache_status_says_hit_miss_or_request() {
     let first = gateway.ask("/idv/S1", &[]).await;
     let second = gateway.ask("/idv/S1", &[]).await;
     gate.open();
-    assert_eq!(cache_status(&first.answer().await), "idv-gateway; fwd=miss; stored");
-    assert_eq!(cache_status(&second.answer().await), "idv-gateway; fwd=miss; stored; collapsed");
+    assert_eq!(first.answer().await.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert_eq!(second.answer().await.cache_status(), "idv-gateway; fwd=miss; stored; collapsed");
     let (hit, head) = (gateway.get("/idv/S1").await, gateway.send("HEAD", "/idv/S1", &[]).await);
     assert!(ttl(&hit) > 0 && ttl(&head) > 0);
     let refreshed = gateway.send("GET", "/idv/S1", NO_CACHE).await;
-    assert_eq!((cache_status(&refreshed), upstream.hits("S1")), ("idv-gateway; fwd=request", 2));
+    assert_eq!((refreshed.cache_status(), upstream.hits("S1")), ("idv-gateway; fwd=request", 2));
 }
 
 #[tokio::test]
@@ -126,13 +120,13 @@ async fn cache_status_of_not_found_and_of_errors_is_theirs_too() {
     let upstream = Upstream::start().await;
     upstream.answer("broken", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(cache_status(&gateway.get("/idv/absent").await), "idv-gateway; fwd=miss; stored");
+    assert_eq!(gateway.get("/idv/absent").await.cache_status(), "idv-gateway; fwd=miss; stored");
     let hit = gateway.get("/idv/absent").await;
     assert!(hit.gist() == (404, "signature_not_found".to_owned()) && ttl(&hit) > 0, "{hit:?}");
     let refreshed = gateway.send("GET", "/idv/absent", NO_CACHE).await;
-    assert_eq!((cache_status(&refreshed), upstream.hits("absent")), ("idv-gateway; fwd=request", 2));
+    assert_eq!((refreshed.cache_status(), upstream.hits("absent")), ("idv-gateway; fwd=request", 2));
     for _ in 0..2 {
-        assert_eq!(cache_status(&gateway.get("/idv/broken").await), "idv-gateway; fwd=miss");
+        assert_eq!(gateway.get("/idv/broken").await.cache_status(), "idv-gateway; fwd=miss");
     }
     assert_eq!(upstream.hits("broken"), 2);
 }

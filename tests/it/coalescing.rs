@@ -4,51 +4,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::client::{self, Asked};
+use crate::support::client::{self, Asked, NO_CACHE, answers};
 use crate::support::gateway::{OPEN, region};
 use crate::support::upstream::Gate;
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-const NO_CACHE: (&str, &str) = ("Cache-Control", "no-cache");
-
-/// A gateway over `upstream` that gives up on nothing for as long as a test may take.
-async fn over(upstream: &Upstream) -> Gateway {
-    let request = "[request]\ntimeout = \"60s\"\nfill_timeout = \"60s\"\n";
-    let region = format!("{}attempt_timeout = \"60s\"\n", region("my", upstream));
-    Gateway::with(&[OPEN, request, &region]).await
-}
-
-/// Sends `n` requests and returns when the gateway works on all of them.
-async fn crowd(gateway: &Gateway, target: &str, n: usize) -> Vec<Asked> {
-    let mut asked = Vec::new();
-    while asked.len() < n {
-        // No more at once than the kernel queues for a listener.
-        let more = (n - asked.len()).min(50);
-        asked.extend(join_all((0..more).map(|_| gateway.ask(target, &[]))).await);
-    }
-    asked
-}
-
-async fn answers(asked: Vec<Asked>) -> Vec<Answer> {
-    join_all(asked.into_iter().map(Asked::answer)).await
-}
-
-async fn fills_in_flight(gateway: &Gateway) -> f64 {
-    gateway.metric("idv_fills_in_flight").await
-}
-
-fn cache_status(answer: &Answer) -> &str {
-    answer.header("cache-status").unwrap_or_default()
-}
+use crate::support::{Gateway, Reply, Upstream, bodies};
 
 #[tokio::test]
 async fn a_thousand_callers_of_a_cold_id_cost_one_call_and_one_token() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let asked = crowd(&gateway, "/idv/S1", 1000).await;
-    assert_eq!(fills_in_flight(&gateway).await, 1.0);
+    let gateway = Gateway::patient(&upstream).await;
+    let asked = gateway.crowd("/idv/S1", 1000).await;
+    assert_eq!(gateway.fills().await, 1.0);
     gate.open();
     let answers = answers(asked).await;
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
@@ -58,7 +26,7 @@ async fn a_thousand_callers_of_a_cold_id_cost_one_call_and_one_token() {
         gateway.metric(r#"idv_lookups_total{outcome="joined"}"#).await,
     ];
     assert_eq!(counts, [1.0, 999.0]);
-    assert_eq!(fills_in_flight(&gateway).await, 0.0);
+    assert_eq!(gateway.fills().await, 0.0);
 }
 
 #[tokio::test]
@@ -68,7 +36,7 @@ async fn many_cold_ids_cost_one_token() {
     for id in &ids {
         upstream.answer(id, [Reply::json(bodies::passed(id))]);
     }
-    let gateway = over(&upstream).await;
+    let gateway = Gateway::patient(&upstream).await;
     let targets: Vec<String> = ids.iter().map(|id| format!("/idv/{id}")).collect();
     let answers = join_all(targets.iter().map(|target| gateway.get(target))).await;
     for (id, answer) in ids.iter().zip(&answers) {
@@ -82,14 +50,14 @@ async fn when_all_callers_hang_up_the_fill_lands_and_the_next_caller_hits() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let asked = crowd(&gateway, "/idv/S1", 50).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let asked = gateway.crowd("/idv/S1", 50).await;
     join_all(asked.into_iter().map(Asked::hang_up)).await;
-    assert_eq!(fills_in_flight(&gateway).await, 1.0, "the fill goes on without them");
+    assert_eq!(gateway.fills().await, 1.0, "the fill goes on without them");
     gate.open();
-    eventually("the landing", async || fills_in_flight(&gateway).await == 0.0).await;
+    gateway.wait_for_fills(0).await;
     let next = gateway.get("/idv/S1").await;
-    assert!(next.status == 200 && cache_status(&next).starts_with("idv-gateway; hit; ttl="), "{next:?}");
+    assert!(next.status == 200 && next.is_hit(), "{next:?}");
     assert_eq!(upstream.hits("S1"), 1);
 }
 
@@ -98,16 +66,16 @@ async fn when_the_first_caller_hangs_up_those_who_joined_are_answered_and_more_m
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let first = crowd(&gateway, "/idv/S1", 1).await;
-    let mut others = crowd(&gateway, "/idv/S1", 3).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let first = gateway.crowd("/idv/S1", 1).await;
+    let mut others = gateway.crowd("/idv/S1", 3).await;
     join_all(first.into_iter().map(Asked::hang_up)).await;
     others.remove(0).hang_up().await;
-    others.extend(crowd(&gateway, "/idv/S1", 1).await);
+    others.extend(gateway.crowd("/idv/S1", 1).await);
     gate.open();
     for answer in answers(others).await {
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
-        assert_eq!(cache_status(&answer), "idv-gateway; fwd=miss; stored; collapsed");
+        assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored; collapsed");
     }
     assert_eq!(upstream.hits("S1"), 1);
 }
@@ -117,17 +85,17 @@ async fn three_hundred_callers_who_hang_up_in_a_row_cost_one_call_and_harm_nobod
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
+    let gateway = Gateway::patient(&upstream).await;
     for _ in 0..300 {
         gateway.ask("/idv/S1", &[]).await.hang_up().await;
     }
-    let last = crowd(&gateway, "/idv/S1", 1).await;
+    let last = gateway.crowd("/idv/S1", 1).await;
     gate.open();
     for answer in answers(last).await {
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
     }
     assert_eq!(upstream.hits("S1"), 1);
-    assert_eq!((fills_in_flight(&gateway).await, gateway.metric("idv_panics_total").await), (0.0, 0.0));
+    assert_eq!((gateway.fills().await, gateway.metric("idv_panics_total").await), (0.0, 0.0));
 }
 
 #[tokio::test]
@@ -137,14 +105,14 @@ async fn a_caller_whose_time_is_up_gets_504_and_the_fill_goes_on() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     let timeout = "[request]\ntimeout = \"100ms\"\nfill_timeout = \"15s\"\n";
     let gateway = Gateway::with(&[OPEN, timeout, &region("my", &upstream)]).await;
-    let late = answers(crowd(&gateway, "/idv/S1", 3).await).await;
+    let late = answers(gateway.crowd("/idv/S1", 3).await).await;
     assert!(late.iter().all(|answer| answer.gist() == (504, "upstream_timeout".to_owned())), "{late:?}");
     assert!(late.iter().all(|answer| answer.json()["retryable"] == true));
-    assert_eq!(fills_in_flight(&gateway).await, 1.0);
+    assert_eq!(gateway.fills().await, 1.0);
     gate.open();
-    eventually("the landing", async || fills_in_flight(&gateway).await == 0.0).await;
+    gateway.wait_for_fills(0).await;
     let next = gateway.get("/idv/S1").await;
-    assert!(cache_status(&next).starts_with("idv-gateway; hit; ttl="), "{next:?}");
+    assert!(next.is_hit(), "{next:?}");
     assert_eq!(upstream.hits("S1"), 1);
 }
 
@@ -155,7 +123,7 @@ async fn a_fill_ends_at_its_own_deadline_and_is_off_the_table() {
     let timeout = "[request]\nfill_timeout = \"150ms\"\n";
     let gateway = Gateway::with(&[OPEN, timeout, &region("my", &upstream)]).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (504, "upstream_timeout".to_owned()));
-    eventually("the end of the fill", async || fills_in_flight(&gateway).await == 0.0).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "passed".to_owned()));
 }
 
@@ -165,14 +133,14 @@ async fn a_failure_is_shared_with_those_present_and_never_kept() {
     let gate = Gate::default();
     let refusal = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
     upstream.answer("S1", [refusal.gated(&gate), Reply::json(bodies::passed("S1"))]);
-    let gateway = over(&upstream).await;
-    let asked = crowd(&gateway, "/idv/S1", 50).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let asked = gateway.crowd("/idv/S1", 50).await;
     gate.open();
     let answers = answers(asked).await;
     assert!(answers.iter().all(|answer| answer.gist() == (502, "upstream_error".to_owned())));
-    let first = answers.iter().filter(|answer| cache_status(answer) == "idv-gateway; fwd=miss").count();
+    let first = answers.iter().filter(|answer| answer.cache_status() == "idv-gateway; fwd=miss").count();
     let joined =
-        answers.iter().filter(|answer| cache_status(answer) == "idv-gateway; fwd=miss; collapsed").count();
+        answers.iter().filter(|answer| answer.cache_status() == "idv-gateway; fwd=miss; collapsed").count();
     assert_eq!((first, joined), (1, 49));
     assert_eq!(upstream.hits("S1"), 1);
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "passed".to_owned()));
@@ -185,8 +153,8 @@ async fn not_found_is_shared_like_any_answer() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::not_exist()).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let asked = crowd(&gateway, "/idv/S1", 50).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let asked = gateway.crowd("/idv/S1", 50).await;
     gate.open();
     let answers = answers(asked).await;
     assert!(answers.iter().all(|answer| answer.gist() == (404, "signature_not_found".to_owned())));
@@ -198,8 +166,8 @@ async fn callers_of_a_pending_id_share_one_call() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::pending("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let asked = crowd(&gateway, "/idv/S1", 200).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let asked = gateway.crowd("/idv/S1", 200).await;
     gate.open();
     for answer in answers(asked).await {
         assert_eq!(answer.gist(), (200, "pending".to_owned()));
@@ -236,15 +204,15 @@ async fn fills_in_flight_counts_ids_and_returns_to_zero() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     upstream.answer("S2", [Reply::json(bodies::not_exist()).gated(&gate)]);
     upstream.answer("S3", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no")).gated(&gate)]);
-    let gateway = over(&upstream).await;
+    let gateway = Gateway::patient(&upstream).await;
     let mut asked = Vec::new();
     for target in ["/idv/S1", "/idv/S2", "/idv/S3"] {
-        asked.extend(crowd(&gateway, target, 5).await);
+        asked.extend(gateway.crowd(target, 5).await);
     }
-    assert_eq!(fills_in_flight(&gateway).await, 3.0);
+    assert_eq!(gateway.fills().await, 3.0);
     gate.open();
     answers(asked).await;
-    assert_eq!(fills_in_flight(&gateway).await, 0.0);
+    assert_eq!(gateway.fills().await, 0.0);
 }
 
 #[tokio::test]
@@ -252,20 +220,20 @@ async fn refreshes_join_one_another_and_whoever_asked_already() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    let gateway = over(&upstream).await;
-    let refreshers = async || join_all((0..10).map(|_| gateway.ask("/idv/S1", &[NO_CACHE]))).await;
-    let mut cold = crowd(&gateway, "/idv/S1", 1).await;
+    let gateway = Gateway::patient(&upstream).await;
+    let refreshers = async || join_all((0..10).map(|_| gateway.ask("/idv/S1", NO_CACHE))).await;
+    let mut cold = gateway.crowd("/idv/S1", 1).await;
     cold.extend(refreshers().await);
     gate.let_through(1);
     let statuses =
-        answers(cold).await.iter().map(|answer| cache_status(answer).to_owned()).collect::<Vec<_>>();
+        answers(cold).await.iter().map(|answer| answer.cache_status().to_owned()).collect::<Vec<_>>();
     assert_eq!(statuses[0], "idv-gateway; fwd=miss; stored");
     assert!(statuses[1..].iter().all(|status| status == "idv-gateway; fwd=request"), "{statuses:?}");
     assert_eq!(upstream.hits("S1"), 1);
 
     let warm = refreshers().await;
     gate.open();
-    assert!(answers(warm).await.iter().all(|answer| cache_status(answer) == "idv-gateway; fwd=request"));
+    assert!(answers(warm).await.iter().all(|answer| answer.cache_status() == "idv-gateway; fwd=request"));
     assert_eq!(upstream.hits("S1"), 2, "ten refreshes of a warm id");
 }
 
@@ -275,12 +243,12 @@ async fn a_refresh_under_way_does_not_keep_others_from_the_cache() {
     let gate = Gate::default();
     let passed = Reply::json(bodies::passed("S1"));
     upstream.answer("S1", [passed.clone(), passed.gated(&gate)]);
-    let gateway = over(&upstream).await;
+    let gateway = Gateway::patient(&upstream).await;
     gateway.get("/idv/S1").await;
-    let refresh = gateway.ask("/idv/S1", &[NO_CACHE]).await;
+    let refresh = gateway.ask("/idv/S1", NO_CACHE).await;
     upstream.wait_for_hits("S1", 2).await;
     let other = gateway.get("/idv/S1").await;
-    assert!(cache_status(&other).starts_with("idv-gateway; hit; ttl="), "{other:?}");
+    assert!(other.is_hit(), "{other:?}");
     gate.open();
     assert_eq!(refresh.answer().await.status, 200);
 }
@@ -292,7 +260,7 @@ async fn a_landing_between_look_and_boarding_costs_no_second_call() {
     for id in &ids {
         upstream.answer(id, [Reply::json(bodies::passed(id))]);
     }
-    let gateway = over(&upstream).await;
+    let gateway = Gateway::patient(&upstream).await;
     for ids in ids.chunks(20) {
         let targets = ids.iter().flat_map(|id| std::iter::repeat_n(format!("/idv/{id}"), 6));
         let callers = targets.map(|target| {

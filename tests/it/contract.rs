@@ -318,12 +318,12 @@ async fn overload(ledger: &Ledger) {
             n += 1;
             gateway.get(&format!("/idv/{n}")).await;
         }
-        gateway.metric("idv_fills_in_flight").await >= FILLS as f64
+        gateway.fills().await >= FILLS as f64
     })
     .await;
     let answer = ledger.ask(&gateway, "/idv/one-more?region=r0").await;
     assert_eq!(answer.gist(), (503, "overloaded".to_owned()));
-    assert_eq!(gateway.metric("idv_fills_in_flight").await, FILLS as f64, "and no fill more");
+    assert_eq!(gateway.fills().await, FILLS as f64, "and no fill more");
 }
 
 /// The end: not ready, and in the end what is still under way is answered.

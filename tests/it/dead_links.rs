@@ -46,10 +46,6 @@ fn kinds(answer: &Answer) -> Vec<String> {
     media.iter().map(|medium| medium["kind"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn is_hit(answer: &Answer) -> bool {
-    answer.header("cache-status").is_some_and(|status| status.starts_with("idv-gateway; hit; ttl="))
-}
-
 #[tokio::test]
 async fn a_caller_who_sees_media_has_dead_links_renewed_once_and_nobody_else_does() {
     let upstream = Upstream::start().await;
@@ -61,17 +57,17 @@ async fn a_caller_who_sees_media_has_dead_links_renewed_once_and_nobody_else_doe
     let first = Instant::now();
     while first.elapsed() < Duration::from_millis(150) {
         for key in ["key-of-decision", "key-of-identity"] {
-            assert!(is_hit(&gateway.get_as(key, "/idv/S1").await), "{key}");
+            assert!(gateway.get_as(key, "/idv/S1").await.is_hit(), "{key}");
         }
         let cut = gateway.get_as("key-of-media", "/idv/S1?view=decision").await;
-        assert!(is_hit(&cut) && cut.json().get("media").is_none(), "{cut:?}");
+        assert!(cut.is_hit() && cut.json().get("media").is_none(), "{cut:?}");
     }
     assert_eq!(upstream.hits("S1"), 1);
     let renewed = gateway.get_as("key-of-media", "/idv/S1").await;
     assert_eq!(renewed.header("cache-status"), Some("idv-gateway; fwd=miss; stored"));
     assert_eq!(kinds(&renewed), ["face_far", "document_front"]);
     for _ in 0..10 {
-        assert!(is_hit(&gateway.get_as("key-of-media", "/idv/S1").await));
+        assert!(gateway.get_as("key-of-media", "/idv/S1").await.is_hit());
     }
     assert_eq!(upstream.hits("S1"), 2);
 }
@@ -84,14 +80,14 @@ async fn a_link_that_dies_while_it_is_kept_is_renewed() {
     upstream.answer("S1", replies);
     let gateway = gateway(&upstream, "20ms").await;
     assert_eq!(kinds(&gateway.get("/idv/S1").await), ["face_far", "document_front"]);
-    assert!(is_hit(&gateway.get("/idv/S1").await), "it lives");
+    assert!(gateway.get("/idv/S1").await.is_hit(), "it lives");
     eventually("a renewal", async || {
         let answer = gateway.get("/idv/S1").await;
         assert_eq!(kinds(&answer), ["face_far", "document_front"], "a live link, old or new");
-        !is_hit(&answer)
+        !answer.is_hit()
     })
     .await;
-    assert!(is_hit(&gateway.get("/idv/S1").await));
+    assert!(gateway.get("/idv/S1").await.is_hit());
     assert_eq!(upstream.hits("S1"), 2);
 }
 
@@ -103,7 +99,7 @@ async fn links_that_come_dead_are_left_out_and_not_asked_for_at_every_call() {
     for n in 0..20 {
         let answer = gateway.get("/idv/S1").await;
         assert_eq!(kinds(&answer), ["document_front"]);
-        assert_eq!(is_hit(&answer), n > 0);
+        assert_eq!(answer.is_hit(), n > 0);
     }
     assert_eq!(upstream.hits("S1"), 1);
 }

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, client, eventually};
+use crate::support::{Answer, Gateway, Reply, Upstream, bodies, client};
 
 const IDS: [&str; 4] = ["S1", "S2", "S3", "S4"];
-const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
-
 /// Numbers the upstream's requests: every answer carries the number of its request.
 type Clock = Arc<AtomicU64>;
 
@@ -88,7 +87,7 @@ async fn no_order_of_reads_refreshes_purges_and_hang_ups_mixes_revives_or_leaks(
     for caller in join_all(callers).await {
         caller.expect("what a caller checks holds");
     }
-    eventually("the last landing", async || gateway.metric("idv_fills_in_flight").await == 0.0).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!(gateway.metric("idv_panics_total").await, 0.0);
     for id in IDS {
         script(&upstream, id, &clock, false);

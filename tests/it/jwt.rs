@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::support::gateway::metric_at;
 use crate::support::issuer::{self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now};
 use crate::support::process::{self, Scratch, Served, text};
 use crate::support::upstream::Gate;
@@ -442,21 +441,18 @@ async fn a_key_file_is_followed_and_a_broken_one_never_replaces_a_good_one() {
         scratch.write("jwks.json", broken);
         served.process.signal("HUP");
         eventually("the refusal", async || {
-            metric_at(served.admin, "idv_reloads_total{outcome=\"refused\"}").await > n as f64
+            served.metric("idv_reloads_total{outcome=\"refused\"}").await > n as f64
         })
         .await;
         assert_eq!(served.get_as(&old_token, "/idv/S1").await.status, 200, "after {broken:?}");
     }
     served.process.says("cannot reload").await;
-    assert_eq!(metric_at(served.admin, "idv_reloads_total{outcome=\"used\"}").await, 0.0);
+    assert_eq!(served.metric("idv_reloads_total{outcome=\"used\"}").await, 0.0);
     scratch.write("jwks.json", &issuer::jwks(&[&new]).to_string());
     served.process.signal("HUP");
     eventually("the new key", async || served.get_as(&new_token, "/idv/S1").await.status == 200).await;
     assert_eq!(served.get_as(&old_token, "/idv/S1").await.status, 401);
-    eventually("the count", async || {
-        metric_at(served.admin, "idv_reloads_total{outcome=\"used\"}").await == 1.0
-    })
-    .await;
+    eventually("the count", async || served.metric("idv_reloads_total{outcome=\"used\"}").await == 1.0).await;
     let log = served.process.stdout();
     let line = log.lines().find(|line| line.contains("cannot reload")).expect("a refusal is logged");
     assert!(line.contains("key set of tokens") && line.contains("ERROR"), "{line}");

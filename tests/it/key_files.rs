@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::support::gateway::metric_at;
 use crate::support::process::{Scratch, Served, text};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway};
 
@@ -32,7 +31,7 @@ async fn status(served: &Served, key: &str) -> u16 {
 }
 
 async fn refused(served: &Served) -> f64 {
-    metric_at(served.admin, "idv_reloads_total{outcome=\"refused\"}").await
+    served.metric("idv_reloads_total{outcome=\"refused\"}").await
 }
 
 #[tokio::test]
@@ -49,7 +48,7 @@ async fn keys_are_changed_without_a_restart_and_without_a_gap() {
     served.process.signal("HUP");
     eventually("the end of the old key", async || status(&served, "old").await == 401).await;
     assert_eq!((status(&served, "new").await, status(&served, "other").await), (200, 200));
-    assert_eq!(metric_at(served.admin, "idv_reloads_total{outcome=\"used\"}").await, 2.0);
+    assert_eq!(served.metric("idv_reloads_total{outcome=\"used\"}").await, 2.0);
     served.process.says("keys of callers").await;
 }
 

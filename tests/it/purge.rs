@@ -1,10 +1,10 @@
 //! `DELETE` forgets an id wherever the gateway remembers it, and what is under way does not bring it back.
 
+use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
 use crate::support::upstream::Gate;
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
+use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
-const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
 /// Nothing ends by itself in these tests.
 const LONG: &str = "[cache]\npending_ttl = \"1h\"\nnot_found_ttl = \"1h\"\n";
 
@@ -22,14 +22,6 @@ async fn purge(gateway: &Gateway, id: &str) {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }
 
-async fn landed(gateway: &Gateway) {
-    eventually("the landing", async || gateway.metric("idv_fills_in_flight").await == 0.0).await;
-}
-
-fn cache_status(answer: &Answer) -> &str {
-    answer.header("cache-status").unwrap_or_default()
-}
-
 #[tokio::test]
 async fn a_purged_result_is_asked_for_again_and_other_ids_are_left_alone() {
     let upstream = Upstream::start().await;
@@ -45,8 +37,8 @@ async fn a_purged_result_is_asked_for_again_and_other_ids_are_left_alone() {
     assert_eq!(gateway.metric("idv_cache_entries").await, 1.0);
     let again = gateway.get("/idv/S1").await;
     assert_eq!(again.gist(), (200, "failed".to_owned()));
-    assert_eq!(cache_status(&again), "idv-gateway; fwd=miss; stored");
-    assert!(cache_status(&gateway.get("/idv/S2").await).starts_with("idv-gateway; hit"));
+    assert_eq!(again.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert!(gateway.get("/idv/S2").await.is_hit());
     assert_eq!((upstream.hits("S1"), upstream.hits("S2")), (2, 1));
 }
 
@@ -77,12 +69,12 @@ async fn a_purge_forgets_the_learned_region() {
     ph.answer("S1", [Reply::json(bodies::passed("S1"))]);
     let gateway = over_two(&my, &ph).await;
     assert_eq!(gateway.get("/idv/S1").await.json()["region"], "ph");
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     gateway.send("GET", "/idv/S1", NO_CACHE).await;
     assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 2), "the region is known");
     purge(&gateway, "S1").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 3), "and now it is not");
 }
 
@@ -93,12 +85,12 @@ async fn a_purge_forgets_that_two_regions_hold_the_id() {
     ph.answer("S1", [Reply::json(bodies::passed("S1")), Reply::json(bodies::not_exist())]);
     let gateway = over_two(&my, &ph).await;
     gateway.get("/idv/S1").await;
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (409, "ambiguous_signature".to_owned()));
     purge(&gateway, "S1").await;
     let again = gateway.get("/idv/S1").await;
     assert_eq!((again.status, &again.json()["region"]), (200, &"my".into()));
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
 }
 
@@ -116,7 +108,7 @@ async fn a_purge_during_a_fill_wins_over_it_and_those_who_wait_are_answered() {
     for (asked, status) in waiting.into_iter().zip(["fwd=miss", "fwd=miss; collapsed"]) {
         let answer = asked.answer().await;
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
-        assert_eq!(cache_status(&answer), format!("idv-gateway; {status}"), "not stored");
+        assert_eq!(answer.cache_status(), format!("idv-gateway; {status}"), "not stored");
     }
     assert_eq!(gateway.metric("idv_cache_entries").await, 0.0);
     let next = gateway.get("/idv/S1").await;
@@ -136,7 +128,7 @@ async fn a_call_after_the_purge_does_not_join_the_fill_before_it() {
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "failed".to_owned()));
     gate.open();
     assert_eq!(before.answer().await.gist(), (200, "passed".to_owned()));
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     let kept = gateway.get("/idv/S1").await;
     assert_eq!(kept.gist(), (200, "failed".to_owned()), "the old fill does not overwrite the new one");
     assert_eq!(upstream.hits("S1"), 2);
@@ -153,7 +145,7 @@ async fn a_fill_that_was_purged_leaves_no_mark_that_the_id_does_not_exist() {
     purge(&gateway, "S1").await;
     gate.open();
     let answer = waiting.answer().await;
-    assert_eq!((answer.status, cache_status(&answer)), (404, "idv-gateway; fwd=miss"));
+    assert_eq!((answer.status, answer.cache_status()), (404, "idv-gateway; fwd=miss"));
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
 }
 
@@ -168,10 +160,10 @@ async fn a_fill_that_was_purged_teaches_no_region_and_no_conflict() {
     my.wait_for_hits("S1", 1).await;
     purge(&gateway, "S1").await;
     gate.open();
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     let again = gateway.get("/idv/S1").await;
     assert_eq!((again.status, &again.json()["region"]), (200, &"ph".into()));
-    landed(&gateway).await;
+    gateway.wait_for_fills(0).await;
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
     assert_eq!(gateway.metric(r#"idv_contract_drift_total{region="my",kind="conflict"}"#).await, 0.0);
 }
@@ -190,7 +182,7 @@ async fn a_refresh_under_way_does_not_bring_a_purged_result_back() {
     gate.open();
     assert_eq!(refresh.answer().await.status, 200);
     assert_eq!(gateway.metric("idv_cache_entries").await, 0.0);
-    assert_eq!(cache_status(&gateway.get("/idv/S1").await), "idv-gateway; fwd=miss; stored");
+    assert_eq!(gateway.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::bodies::{http_date, not_exist, refusal};
+use crate::support::client::{gist, pass};
 use crate::support::gateway::{OPEN, region, region_at};
 use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
@@ -59,14 +60,6 @@ async fn gateway_with(upstream: &Upstream, settings: &str) -> Gateway {
     Gateway::with(&[OPEN, &region("my", upstream), settings]).await
 }
 
-fn error(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
-}
-
-fn pass() -> (u16, String) {
-    (200, "passed".to_owned())
-}
-
 fn seconds(answer: &Answer) -> u64 {
     answer.header("retry-after").expect("it has Retry-After").parse().expect("whole seconds")
 }
@@ -96,7 +89,7 @@ async fn what_a_second_attempt_can_help_gets_exactly_one() {
         assert_eq!(gateway.get("/idv/S1").await.gist(), pass(), "{name}");
         assert_eq!((upstream.hits("S1"), gateway.metric(RETRIES).await), (2, 1.0), "{name}");
         let answer = gateway.get("/idv/S2").await;
-        assert_eq!(answer.gist(), error(status, code), "{name}");
+        assert_eq!(answer.gist(), gist(status, code), "{name}");
         assert_eq!((upstream.hits("S2"), gateway.metric(RETRIES).await), (2, 2.0), "{name}");
         let problem = answer.json();
         assert_eq!((&problem["retryable"], &problem["region"]), (&json!(true), &json!("my")), "{name}");
@@ -116,7 +109,7 @@ async fn a_connection_that_is_refused_is_tried_twice() {
     let token_url = format!("token_url = \"{}\"", upstream.base_url());
     let gateway = Gateway::with(&[OPEN, &my, &token_url]).await;
     let answer = gateway.get("/idv/S1").await;
-    assert_eq!(answer.gist(), error(503, "upstream_unavailable"));
+    assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
     assert_eq!(answer.json()["retryable"], true);
     assert!(seconds(&answer) >= 1);
     assert_eq!(gateway.metric(RETRIES).await, 1.0);
@@ -171,7 +164,7 @@ async fn what_a_second_attempt_cannot_help_gets_none() {
         upstream.answer("S1", [reply, passed("S1")]);
         let gateway = Gateway::over(&upstream).await;
         let answer = gateway.get("/idv/S1").await;
-        assert_eq!(answer.gist(), error(status, code), "{name}");
+        assert_eq!(answer.gist(), gist(status, code), "{name}");
         assert_eq!(answer.json()["retryable"], retryable, "{name}");
         assert_eq!((upstream.hits("S1"), gateway.metric(RETRIES).await), (1, 0.0), "{name}");
         assert_eq!(answer.header("retry-after").is_some(), status == 503, "{name}");
@@ -201,8 +194,8 @@ async fn errors_are_not_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [coded(200, "PARAMETER_ERROR"), html(200), passed("S1")]);
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_error"));
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_malformed"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_error"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"));
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
 }
 
@@ -231,7 +224,7 @@ async fn callers_are_told_when_to_come_back_however_the_upstream_says_it() {
             upstream.answer("S1", [busy]);
             let gateway = Gateway::over(&upstream).await;
             let answer = gateway.get("/idv/S1").await;
-            assert_eq!(answer.gist(), error(503, "upstream_busy"), "{retry_after:?}");
+            assert_eq!(answer.gist(), gist(503, "upstream_busy"), "{retry_after:?}");
             assert!(expected.contains(&seconds(&answer)), "{retry_after:?} became {}", seconds(&answer));
         }
     }
@@ -245,11 +238,11 @@ async fn a_busy_region_is_left_alone_for_as_long_as_it_asks() {
     ph.answer("S3", [passed("S3")]);
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
     let asked = Instant::now();
-    assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), error(503, "upstream_busy"));
+    assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(503, "upstream_busy"));
     let mut left = 2;
     while left > 1 {
         let answer = gateway.get("/idv/S2?region=my").await;
-        assert_eq!(answer.gist(), error(503, "upstream_busy"));
+        assert_eq!(answer.gist(), gist(503, "upstream_busy"));
         assert!((1..=left).contains(&seconds(&answer)), "Retry-After is what remains");
         left = seconds(&answer);
         assert_eq!(gateway.get("/idv/S3?region=ph").await.gist(), pass(), "another region");
@@ -296,12 +289,12 @@ async fn an_upstream_that_is_too_slow_is_given_up_in_time() {
         let gateway = gateway_with(&upstream, "attempt_timeout = \"100ms\"").await;
         let asked = Instant::now();
         let answer = gateway.get("/idv/S1").await;
-        assert_eq!(answer.gist(), error(504, "upstream_timeout"), "{name}");
+        assert_eq!(answer.gist(), gist(504, "upstream_timeout"), "{name}");
         assert_eq!(answer.json()["retryable"], true);
         assert!(asked.elapsed() < Duration::from_secs(4), "{name}: {:?}", asked.elapsed());
         assert!(upstream.hits("S1") <= 2, "{name}: {} attempts", upstream.hits("S1"));
         assert_eq!(gateway.get("/idv/S2").await.gist(), pass(), "{name}");
-        assert_eq!(gateway.metric("idv_fills_in_flight").await, 0.0, "{name}");
+        assert_eq!(gateway.fills().await, 0.0, "{name}");
     }
 }
 
@@ -311,7 +304,7 @@ async fn a_body_that_comes_byte_by_byte_has_the_time_of_one_attempt() {
     upstream.answer("S1", [Reply::Drip(answer_bytes(&bodies::passed("S1")), Duration::from_millis(20))]);
     let gateway = gateway_with(&upstream, "attempt_timeout = \"200ms\"").await;
     let asked = Instant::now();
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(504, "upstream_timeout"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(504, "upstream_timeout"));
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }
 
@@ -322,9 +315,9 @@ async fn a_fill_ends_at_its_deadline_whatever_the_upstream_does() {
     let times = "[request]\ntimeout = \"300ms\"\nfill_timeout = \"300ms\"";
     let gateway = gateway_with(&upstream, times).await;
     let asked = Instant::now();
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(504, "upstream_timeout"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(504, "upstream_timeout"));
     assert!(asked.elapsed() < Duration::from_secs(4));
-    eventually("the fill's end", async || gateway.metric("idv_fills_in_flight").await == 0.0).await;
+    gateway.wait_for_fills(0).await;
 }
 
 #[tokio::test]
@@ -361,7 +354,7 @@ async fn a_body_that_is_too_large_is_not_read() {
         let upstream = Upstream::start().await;
         upstream.answer("S1", [reply]);
         let gateway = Gateway::over(&upstream).await;
-        assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_malformed"), "{name}");
+        assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"), "{name}");
         assert_eq!(upstream.hits("S1"), 1, "{name}");
     }
 }
@@ -387,7 +380,7 @@ async fn a_redirect_is_not_followed() {
         upstream.answer("S1", [html(status).header("location", &location)]);
         upstream.answer_tokens([Reply::json(bodies::token(1)), html(status).header("location", &location)]);
         let gateway = Gateway::over(&upstream).await;
-        assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_malformed"), "{status}");
+        assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"), "{status}");
         assert_eq!(upstream.hits("S1"), 1, "{status}");
     }
     assert_eq!(elsewhere.connections(), 0, "neither token nor id went there");
@@ -399,7 +392,7 @@ async fn a_redirected_token_request_is_not_followed_either() {
     let location = format!("{}/openapi/auth/ticket/v1/generate-token", elsewhere.base_url());
     upstream.answer_tokens([html(307).header("location", &location)]);
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(503, "upstream_unavailable"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(503, "upstream_unavailable"));
     assert_eq!((upstream.token_hits(), elsewhere.connections()), (1, 0));
 }
 
@@ -444,7 +437,7 @@ async fn a_compressed_body_is_not_unpacked() {
         vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
     upstream.answer("S1", [Reply::Http(200, headers, packed)]);
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_malformed"));
+    assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"));
     assert_eq!(upstream.requests("S1")[0].header("accept-encoding"), None, "we ask for none");
 }
 
@@ -497,7 +490,7 @@ async fn a_region_that_mostly_fails_is_left_alone_until_a_probe_finds_it_well() 
     let opened = answers.iter().position(|answer| answer.status == 503).expect("it opens");
     assert!(opened >= 10, "after {opened} ids");
     for answer in &answers[opened..] {
-        assert_eq!(answer.gist(), error(503, "upstream_unavailable"));
+        assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
         assert!((1..=20).contains(&seconds(answer)));
     }
     assert_eq!(gateway.metric(BREAKER).await, 2.0);
@@ -516,7 +509,7 @@ async fn a_region_that_mostly_fails_is_left_alone_until_a_probe_finds_it_well() 
         upstream.wait_for_hits("P", 1).await;
         assert_eq!(gateway.metric(BREAKER).await, 1.0);
         for _ in 0..10 {
-            assert_eq!(gateway.get("/idv/Q").await.gist(), error(503, "upstream_unavailable"));
+            assert_eq!(gateway.get("/idv/Q").await.gist(), gist(503, "upstream_unavailable"));
         }
         assert_eq!(upstream.result_hits(), failed + 1, "the probe alone");
         gate.open();
@@ -525,7 +518,7 @@ async fn a_region_that_mostly_fails_is_left_alone_until_a_probe_finds_it_well() 
     assert_eq!(probed.gist(), pass());
     assert_eq!(gateway.metric(BREAKER).await, 0.0);
     assert_eq!(gateway.get("/idv/Q").await.gist(), pass());
-    assert_eq!(gateway.get("/idv/F0").await.gist(), error(502, "upstream_error"), "asked again");
+    assert_eq!(gateway.get("/idv/F0").await.gist(), gist(502, "upstream_error"), "asked again");
 }
 
 #[tokio::test]

@@ -14,5 +14,5 @@ async fn twenty_callers_cost_one_upstream_call() {
     let (answers, ()) = tokio::join!(callers, open);
     assert!(answers.iter().all(|answer| answer.gist() == (200, "passed".to_owned())));
     assert_eq!(upstream.hits("S1"), 1);
-    assert_eq!(gateway.metric("idv_fills_in_flight").await, 0.0);
+    assert_eq!(gateway.fills().await, 0.0);
 }

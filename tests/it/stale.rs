@@ -1,9 +1,8 @@
 //! A final result past its time still answers while no region can, for a while, and says so; nothing else does.
 
+use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
 
 /// A gateway over `upstream` with these lines in `[cache]`.
 async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
@@ -12,8 +11,7 @@ async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
 
 /// The seconds a stale answer says it is past its time; `None` if the answer is not stale.
 fn age(answer: &Answer) -> Option<i64> {
-    let ttl: i64 = answer.header("cache-status")?.strip_prefix("idv-gateway; hit; ttl=")?.parse().ok()?;
-    (ttl < 0).then_some(-ttl)
+    answer.ttl().filter(|ttl| *ttl < 0).map(|ttl| -ttl)
 }
 
 fn is_stale(answer: &Answer) -> bool {

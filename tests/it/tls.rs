@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::support::gateway::{self, Gateway, OPEN, metric_at};
+use crate::support::gateway::{self, Gateway, OPEN};
 use crate::support::process::{self, Scratch, Served, text};
 use crate::support::tls::{self, Client};
 use crate::support::{Reply, Upstream, bodies, eventually, within};
@@ -159,14 +159,14 @@ async fn the_certificates_end_is_a_metric_and_follows_its_files() {
     install(&scratch, "upstream-expired");
     let tls = files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None);
     let served = Served::with(&[&tls, OPEN, &gateway::region("my", &upstream)]).await;
-    assert_eq!(metric_at(served.admin, ENDS).await, 978_307_200.0, "2001-01-01");
+    assert_eq!(served.metric(ENDS).await, 978_307_200.0, "2001-01-01");
     scratch.write("cert.pem", "no certificate");
     served.process.signal("HUP");
     served.process.says("cannot reload").await;
-    assert_eq!(metric_at(served.admin, ENDS).await, 978_307_200.0, "what is in use counts");
+    assert_eq!(served.metric(ENDS).await, 978_307_200.0, "what is in use counts");
     install(&scratch, "renewed");
     served.process.signal("HUP");
-    eventually("2100-01-01", async || metric_at(served.admin, ENDS).await == 4_102_444_800.0).await;
+    eventually("2100-01-01", async || served.metric(ENDS).await == 4_102_444_800.0).await;
 
     let gateway = Gateway::with(&[OPEN, &gateway::region("my", &upstream)]).await;
     assert_eq!(gateway.metric(ENDS).await, 0.0, "without TLS there is none");
@@ -198,11 +198,11 @@ async fn a_broken_new_certificate_keeps_the_old_one_and_says_so() {
     for (n, content) in broken.into_iter().enumerate() {
         scratch.write("cert.pem", content);
         served.process.signal("HUP");
-        let refused = async || metric_at(served.admin, "idv_reloads_total{outcome=\"refused\"}").await;
+        let refused = async || served.metric("idv_reloads_total{outcome=\"refused\"}").await;
         eventually("the refusal", async || refused().await > n as f64).await;
         assert_eq!(client.sees(served.public).await.unwrap(), tls::certificate("server"), "{content:?}");
     }
-    assert_eq!(metric_at(served.admin, "idv_reloads_total{outcome=\"used\"}").await, 0.0);
+    assert_eq!(served.metric("idv_reloads_total{outcome=\"used\"}").await, 0.0);
     served.process.says("cannot reload").await;
     let log = served.process.stdout();
     let line = log.lines().find(|line| line.contains("cannot reload")).expect("a refusal is logged");

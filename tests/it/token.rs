@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::bodies::{http_date, refusal, token_until};
+use crate::support::client::{gist, pass};
 use crate::support::gateway::{OPEN, region, region_at};
 use crate::support::upstream::{Gate, Received};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
@@ -65,14 +66,6 @@ async fn all(gateway: &Gateway, ids: &[String]) -> Vec<(u16, String)> {
     stream::iter(answers).buffered(100).collect().await
 }
 
-fn pass() -> (u16, String) {
-    (200, "passed".to_owned())
-}
-
-fn error(status: u16, code: &str) -> (u16, String) {
-    (status, code.to_owned())
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_with_the_vendors_signature_and_carried_by_the_call() {
     let upstream = Upstream::start().await;
@@ -113,7 +106,7 @@ async fn a_hundred_callers_at_cold_start_cost_one_token_call() {
     upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
     let gateway = gateway_with(&upstream, "concurrency = 100").await;
     let open = async {
-        eventually("100 fills", async || gateway.metric("idv_fills_in_flight").await == 100.0).await;
+        gateway.wait_for_fills(100).await;
         gate.open();
     };
     let (answers, ()) = tokio::join!(all(&gateway, &ids), open);
@@ -196,7 +189,7 @@ async fn a_token_endpoint_that_is_down_disturbs_nobody_while_the_old_token_lives
     assert_eq!(gateway.metric("idv_breaker_state{region=\"my\"}").await, 0.0);
     eventually("the old token's end", async || {
         let answer = ask().await;
-        assert!([pass(), error(503, "upstream_unavailable")].contains(&answer.gist()), "{answer:?}");
+        assert!([pass(), gist(503, "upstream_unavailable")].contains(&answer.gist()), "{answer:?}");
         answer.status == 503 && answer.header("retry-after").is_some()
     })
     .await;
@@ -234,14 +227,14 @@ async fn a_second_refusal_is_an_error_that_costs_few_tokens_and_harms_no_other_i
     answer_all(&upstream, &good, |id| vec![passed(id)]);
     let gateway = Gateway::over(&upstream).await;
     let answer = gateway.get("/idv/R0").await;
-    assert_eq!(answer.gist(), error(502, "upstream_auth"));
+    assert_eq!(answer.gist(), gist(502, "upstream_auth"));
     let problem = answer.json();
     assert_eq!(problem["upstream"], json!({ "code": "IAM_FAILED", "transactionId": "b6d722f7e9f553ae" }));
     assert_eq!((&problem["retryable"], &problem["region"]), (&json!(false), &json!("my")));
     assert_eq!(tokens_carried(&upstream, "R0"), ["test-token-1", "test-token-2"]);
     let started = Instant::now();
     let (refusals, passes) = tokio::join!(all(&gateway, &refused), all(&gateway, &good));
-    assert_eq!(refusals, vec![error(502, "upstream_auth"); 200]);
+    assert_eq!(refusals, vec![gist(502, "upstream_auth"); 200]);
     assert_eq!(passes, vec![pass(); 20]);
     // 1 s, 2 s, 4 s … between refreshes.
     let refreshes = (started.elapsed().as_secs_f64() + 1.0).log2().ceil() as usize;
@@ -254,11 +247,11 @@ async fn refreshes_back_off_while_tokens_are_refused() {
     let upstream = Upstream::start().await;
     upstream.answer("R", [iam_failed()]);
     let gateway = Gateway::over(&upstream).await;
-    assert_eq!(gateway.get("/idv/R").await.gist(), error(502, "upstream_auth"));
+    assert_eq!(gateway.get("/idv/R").await.gist(), gist(502, "upstream_auth"));
     let mut last = Instant::now();
     for (tokens, pause) in [(3, Duration::from_secs(1)), (4, Duration::from_secs(2))] {
         eventually("another refresh", async || {
-            assert_eq!(gateway.get("/idv/R").await.gist(), error(502, "upstream_auth"));
+            assert_eq!(gateway.get("/idv/R").await.gist(), gist(502, "upstream_auth"));
             upstream.token_hits() == tokens
         })
         .await;
@@ -273,7 +266,7 @@ async fn a_region_that_refuses_our_tokens_leaves_the_others_alone() {
     my.answer("S1", [iam_failed()]);
     ph.answer("S2", [passed("S2")]);
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
-    assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), error(502, "upstream_auth"));
+    assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(502, "upstream_auth"));
     assert_eq!(gateway.get("/idv/S2?region=ph").await.gist(), pass());
     assert_eq!((my.token_hits(), ph.token_hits()), (2, 1));
 }
@@ -286,12 +279,12 @@ async fn without_a_token_everybody_is_answered_at_once_while_the_endpoint_is_lef
     upstream.answer_tokens([Reply::text(500, "<html>down</html>")]);
     let gateway = Gateway::over(&upstream).await;
     let answer = gateway.get("/idv/S0").await;
-    assert_eq!(answer.gist(), error(503, "upstream_unavailable"));
+    assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
     assert_eq!(answer.json()["retryable"], true);
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(upstream.token_hits(), 2, "one, and one second try");
     let started = Instant::now();
-    assert_eq!(all(&gateway, &ids).await, vec![error(503, "upstream_unavailable"); 50]);
+    assert_eq!(all(&gateway, &ids).await, vec![gist(503, "upstream_unavailable"); 50]);
     let refreshes = (started.elapsed().as_secs_f64() + 1.0).log2().ceil() as usize;
     assert!(upstream.token_hits() <= 2 + 2 * refreshes, "{} token calls", upstream.token_hits());
     assert_eq!(upstream.result_hits(), 0, "no call without a token");
@@ -309,7 +302,7 @@ async fn a_token_endpoint_that_cannot_be_reached_makes_the_region_unavailable() 
     let token_url = format!("token_url = \"http://{}\"", closed.local_addr().unwrap());
     let gateway = gateway_with(&upstream, &token_url).await;
     let answer = gateway.get("/idv/S1").await;
-    assert_eq!(answer.gist(), error(503, "upstream_unavailable"));
+    assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
     assert!(answer.header("retry-after").is_some());
 }
 
@@ -322,7 +315,7 @@ async fn a_busy_token_endpoint_is_left_alone_for_as_long_as_it_asks() {
     let gateway = Gateway::over(&upstream).await;
     for seconds in [7..=7, 2..=7] {
         let answer = gateway.get("/idv/S1").await;
-        assert_eq!(answer.gist(), error(503, "upstream_busy"));
+        assert_eq!(answer.gist(), gist(503, "upstream_busy"));
         let retry_after: i32 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!(seconds.contains(&retry_after), "{retry_after}");
     }
@@ -373,7 +366,7 @@ async fn a_timestamp_error_is_corrected_once() {
         let upstream = Upstream::start().await;
         upstream.answer_tokens([reply]);
         let gateway = Gateway::over(&upstream).await;
-        assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_auth"), "{name}");
+        assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_auth"), "{name}");
         assert_eq!(upstream.token_hits(), calls, "{name}");
     }
 }
@@ -418,7 +411,7 @@ async fn an_answer_without_a_usable_token_is_no_token() {
         upstream.answer("S1", [passed("S1")]);
         upstream.answer_tokens([Reply::json(bodies::success(json!({ "token": token, "expiredTime": 1 })))]);
         let gateway = Gateway::over(&upstream).await;
-        assert_eq!(gateway.get("/idv/S1").await.gist(), error(503, "upstream_unavailable"), "{token}");
+        assert_eq!(gateway.get("/idv/S1").await.gist(), gist(503, "upstream_unavailable"), "{token}");
         assert_eq!((upstream.token_hits(), upstream.result_hits()), (1, 0), "{token}");
     }
 }
@@ -435,11 +428,11 @@ async fn refused_keys_and_a_disabled_account_are_told_apart_and_not_hammered() {
         upstream.answer_tokens([Reply::json(refused)]);
         let gateway = Gateway::over(&upstream).await;
         let answer = gateway.get("/idv/S1").await;
-        assert_eq!(answer.gist(), error(502, code));
+        assert_eq!(answer.gist(), gist(502, code));
         assert_eq!(answer.json()["upstream"]["code"], upstream_code);
         assert_eq!(answer.json()["retryable"], false);
         let started = Instant::now();
-        assert_eq!(all(&gateway, &ids("S", 50)).await, vec![error(502, code); 50]);
+        assert_eq!(all(&gateway, &ids("S", 50)).await, vec![gist(502, code); 50]);
         let refreshes = (started.elapsed().as_secs_f64() + 1.0).log2().ceil() as usize;
         assert!(upstream.token_hits() <= 1 + refreshes, "{code}: {} token calls", upstream.token_hits());
         assert_eq!(upstream.result_hits(), 0);
@@ -538,7 +531,7 @@ async fn new_keys_are_tried_at_once_after_refused_ones() {
     let gateway = files.gateway(&upstream).await;
     // Two failures, so that the next refresh may wait for longer than the keys take to come.
     eventually("a second refresh", async || {
-        assert_eq!(gateway.get("/idv/S1").await.gist(), error(502, "upstream_auth"));
+        assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_auth"));
         upstream.token_hits() == 2
     })
     .await;
@@ -561,7 +554,7 @@ async fn a_caller_who_hangs_up_ends_nobodys_refresh() {
     upstream.wait_for_token_hits(1).await;
     drop(leader);
     let open = async {
-        eventually("the second fill", async || gateway.metric("idv_fills_in_flight").await == 2.0).await;
+        gateway.wait_for_fills(2).await;
         gate.open();
     };
     let (answer, ()) = tokio::join!(gateway.get("/idv/S2"), open);

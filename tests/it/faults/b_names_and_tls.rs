@@ -7,8 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::b_slow_or_gone::{pass, region_elsewhere, unavailable};
+use super::b_slow_or_gone::region_elsewhere;
 use super::trial::Trial;
+use crate::support::client::{gist, pass};
 use crate::support::front::Front;
 use crate::support::gateway::{region, region_at};
 use crate::support::{Reply, Upstream, bodies, tls};
@@ -32,7 +33,7 @@ async fn f058_a_name_does_not_resolve() {
     assert_eq!(trial.send("GET", "F058", "?region=my", &[]).await.gist(), pass());
     for region in ["ph", "th"] {
         let answer = trial.send("GET", "F058-X", &format!("?region={region}"), &[]).await;
-        assert_eq!(answer.gist(), unavailable(), "{region}");
+        assert_eq!(answer.gist(), gist(503, "upstream_unavailable"), "{region}");
         assert!(answer.header("retry-after").is_some(), "{region}");
     }
     assert_eq!(trial.ask("F058-X").await.gist(), (503, "region_undetermined".to_owned()));
@@ -75,7 +76,7 @@ async fn is_not_trusted(what: &str, upstream: Upstream, region: String) {
     let trial = Trial::over(vec![("my", upstream, region)], "").await;
     trial.passes("F060");
     let answer = trial.ask("F060").await;
-    assert_eq!(answer.gist(), unavailable(), "{what}");
+    assert_eq!(answer.gist(), gist(503, "upstream_unavailable"), "{what}");
     assert!(answer.header("retry-after").is_some(), "{what}");
     assert_eq!(trial.upstream().result_hits(), 0, "{what}");
     trial.invariants_hold().await;
@@ -114,7 +115,7 @@ async fn f060_the_server_speaks_tls_1_0_or_no_tls_at_all() {
     let settings = "[request]\ntimeout = \"4s\"\nfill_timeout = \"5s\"";
     let mut trial = Trial::over(vec![("my", upstream, region)], settings).await;
     trial.timeout = Duration::from_secs(4);
-    assert_eq!(trial.ask("F060").await.gist(), unavailable());
+    assert_eq!(trial.ask("F060").await.gist(), gist(503, "upstream_unavailable"));
     assert!(trial.upstream().connections() >= 1);
     assert!(trial.upstream().received().is_empty(), "no request that it could read");
     trial.invariants_hold().await;
@@ -164,7 +165,7 @@ async fn f062_the_handshake_never_ends() {
     trial.timeout = Duration::from_secs(4);
     let asked = Instant::now();
     // No 504: it ends where connecting may take no longer, and not where the attempt or the caller may not.
-    assert_eq!(trial.ask("F062").await.gist(), unavailable());
+    assert_eq!(trial.ask("F062").await.gist(), gist(503, "upstream_unavailable"));
     assert!(asked.elapsed() >= Duration::from_millis(1900), "{:?}", asked.elapsed());
     trial.invariants_hold().await;
 }

@@ -6,24 +6,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
-use super::b_slow_or_gone::{pass, unavailable};
 use super::trial::Trial;
+use crate::support::client::{NO_CACHE, gist, pass};
 use crate::support::gateway::region;
 use crate::support::{Answer, Reply, Upstream, bodies, eventually};
-
-const NO_CACHE: [(&str, &str); 1] = [("Cache-Control", "no-cache")];
-
-fn undetermined() -> (u16, String) {
-    (503, "region_undetermined".to_owned())
-}
-
-fn not_found() -> (u16, String) {
-    (404, "signature_not_found".to_owned())
-}
-
-fn cache_status(answer: &Answer) -> &str {
-    answer.header("cache-status").expect("every answer about an id has one")
-}
 
 fn region_of(answer: &Answer) -> String {
     answer.json()["region"].as_str().unwrap_or_default().to_owned()
@@ -69,9 +55,9 @@ async fn f050_one_region_is_down_and_the_id_is_unknown() {
     trial.region("ph").answer("F050", [Reply::Reset]);
     for _ in 0..3 {
         let answer = trial.ask("F050").await;
-        assert_eq!(answer.gist(), undetermined());
+        assert_eq!(answer.gist(), gist(503, "region_undetermined"));
         assert!(answer.header("retry-after").is_some());
-        assert!(!cache_status(&answer).contains("hit"), "{}", cache_status(&answer));
+        assert!(!answer.cache_status().contains("hit"), "{}", answer.cache_status());
     }
     assert_eq!(trial.region("ph").hits("F050"), 6, "asked anew each time");
     trial.passes_in("ph", "F050");
@@ -82,11 +68,10 @@ async fn f050_one_region_is_down_and_the_id_is_unknown() {
 #[tokio::test]
 async fn f051_no_region_knows_the_id() {
     let trial = Trial::with(&["my", "ph"], "").await;
-    assert_eq!(trial.ask("F051").await.gist(), not_found());
+    assert_eq!(trial.ask("F051").await.gist(), gist(404, "signature_not_found"));
     let again = trial.ask("F051").await;
-    assert_eq!(again.gist(), not_found());
-    let ttl = cache_status(&again).strip_prefix("idv-gateway; hit; ttl=").and_then(|ttl| ttl.parse().ok());
-    assert!(ttl.is_some_and(|ttl: u64| (5..=11).contains(&ttl)), "{}", cache_status(&again));
+    assert_eq!(again.gist(), gist(404, "signature_not_found"));
+    assert!(again.ttl().is_some_and(|ttl| (5..=11).contains(&ttl)), "{}", again.cache_status());
     assert_eq!((trial.region("my").hits("F051"), trial.region("ph").hits("F051")), (1, 1));
     trial.invariants_hold().await;
 }
@@ -95,16 +80,16 @@ async fn f051_no_region_knows_the_id() {
 #[tokio::test]
 async fn f052_an_id_exists_a_moment_later() {
     let trial = Trial::with(&["my", "ph"], "[cache]\nnot_found_ttl = \"500ms\"").await;
-    assert_eq!(trial.ask("F052").await.gist(), not_found());
+    assert_eq!(trial.ask("F052").await.gist(), gist(404, "signature_not_found"));
     trial.passes_in("ph", "F052");
     eventually("the end of the memory", async || trial.ask("F052").await.gist() == pass()).await;
     trial.invariants_hold().await;
 
     let trial = Trial::with(&["my", "ph"], "").await;
-    assert_eq!(trial.ask("F052").await.gist(), not_found());
+    assert_eq!(trial.ask("F052").await.gist(), gist(404, "signature_not_found"));
     trial.passes_in("ph", "F052");
-    assert_eq!(trial.ask("F052").await.gist(), not_found(), "from memory");
-    assert_eq!(trial.send("GET", "F052", "", &NO_CACHE).await.gist(), pass());
+    assert_eq!(trial.ask("F052").await.gist(), gist(404, "signature_not_found"), "from memory");
+    assert_eq!(trial.send("GET", "F052", "", NO_CACHE).await.gist(), pass());
     assert_eq!(trial.ask("F052").await.gist(), pass());
     trial.invariants_hold().await;
 }
@@ -114,15 +99,15 @@ async fn f054_an_id_moves_to_another_region() {
     let trial = Trial::with(&["my", "sg"], "[cache]\nnot_found_ttl = \"1ms\"").await;
     trial.passes_in("my", "F054");
     assert_eq!(region_of(&trial.ask("F054").await), "my");
-    let at_rest = async || trial.gateway.metric("idv_fills_in_flight").await == 0.0;
+    let at_rest = async || trial.gateway.fills().await == 0.0;
     eventually("what sg says", at_rest).await;
     trial.region("my").answer("F054", [Reply::json(bodies::not_exist())]);
     trial.passes_in("sg", "F054");
-    let moved = trial.send("GET", "F054", "", &NO_CACHE).await;
+    let moved = trial.send("GET", "F054", "", NO_CACHE).await;
     assert_eq!((moved.gist(), region_of(&moved)), (pass(), "sg".to_owned()));
     let hits = (trial.region("my").hits("F054"), trial.region("sg").hits("F054"));
     assert_eq!(hits, (2, 2), "the learned region, then the others");
-    assert_eq!(region_of(&trial.send("GET", "F054", "", &NO_CACHE).await), "sg");
+    assert_eq!(region_of(&trial.send("GET", "F054", "", NO_CACHE).await), "sg");
     assert_eq!(trial.region("my").hits("F054"), 2, "the old region is forgotten");
     trial.invariants_hold().await;
 }
@@ -155,7 +140,9 @@ async fn f055_everything_is_down_and_a_final_result_is_past_its_time() {
 #[tokio::test]
 async fn f056_everything_is_down_and_a_result_is_pending() {
     let timed_out = (504, "upstream_timeout".to_owned());
-    for (fault, expected) in [(Reply::Reset, unavailable()), (Reply::Stall(vec![]), timed_out)] {
+    for (fault, expected) in
+        [(Reply::Reset, gist(503, "upstream_unavailable")), (Reply::Stall(vec![]), timed_out)]
+    {
         let trial = Trial::with(&["my"], "[cache]\npending_ttl = \"200ms\"").await;
         trial.upstream().answer("F056", [Reply::json(bodies::pending("F056")), fault]);
         assert_eq!(trial.ask("F056").await.gist(), (200, "pending".to_owned()));
@@ -190,7 +177,10 @@ async fn f057_half_of_all_calls_fail_for_a_while() {
     let earned = CALLS as f64 * 0.1 + started.elapsed().as_secs_f64() * 3.0;
     assert!(retries <= 30.0 + earned + 1.0, "{retries} second attempts");
     assert!(trial.upstream().result_hits() as f64 <= CALLS as f64 + retries);
-    assert!(answers.iter().any(|answer| answer.gist() == unavailable()), "it is throttled");
+    assert!(
+        answers.iter().any(|answer| answer.gist() == gist(503, "upstream_unavailable")),
+        "it is throttled"
+    );
     assert_eq!(trial.gateway.metric("idv_breaker_state{region=\"my\"}").await, 2.0);
 
     ids.iter().for_each(|id| trial.passes(id));

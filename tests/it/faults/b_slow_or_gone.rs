@@ -7,6 +7,7 @@ use serde_json::json;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::trial::Trial;
+use crate::support::client::{gist, pass};
 use crate::support::front::Front;
 use crate::support::gateway::region_at;
 use crate::support::upstream::Gate;
@@ -18,18 +19,6 @@ const RETRIES: &str = "idv_upstream_retries_total{region=\"my\"}";
 pub(super) fn region_elsewhere(url: &str, upstream: &Upstream, attempt_timeout: &str) -> String {
     let region = region_at("my", url);
     format!("{region}token_url = \"{}\"\nattempt_timeout = \"{attempt_timeout}\"\n", upstream.base_url())
-}
-
-pub(super) fn pass() -> (u16, String) {
-    (200, "passed".to_owned())
-}
-
-pub(super) fn unavailable() -> (u16, String) {
-    (503, "upstream_unavailable".to_owned())
-}
-
-fn timed_out() -> (u16, String) {
-    (504, "upstream_timeout".to_owned())
 }
 
 /// A whole answer that passes `id`, as head and body.
@@ -48,7 +37,7 @@ async fn f041_it_accepts_and_never_answers() {
     let trial = Trial::start().await;
     trial.upstream().answer("F041", [Reply::Stall(vec![])]);
     let asked = Instant::now();
-    assert_eq!(trial.ask("F041").await.gist(), timed_out());
+    assert_eq!(trial.ask("F041").await.gist(), gist(504, "upstream_timeout"));
     assert!(asked.elapsed() >= Duration::from_millis(800), "two whole attempts");
     assert_eq!(trial.upstream().hits("F041"), 2);
     assert_eq!(trial.ended("timeout").await, 2.0);
@@ -69,7 +58,7 @@ async fn f042_the_head_comes_at_once_and_the_body_byte_by_byte() {
     let (head, body) = answer_bytes("F042");
     let drip = Reply::Drip(body, Duration::from_millis(20));
     trial.upstream().answer("F042", [Reply::Then(Box::new(Reply::Raw(head)), Box::new(drip))]);
-    assert_eq!(trial.ask("F042").await.gist(), timed_out());
+    assert_eq!(trial.ask("F042").await.gist(), gist(504, "upstream_timeout"));
     assert_eq!(trial.ended("timeout").await, 2.0);
     trial.invariants_hold().await;
 }
@@ -89,7 +78,7 @@ async fn f043_connections_are_refused() {
         let asked = Instant::now();
         let answer = trial.ask(&format!("F043-{n}")).await;
         fastest = fastest.min(asked.elapsed());
-        assert_eq!(answer.gist(), unavailable());
+        assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
         assert!(answer.header("retry-after").is_some());
         assert_eq!(trial.gateway.metric(RETRIES).await, f64::from(n + 1), "one retry each");
     }
@@ -122,7 +111,7 @@ async fn f044_connections_lead_into_a_black_hole() {
     trial.timeout = Duration::from_secs(4);
     let asked = Instant::now();
     // No 504: it ends where connecting may take no longer, and not where the attempt or the caller may not.
-    assert_eq!(trial.ask("F044").await.gist(), unavailable());
+    assert_eq!(trial.ask("F044").await.gist(), gist(503, "upstream_unavailable"));
     assert!(asked.elapsed() >= Duration::from_millis(1900), "{:?}", asked.elapsed());
     assert_eq!(trial.gateway.metric(RETRIES).await, 1.0);
     trial.invariants_hold().await;

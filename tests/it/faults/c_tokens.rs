@@ -7,21 +7,15 @@ use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::b_slow_or_gone::{pass, unavailable};
 use super::trial::Trial;
 use crate::support::bodies::{http_date, refusal, token_until};
+use crate::support::client::{NO_CACHE, gist, pass};
 use crate::support::gateway::region;
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually};
 
-const NO_CACHE: [(&str, &str); 1] = [("Cache-Control", "no-cache")];
-
 pub(super) fn iam_failed() -> Reply {
     Reply::json(refusal("IAM_FAILED", "Token not found or expired"))
-}
-
-pub(super) fn auth_failed() -> (u16, String) {
-    (502, "upstream_auth".to_owned())
 }
 
 /// The tokens that the requests for `id` carried.
@@ -66,7 +60,7 @@ async fn f063_five_hundred_callers_at_cold_start() {
     ids.iter().for_each(|id| trial.passes(id));
     let ask_all = stream::iter(ids.iter().map(|id| trial.ask(id))).buffered(200).collect::<Vec<_>>();
     let open = async {
-        eventually("many fills", async || trial.gateway.metric("idv_fills_in_flight").await >= 200.0).await;
+        eventually("many fills", async || trial.gateway.fills().await >= 200.0).await;
         gate.open();
     };
     let (answers, ()) = tokio::join!(ask_all, open);
@@ -125,7 +119,7 @@ async fn is_refreshed_in_vain(life: Duration, fault: Reply) {
     trial.upstream().answer_tokens([token_living(1, life), fault]);
     trial.passes("F066");
     eventually("a failed refresh", async || {
-        let answer = trial.send("GET", "F066", "", &NO_CACHE).await;
+        let answer = trial.send("GET", "F066", "", NO_CACHE).await;
         assert_eq!((answer.gist(), &answer.json()["stale"]), (pass(), &json!(false)));
         tokio::time::sleep(Duration::from_millis(50)).await;
         refreshes(&trial, "failed").await >= 1.0
@@ -153,10 +147,10 @@ async fn f067_the_token_endpoint_is_down_and_no_token_is_valid() {
     trial.upstream().answer_tokens([Reply::text(500, "<html>down</html>")]);
     let started = Instant::now();
     let answer = trial.ask("F067").await;
-    assert_eq!(answer.gist(), unavailable());
+    assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
     assert_eq!(answer.header("retry-after"), Some("1"));
     let answers = join_all((0..50).map(|_| trial.ask("F067"))).await;
-    assert!(answers.iter().all(|answer| answer.gist() == unavailable()));
+    assert!(answers.iter().all(|answer| answer.gist() == gist(503, "upstream_unavailable")));
     let most = 1 + 2 * (1 + most_refreshes(started));
     assert!(trial.upstream().token_hits() <= most, "{} of {most} token calls", trial.upstream().token_hits());
     assert!(trial.upstream().hits("F067") <= 51, "an attempt refused is not repeated without another token");
@@ -197,7 +191,7 @@ async fn f069_a_timestamp_error() {
         let trial = Trial::start().await;
         let wrong_time = Reply::json(refusal("PARAMETER_ERROR", "Timestamp error"));
         trial.upstream().answer_tokens([wrong_time.header("date", &http_date(there))]);
-        assert_eq!(trial.ask("F069").await.gist(), auth_failed());
+        assert_eq!(trial.ask("F069").await.gist(), gist(502, "upstream_auth"));
         assert_eq!(trial.upstream().token_hits(), 2);
         trial.invariants_hold().await;
     }
@@ -209,11 +203,11 @@ async fn f071_a_signature_error() {
     trial.upstream().answer_tokens([Reply::json(refusal("PARAMETER_ERROR", "Signature error"))]);
     let started = Instant::now();
     let answer = trial.ask("F071").await;
-    assert_eq!(answer.gist(), auth_failed());
+    assert_eq!(answer.gist(), gist(502, "upstream_auth"));
     assert_eq!(answer.json()["upstream"]["code"], "PARAMETER_ERROR");
     assert_eq!(answer.json()["retryable"], false);
     let answers = join_all((0..50).map(|_| trial.ask("F071"))).await;
-    assert!(answers.iter().all(|answer| answer.gist() == auth_failed()));
+    assert!(answers.iter().all(|answer| answer.gist() == gist(502, "upstream_auth")));
     let most = 1 + most_refreshes(started);
     assert!(trial.upstream().token_hits() <= most, "{} of {most} token calls", trial.upstream().token_hits());
     assert_eq!(trial.upstream().result_hits(), 0);

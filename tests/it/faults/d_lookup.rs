@@ -9,15 +9,11 @@ use super::trial::Trial;
 use crate::support::gateway::{OPEN, caller, region};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Answer, Reply, Upstream, bodies, eventually};
+use crate::support::{Reply, Upstream, bodies, eventually};
 
 /// Header and value that prove a caller, whose name is its key.
 fn bearer(key: &str) -> (&'static str, String) {
     ("Authorization", format!("Bearer {key}"))
-}
-
-fn is_hit(answer: &Answer) -> bool {
-    answer.header("cache-status").is_some_and(|status| status.starts_with("idv-gateway; hit; ttl="))
 }
 
 /// A trial whose upstream passes `id` once the gate is opened.
@@ -32,7 +28,7 @@ async fn held_back(id: &str, more: &str) -> (Trial, Gate) {
 async fn f077_a_thousand_misses_of_one_id_at_once() {
     let (trial, gate) = held_back("F077", "").await;
     let crowd = trial.crowd("F077", 1000).await;
-    assert_eq!(trial.fills().await, 1.0);
+    assert_eq!(trial.gateway.fills().await, 1.0);
     gate.open();
     let answers = trial.answers("F077", crowd).await;
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == answers[0].body));
@@ -49,7 +45,7 @@ async fn f078_the_first_caller_hangs_up() {
     for first in first {
         first.hang_up().await;
     }
-    assert_eq!(trial.fills().await, 1.0, "the fill is nobody's own");
+    assert_eq!(trial.gateway.fills().await, 1.0, "the fill is nobody's own");
     gate.open();
     for answer in trial.answers("F078", others).await {
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
@@ -66,15 +62,15 @@ async fn f079_callers_hang_up_one_after_the_other() {
     for _ in 0..300 {
         trial.gateway.ask("/idv/F079", &[]).await.hang_up().await;
     }
-    assert_eq!(trial.fills().await, 1.0);
+    assert_eq!(trial.gateway.fills().await, 1.0);
     for _ in 0..100 {
         assert_eq!(trial.send("DELETE", "F079", "", &[]).await.status, 204);
         trial.gateway.ask("/idv/F079", &[]).await.hang_up().await;
     }
-    assert_eq!(trial.fills().await, 101.0);
+    assert_eq!(trial.gateway.fills().await, 101.0);
     gate.open();
-    eventually("every landing", async || trial.fills().await == 0.0).await;
-    assert!(is_hit(&trial.ask("F079").await), "the value landed");
+    trial.gateway.wait_for_fills(0).await;
+    assert!(trial.ask("F079").await.is_hit(), "the value landed");
     assert_eq!(trial.upstream().hits("F079"), 101);
     assert_eq!(trial.gateway.metric("idv_panics_total").await, 0.0);
     trial.invariants_hold().await;
@@ -87,10 +83,10 @@ async fn f081_a_caller_with_less_time_than_the_fill() {
     let late = trial.ask("F081").await;
     assert_eq!(late.gist(), (504, "upstream_timeout".to_owned()));
     assert_eq!(late.json()["retryable"], true);
-    assert_eq!(trial.fills().await, 1.0, "the fill goes on");
+    assert_eq!(trial.gateway.fills().await, 1.0, "the fill goes on");
     gate.open();
-    eventually("the landing", async || trial.fills().await == 0.0).await;
-    assert!(is_hit(&trial.ask("F081").await));
+    trial.gateway.wait_for_fills(0).await;
+    assert!(trial.ask("F081").await.is_hit());
     assert_eq!(trial.upstream().hits("F081"), 1);
     trial.invariants_hold().await;
 }
@@ -111,9 +107,9 @@ async fn f082_a_scan_meets_the_limit_of_concurrency() {
     for id in &ids {
         crowds.push((id, trial.crowd(id, 1).await));
     }
-    assert_eq!(trial.fills().await, SCANNED as f64);
+    assert_eq!(trial.gateway.fills().await, SCANNED as f64);
     eventually("as many calls as may be", async || trial.upstream().result_hits() == 1 + 64).await;
-    assert!(is_hit(&trial.ask("F082-HOT").await), "what is known is served meanwhile");
+    assert!(trial.ask("F082-HOT").await.is_hit(), "what is known is served meanwhile");
     assert_eq!(trial.upstream().result_hits(), 1 + 64);
     gate.open();
     for (id, crowd) in crowds {
@@ -166,23 +162,17 @@ async fn f082_a_scan_of_large_results_does_not_grow_the_process() {
         for targets in targets.chunks(20) {
             let answers = join_all(targets.iter().map(|target| served.get(target))).await;
             assert!(answers.iter().all(|answer| answer.status == 200));
-            assert!(is_hit(&served.get("/idv/F082-HOT").await));
+            assert!(served.get("/idv/F082-HOT").await.is_hit());
         }
     };
     scan(0..SCANNED / 4).await;
-    let before = gauge(&served, "process_resident_memory_bytes").await;
+    let before = served.metric("process_resident_memory_bytes").await;
     scan(SCANNED / 4..SCANNED).await;
-    let grown = gauge(&served, "process_resident_memory_bytes").await - before;
+    let grown = served.metric("process_resident_memory_bytes").await - before;
     assert!(grown < (SCANNED * LARGE / 2) as f64, "{grown} bytes more");
-    assert!(gauge(&served, "idv_cache_bytes").await <= 4_194_304.0);
+    assert!(served.metric("idv_cache_bytes").await <= 4_194_304.0);
     assert_eq!(upstream.hits("F082-HOT"), 1, "what is read again and again is kept");
     assert_eq!(served.stop().await.code, Some(0));
-}
-
-async fn gauge(served: &Served, name: &str) -> f64 {
-    let page = served.admin("/metrics").await;
-    let value = page.text().lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    value.unwrap_or_else(|| panic!("{name} is not exported"))
 }
 
 /// Its life of a minute is spread by a tenth either way, as every life is.
@@ -193,9 +183,7 @@ async fn f084_incomplete_and_then_passed() {
     trial.upstream().answer("F084", [incomplete()]);
     assert_eq!(trial.ask("F084").await.gist(), (200, "incomplete".to_owned()));
     let kept = trial.ask("F084").await;
-    let ttl = kept.header("cache-status").and_then(|status| status.strip_prefix("idv-gateway; hit; ttl="));
-    let ttl: u64 = ttl.and_then(|ttl| ttl.parse().ok()).expect("it is kept");
-    assert!(ttl <= 66, "{ttl}");
+    assert!(kept.ttl().is_some_and(|ttl| (0..=66).contains(&ttl)), "{kept:?}");
     trial.invariants_hold().await;
 
     let trial = Trial::with(&["my"], "[cache]\nincomplete_ttl = \"150ms\"\n").await;
@@ -224,13 +212,13 @@ async fn f085_links_past_their_end() {
     ask(&decision).await;
     tokio::time::sleep(Duration::from_millis(150)).await;
     for _ in 0..5 {
-        assert!(is_hit(&ask(&decision).await), "the decision has no links");
+        assert!(ask(&decision).await.is_hit(), "the decision has no links");
     }
     assert_eq!(trial.upstream().hits("F085"), 1);
     let renewed = ask(&media).await;
     assert_eq!(renewed.json()["media"].as_array().map(Vec::len), Some(2));
     for caller in [&media, &decision, &media] {
-        assert!(is_hit(&ask(caller).await));
+        assert!(ask(caller).await.is_hit());
     }
     assert_eq!(trial.upstream().hits("F085"), 2);
     trial.invariants_hold().await;

@@ -12,7 +12,7 @@ use crate::support::client::{Asked, Connection};
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, eventually, within};
+use crate::support::{Reply, Upstream, bodies, within};
 
 /// A client's time to send a head, as promised; and how late a loaded machine may notice.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -102,14 +102,7 @@ async fn f122_what_an_idle_connection_costs() {
     upstream.answer("F122", [Reply::json(bodies::passed("F122"))]);
     let served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     served.get("/idv/F122").await;
-    let resident = async || {
-        let page = served.admin("/metrics").await;
-        let value = page
-            .text()
-            .lines()
-            .find_map(|line| line.strip_prefix("process_resident_memory_bytes ")?.parse::<f64>().ok());
-        value.expect("memory is measured")
-    };
+    let resident = async || served.metric("process_resident_memory_bytes").await;
     let before = resident().await;
     let mut idle = Vec::new();
     while idle.len() < IDLE {
@@ -179,7 +172,7 @@ async fn f131_callers_who_go_at_once() {
     for id in &ids {
         Asked::get(trial.gateway.public, &format!("/idv/{id}"), &[]).await.hang_up().await;
     }
-    assert_eq!(trial.fills().await, IDS as f64);
+    assert_eq!(trial.gateway.fills().await, IDS as f64);
     for n in 0..2000 {
         let mut stream =
             within("a connection", TcpStream::connect(trial.gateway.public)).await.expect("a connection");
@@ -191,9 +184,9 @@ async fn f131_callers_who_go_at_once() {
         }
         drop(stream);
     }
-    assert_eq!(trial.fills().await, IDS as f64, "nobody's going starts or ends a fill");
+    assert_eq!(trial.gateway.fills().await, IDS as f64, "nobody's going starts or ends a fill");
     gate.open();
-    eventually("every landing", async || trial.fills().await == 0.0).await;
+    trial.gateway.wait_for_fills(0).await;
     let asked = join_all(ids.iter().map(|id| trial.ask(id))).await;
     assert!(asked.iter().all(|answer| answer.status == 200), "every connection's place is free");
     assert_eq!(trial.upstream().result_hits(), IDS);

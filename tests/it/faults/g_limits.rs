@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::client::{self, Connection};
-use crate::support::gateway::{OPEN, metric_at, region};
+use crate::support::gateway::{OPEN, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, text};
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually};
@@ -50,7 +50,7 @@ async fn f138_a_scan_of_many_ids_stays_within_little_memory() {
     let grown = served.process.resident_kb().saturating_sub(before);
     assert!(grown < 16 * 1024, "800 results of 40 KB each left {grown} kB behind");
     eventually("a cache within its bound", async || {
-        metric_at(served.admin, "idv_cache_bytes").await <= 1024.0 * 1024.0
+        served.metric("idv_cache_bytes").await <= 1024.0 * 1024.0
     })
     .await;
     assert!(served.process.is_running());

@@ -5,13 +5,12 @@ use std::io::Write;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use idv_gateway::telemetry::logs::{self, Format};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, eventually, gateway};
+use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, gateway};
 
 /// What no log, metric or error may ever hold. `bodies` gives every person one of these words.
 const CANARIES: &[&str] = &[
@@ -155,29 +154,17 @@ impl Trial {
 
     /// Sends requests for an id and returns when the gateway works on all of them.
     pub async fn crowd(&self, id: &str, n: usize) -> Vec<client::Asked> {
-        let target = format!("/idv/{id}");
-        let mut crowd = Vec::new();
-        while crowd.len() < n {
-            // No more at once than the kernel queues for a listener.
-            let more = (n - crowd.len()).min(50);
-            crowd.extend(join_all((0..more).map(|_| self.gateway.ask(&target, &[]))).await);
-        }
-        crowd
+        self.gateway.crowd(&format!("/idv/{id}"), n).await
     }
 
     /// What a crowd is answered, kept for the invariants. How long that takes is the test's own business.
     pub async fn answers(&self, id: &str, crowd: Vec<client::Asked>) -> Vec<Answer> {
-        let answers = join_all(crowd.into_iter().map(client::Asked::answer)).await;
+        let answers = client::answers(crowd).await;
         for answer in &answers {
             let asked = Asked { id: id.to_owned(), answer: answer.clone(), took: Duration::ZERO };
             self.answers.lock().unwrap().push(asked);
         }
         answers
-    }
-
-    /// How many fills are under way.
-    pub async fn fills(&self) -> f64 {
-        self.gateway.metric("idv_fills_in_flight").await
     }
 
     /// Scripts `id` to pass in a region.
@@ -219,8 +206,7 @@ impl Trial {
 
     /// The invariants, after every fault.
     pub async fn invariants_hold(&self) {
-        eventually("the end of every fill", async || self.gateway.metric("idv_fills_in_flight").await == 0.0)
-            .await;
+        self.gateway.wait_for_fills(0).await;
         let answers = std::mem::take(&mut *self.answers.lock().unwrap());
         let ids: HashSet<String> = answers.iter().map(|asked| asked.id.clone()).collect();
         for asked in &answers {

@@ -2,11 +2,25 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::within;
+
+/// The headers of a refresh.
+pub const NO_CACHE: &[(&str, &str)] = &[("Cache-Control", "no-cache")];
+
+/// The gist of a result that passed.
+pub fn pass() -> (u16, String) {
+    gist(200, "passed")
+}
+
+/// The gist of an answer, to compare with [`Answer::gist`].
+pub fn gist(status: u16, word: &str) -> (u16, String) {
+    (status, word.to_owned())
+}
 
 /// One answer, read to the end.
 #[derive(Clone, Debug)]
@@ -38,6 +52,22 @@ impl Answer {
     pub fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         self.json()["code"].as_str().expect("a problem has a code").to_owned()
+    }
+
+    /// `Cache-Status`, or nothing.
+    pub fn cache_status(&self) -> &str {
+        self.header("cache-status").unwrap_or_default()
+    }
+
+    /// How many seconds a cache hit stays fresh, negative if it is stale; `None` if this is no hit.
+    pub fn ttl(&self) -> Option<i64> {
+        let ttl = self.cache_status().strip_prefix("idv-gateway; hit; ttl=")?;
+        ttl.split(';').next()?.parse().ok()
+    }
+
+    /// Whether this is a fresh cache hit.
+    pub fn is_hit(&self) -> bool {
+        self.ttl().is_some_and(|ttl| ttl >= 0)
     }
 
     /// Status and problem code, or the status word of a verification.
@@ -203,6 +233,11 @@ impl Asked {
         let _ = within("the gateway's end", self.stream.read_to_end(&mut self.bytes)).await;
         assert!(self.bytes.is_empty(), "it was answered: {:?}", String::from_utf8_lossy(&self.bytes));
     }
+}
+
+/// Reads all of these answers.
+pub async fn answers(asked: Vec<Asked>) -> Vec<Answer> {
+    join_all(asked.into_iter().map(Asked::answer)).await
 }
 
 /// Where the first answer in these bytes ends.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::join_all;
 use idv_gateway::{Listeners, config};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -53,6 +54,12 @@ impl Gateway {
     /// A gateway with one region, `my`, at `upstream`, whose callers need no key and have every scope.
     pub async fn over(upstream: &Upstream) -> Self {
         Self::with(&[OPEN, &region("my", upstream)]).await
+    }
+
+    /// The same, but nothing times out while a test holds answers back.
+    pub async fn patient(upstream: &Upstream) -> Self {
+        let request = "[request]\ntimeout = \"60s\"\nfill_timeout = \"60s\"\n";
+        Self::with(&[OPEN, request, &region("my", upstream), "attempt_timeout = \"60s\"\n"]).await
     }
 
     /// A gateway with a configuration made of these pieces of TOML; listeners and drain are given by the test.
@@ -114,6 +121,27 @@ impl Gateway {
     /// Sends a `GET` to the public listener and returns when it is being worked on.
     pub async fn ask(&self, target: &str, headers: &[(&str, &str)]) -> client::Asked {
         client::Asked::get(self.public, target, headers).await
+    }
+
+    /// Sends this many `GET`s to the public listener and returns when the gateway works on all of them.
+    pub async fn crowd(&self, target: &str, n: usize) -> Vec<client::Asked> {
+        let mut crowd = Vec::new();
+        while crowd.len() < n {
+            // No more at once than the kernel queues for a listener.
+            let more = (n - crowd.len()).min(50);
+            crowd.extend(join_all((0..more).map(|_| self.ask(target, &[]))).await);
+        }
+        crowd
+    }
+
+    /// How many fills are in flight.
+    pub async fn fills(&self) -> f64 {
+        self.metric("idv_fills_in_flight").await
+    }
+
+    /// Waits until this many fills are in flight.
+    pub async fn wait_for_fills(&self, n: usize) {
+        super::eventually(&format!("{n} fills in flight"), async || self.fills().await == n as f64).await;
     }
 
     /// Asks the gateway to stop.

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::net::TcpStream;
 
 use super::client::{self, Answer};
-use super::gateway::QUICK_DRAIN;
+use super::gateway::{QUICK_DRAIN, metric_at};
 use super::{eventually, within};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -295,6 +295,11 @@ impl Served {
     /// `GET` from the admin listener.
     pub async fn admin(&self, target: &str) -> Answer {
         client::request(self.admin, "GET", target, &[]).await
+    }
+
+    /// The value of one metric series as written.
+    pub async fn metric(&self, series: &str) -> f64 {
+        metric_at(self.admin, series).await
     }
 
     /// Starts it anew with the same configuration on the same ports, once it has ended.
