@@ -13,18 +13,21 @@ pub enum DriftKind {
     TypeMismatch,
     /// Two parts of an answer, or two answers, contradict each other.
     Conflict,
+    /// A final answer that does not name its id.
+    MissingId,
     /// An answer about another id.
     IdMismatch,
 }
 
 impl DriftKind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::UnknownField,
         Self::UnknownValue,
         Self::UnknownCode,
         Self::TypeMismatch,
         Self::Conflict,
+        Self::MissingId,
         Self::IdMismatch,
     ];
 
@@ -36,6 +39,7 @@ impl DriftKind {
             Self::UnknownCode => "unknown_code",
             Self::TypeMismatch => "type_mismatch",
             Self::Conflict => "conflict",
+            Self::MissingId => "missing_id",
             Self::IdMismatch => "id_mismatch",
         }
     }

@@ -92,6 +92,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every word, in the order of their discriminants.
+    pub const ALL: [Self; 5] =
+        [Self::Passed, Self::Failed, Self::Incomplete, Self::Pending, Self::Unrecognized];
+
     /// The word.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Status;
 use crate::lookup::Source;
 use crate::telemetry::metrics::{MethodLabel, RouteLabel};
 use crate::telemetry::traces::Span;
@@ -24,6 +25,8 @@ pub(super) struct AccessRecord<'a> {
     pub(super) caller: Option<&'a str>,
     pub(super) id: Option<SignatureId>,
     pub(super) source: Option<Source>,
+    /// The `status` word of the answer.
+    pub(super) status: Option<Status>,
     /// What of the person was shown, and from which region.
     pub(super) disclosed: Scopes,
     pub(super) region: Option<&'a RegionName>,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::domain::document::Document;
 use crate::domain::reason::Reason;
 use crate::domain::region::{RegionId, RegionSet, Route};
-use crate::domain::verification::{Medium, Verdict, Verification};
+use crate::domain::verification::{Medium, Status, Verdict, Verification};
 
 /// Lifetimes are spread by this share either way, so that what was filled together does not expire together.
 const JITTER: f64 = 0.1;
@@ -112,6 +112,11 @@ impl Entry {
     /// The region it came from.
     pub(crate) const fn region(&self) -> RegionId {
         self.region
+    }
+
+    /// The `status` word that callers read.
+    pub(crate) const fn status(&self) -> Status {
+        self.verdict.status()
     }
 
     /// Whether the upstream has given its verdict.

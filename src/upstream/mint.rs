@@ -20,7 +20,7 @@ use super::token_request::{self, Keys};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::RegionName;
-use crate::telemetry::metrics::{Endpoint, RegionMetrics, UpstreamOutcome};
+use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
 /// The longest token taken, in bytes. The vendor's own have some hundreds; one that no server takes in a header would
@@ -152,7 +152,7 @@ impl Mint {
     }
 
     async fn request(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
-        let span = span.attempt(Endpoint::Token);
+        let span = span.attempt(Operation::Token);
         let started = Instant::now();
         let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
         let body = token_request::write(keys, timestamp, self.period);
@@ -161,7 +161,7 @@ impl Mint {
         let answer = attempt::post(&client, &self.url, None, body, self.time_limit).await;
         let result = self.read(answer);
         let outcome = result.as_ref().err().map_or(UpstreamOutcome::Ok, outcome);
-        self.metrics.endpoint(Endpoint::Token).observe(outcome, started.elapsed());
+        self.metrics.operation(Operation::Token).observe(outcome, started.elapsed());
         span.settle(outcome);
         result
     }

@@ -26,7 +26,7 @@ use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, RegionName};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
-use crate::telemetry::metrics::{Endpoint, RegionMetrics};
+use crate::telemetry::metrics::{Operation, RegionMetrics};
 use crate::telemetry::traces::Span;
 
 const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
@@ -199,7 +199,7 @@ impl Region {
         call: &Call<'_>,
         token: &Token,
     ) -> Result<Verification, Failure> {
-        let span = call.span.attempt(Endpoint::GetResult);
+        let span = call.span.attempt(Operation::GetResult);
         let started = Instant::now();
         let body = json!({ "signatureId": call.id.as_str() }).to_string();
         // Cut off here rather than from outside, it is counted as what it is: a region that did not answer.
@@ -213,7 +213,7 @@ impl Region {
         };
         self.metrics.observe_drift(&drift);
         let outcome = outcome(result.as_ref().err().map(|refusal| refusal.kind));
-        self.metrics.endpoint(Endpoint::GetResult).observe(outcome, started.elapsed());
+        self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());
         span.settle(outcome);
         result.map_err(|refusal| self.failure(refusal))
     }

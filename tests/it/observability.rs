@@ -14,14 +14,21 @@ const CALLERS: [&str; 2] = ["onboarding", "risk"];
 
 const METHODS: [&str; 10] =
     ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
-const STATUSES: [&str; 13] =
-    ["200", "204", "400", "401", "403", "404", "405", "409", "429", "500", "502", "503", "504"];
+const STATUSES: [&str; 14] =
+    ["200", "204", "400", "401", "403", "404", "405", "409", "421", "429", "500", "502", "503", "504"];
 const ROUTES: [&str; 2] = ["/idv/{signatureId}", "unmatched"];
 const OUTCOMES: [&str; 9] =
     ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
-const ENDPOINTS: [&str; 2] = ["token", "get_result"];
-const DRIFT: [&str; 6] =
-    ["unknown_field", "unknown_value", "unknown_code", "type_mismatch", "conflict", "id_mismatch"];
+const OPERATIONS: [&str; 2] = ["token", "get_result"];
+const DRIFT: [&str; 7] = [
+    "unknown_field",
+    "unknown_value",
+    "unknown_code",
+    "type_mismatch",
+    "conflict",
+    "missing_id",
+    "id_mismatch",
+];
 const REASONS: [&str; 18] = [
     "LIVENESS_ATTACK",
     "ID_FORGERY_DETECTED",
@@ -55,10 +62,16 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         ),
         ("idv_http_request_duration_seconds", "histogram", vec!["route"], sets(&[&ROUTES])),
         (
+            "idv_answers_total",
+            "counter",
+            vec!["status"],
+            sets(&[&["passed", "failed", "incomplete", "pending", "unrecognized"]]),
+        ),
+        (
             "idv_lookups_total",
             "counter",
             vec!["outcome"],
-            sets(&[&["hit", "joined", "filled", "stale", "failed"]]),
+            sets(&[&["hit", "remote_hit", "joined", "filled", "stale", "failed"]]),
         ),
         ("idv_results_total", "counter", vec!["reason", "region", "status"], results()),
         ("idv_time_to_final_seconds", "histogram", vec!["region"], sets(&[&REGIONS])),
@@ -74,14 +87,14 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         (
             "idv_upstream_requests_total",
             "counter",
-            vec!["endpoint", "outcome", "region"],
-            sets(&[&ENDPOINTS, &OUTCOMES, &REGIONS]),
+            vec!["operation", "outcome", "region"],
+            sets(&[&OPERATIONS, &OUTCOMES, &REGIONS]),
         ),
         (
             "idv_upstream_request_duration_seconds",
             "histogram",
-            vec!["endpoint", "region"],
-            sets(&[&ENDPOINTS, &REGIONS]),
+            vec!["operation", "region"],
+            sets(&[&OPERATIONS, &REGIONS]),
         ),
         ("idv_upstream_retries_total", "counter", vec!["region"], sets(&[&REGIONS])),
         ("idv_breaker_state", "gauge", vec!["region"], sets(&[&REGIONS])),
@@ -89,7 +102,7 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
             "idv_token_refreshes_total",
             "counter",
             vec!["outcome", "region"],
-            sets(&[&["ok", "failed"], &REGIONS]),
+            sets(&[&["ok", "failed", "limited"], &REGIONS]),
         ),
         ("idv_token_expiry_timestamp_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
         ("idv_clock_skew_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
@@ -261,9 +274,57 @@ async fn a_request_counts_once_under_its_own_labels_and_the_admin_listeners_not_
         );
         assert_eq!(gateway.metric(&of).await, count, "{of}");
     }
+    assert_eq!(gateway.metric(r#"idv_answers_total{status="passed"}"#).await, 3.0, "the 200s");
     let count = |route| format!(r#"idv_http_request_duration_seconds_count{{route="{route}"}}"#);
     assert_eq!(gateway.metric(&count("/idv/{signatureId}")).await, 5.0);
     assert_eq!(gateway.metric(&count("unmatched")).await, 0.0);
+}
+
+/// Labels that scrape targets bring. They win: ours would become `exported_…`, and no rule would find it.
+const TARGET_LABELS: [&str; 7] = ["endpoint", "job", "instance", "namespace", "pod", "service", "container"];
+
+#[tokio::test]
+async fn no_label_is_one_that_scrape_targets_bring() {
+    let gateway = Gateway::over(&Upstream::start().await).await;
+    let exposition = gateway.admin("/metrics").await;
+    for (name, _) in series(exposition.text()) {
+        for label in TARGET_LABELS {
+            assert!(
+                !name.contains(&format!("{{{label}=")) && !name.contains(&format!(",{label}=")),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn buckets_separate_a_timeout_from_what_is_just_below_it() {
+    let gateway = Gateway::over(&Upstream::start().await).await;
+    let exposition = gateway.admin("/metrics").await;
+    let bounds = |metric: &str| -> BTreeSet<String> {
+        let buckets = series(exposition.text()).into_iter().map(|(name, _)| name);
+        let buckets = buckets.filter(|name| name.starts_with(&format!("{metric}_bucket{{")));
+        buckets
+            .filter_map(|name| Some(name.split_once("le=\"")?.1.trim_end_matches("\"}").to_owned()))
+            .collect()
+    };
+    for metric in ["idv_http_request_duration_seconds", "idv_upstream_request_duration_seconds"] {
+        let bounds = bounds(metric);
+        for [limit, below, above] in [["4", "3.9", "4.5"], ["8", "7.9", "9"]] {
+            assert!(!bounds.contains(limit), "{metric} has a bound on the limit of {limit} s");
+            assert!(bounds.contains(below) && bounds.contains(above), "{metric}: {bounds:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cpu_time_has_fractions_of_a_second() {
+    let gateway = Gateway::over(&Upstream::start().await).await;
+    let mut seconds = 0.0_f64;
+    while seconds == 0.0 || seconds.fract() == 0.0 {
+        seconds = gateway.metric("process_cpu_seconds_total").await;
+    }
+    assert!(seconds < 60.0, "{seconds} s");
 }
 
 const LOGS: &str = "[telemetry]\nlog = \"info\"\n";

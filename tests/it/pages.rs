@@ -107,7 +107,7 @@ async fn the_page_knows_the_bounds_between_which_quantiles_are_told() {
     let script = gateway.admin("/assets/status.js").await;
     let table = [
         ("OURS", "idv_http_request_duration_seconds", "route=\"/idv/{signatureId}\""),
-        ("THEIRS", "idv_upstream_request_duration_seconds", "endpoint=\"get_result\""),
+        ("THEIRS", "idv_upstream_request_duration_seconds", "operation=\"get_result\""),
     ];
     for (name, metric, label) in table {
         let lines = metrics.text().lines();
@@ -166,7 +166,7 @@ async fn the_figures_are_those_of_the_metrics() {
         );
         assert!(figure(&format!("/answers/byClass/{class}/recent")) > 0, "{class}");
     }
-    for outcome in ["hit", "joined", "filled", "stale", "failed"] {
+    for outcome in ["hit", "remote_hit", "joined", "filled", "stale", "failed"] {
         let label = format!("outcome=\"{outcome}\"");
         assert_eq!(
             figure(&format!("/lookups/{outcome}/total")),
@@ -183,7 +183,7 @@ async fn the_figures_are_those_of_the_metrics() {
         for outcome in
             ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"]
         {
-            let labels = [&ours, "endpoint=\"get_result\"", &format!("outcome=\"{outcome}\"")];
+            let labels = [&ours, "operation=\"get_result\"", &format!("outcome=\"{outcome}\"")];
             let counted = sum(&metrics, "idv_upstream_requests_total", &labels);
             assert_eq!(
                 figure(&format!("/regions/{n}/requests/{outcome}/total")),

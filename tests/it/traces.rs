@@ -107,13 +107,13 @@ async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
 }
 
 fn attempt<'a>(
-    endpoint: &'a str,
+    operation: &'a str,
     number: &'a str,
     outcome: &'a str,
     error: Option<&'a str>,
 ) -> Vec<(&'a str, &'a str)> {
     let error = error.map(|error| ("error.type", error));
-    let said = [("idv.attempt", number), ("idv.endpoint", endpoint), ("idv.outcome", outcome)];
+    let said = [("idv.attempt", number), ("idv.operation", operation), ("idv.outcome", outcome)];
     error.into_iter().chain(said).chain([("idv.region", "my")]).collect()
 }
 

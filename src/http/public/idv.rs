@@ -104,6 +104,7 @@ async fn show<'a>(
     match found {
         Ok(found) => {
             record.source = Some(found.source);
+            record.status = Some(found.entry.status());
             record.region = Some(public.regions.name(found.entry.region()));
             let answer = answer::answer(&found, scopes);
             record.disclosed = scopes.and(Scopes::SHOWING);

@@ -51,6 +51,9 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     public.audit.record(&request_id, &record);
     let duration = started.elapsed();
     public.metrics.http.observe(record.route, method, response.status().as_u16(), duration);
+    if let Some(status) = record.status {
+        public.metrics.http.count_answer(status);
+    }
     exchange::log(&request_id, method, &response, &record, error.as_ref(), duration);
     exchange::trace(&span, &request_id, method, &response, &record, error.as_ref());
     exchange::finish(&mut response, request_id);

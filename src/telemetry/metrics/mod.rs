@@ -3,6 +3,7 @@
 //! Each part of the gateway holds the handles it increments, resolved once; nothing is looked up by label later.
 
 mod families;
+mod process;
 mod reading;
 mod region;
 
@@ -12,20 +13,23 @@ use std::time::Duration;
 use prometheus::{Encoder, Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
 use crate::domain::region::{RegionId, RegionName};
+use crate::domain::verification::Status;
 
 use families::{counter, counters, gauge, gauges, histograms};
+use process::Process;
 
 pub use reading::{ANSWER_CLASSES, Reading, RegionReading, Times};
-pub use region::{Endpoint, EndpointMetrics, RegionMetrics, UpstreamOutcome, result_names};
+pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
 
-/// Request durations of ours: from a cache hit (tens of microseconds) to a wait (tens of seconds).
+/// Durations of requests to us: from a cache hit (tens of microseconds) to a wait (tens of seconds). No bound lies on a
+/// default limit (4, 8, 15, 30 s): what ends at a limit is in another bucket than what ends just before it.
 const OUR_BUCKETS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-    30.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 3.9, 4.5,
+    7.9, 9.0, 16.0, 29.5, 31.0,
 ];
 
 /// Every status the public listener answers with.
-const STATUSES: [u16; 13] = [200, 204, 400, 401, 403, 404, 405, 409, 429, 500, 502, 503, 504];
+const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 409, 421, 429, 500, 502, 503, 504];
 
 /// Every metric of the gateway.
 pub struct Metrics {
@@ -55,7 +59,7 @@ impl Metrics {
     /// A metric is registered twice or misnamed: a defect of this file.
     pub fn new(regions: &[RegionName], callers: &[&str]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        registry.register(Box::new(Process::new()))?;
         let labels: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
         let build = gauges(&registry, "idv_build_info", "The running build.", &["version", "revision"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
@@ -145,6 +149,7 @@ impl RouteLabel {
 /// Requests to the public listener.
 pub struct HttpMetrics {
     requests: Vec<IntCounter>,
+    answers: [IntCounter; Status::ALL.len()],
     durations: [Histogram; RouteLabel::ALL.len()],
 }
 
@@ -164,6 +169,8 @@ impl HttpMetrics {
                 }
             }
         }
+        let answers =
+            counters(registry, "idv_answers_total", "Results given to callers (200).", &["status"])?;
         let durations = histograms(
             registry,
             "idv_http_request_duration_seconds",
@@ -173,8 +180,14 @@ impl HttpMetrics {
         )?;
         Ok(Self {
             requests: table,
+            answers: Status::ALL.map(|status| answers.with_label_values(&[status.name()])),
             durations: RouteLabel::ALL.map(|route| durations.with_label_values(&[route.name()])),
         })
+    }
+
+    /// Counts one result given to a caller.
+    pub fn count_answer(&self, status: Status) {
+        self.answers[status as usize].inc();
     }
 
     /// Counts one answered request. A status outside the closed set counts as 500.
@@ -187,11 +200,12 @@ impl HttpMetrics {
     }
 }
 
-/// What a lookup came to.
+/// How a lookup ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LookupOutcome {
     Hit,
+    RemoteHit,
     Joined,
     Filled,
     Stale,
@@ -200,7 +214,7 @@ pub enum LookupOutcome {
 
 impl LookupOutcome {
     /// The labels, in the order of the outcomes.
-    pub const NAMES: [&'static str; 5] = ["hit", "joined", "filled", "stale", "failed"];
+    pub const NAMES: [&'static str; 6] = ["hit", "remote_hit", "joined", "filled", "stale", "failed"];
 
     /// The label.
     pub const fn name(self) -> &'static str {

@@ -3,7 +3,7 @@
 use prometheus::Histogram;
 use prometheus::core::Metric;
 
-use super::region::{Endpoint, RegionMetrics, UpstreamOutcome};
+use super::region::{Operation, RegionMetrics, UpstreamOutcome};
 use super::{CacheMetrics, HttpMetrics, LookupOutcome, Metrics, RouteLabel, STATUSES};
 use crate::domain::drift::DriftKind;
 
@@ -104,7 +104,7 @@ impl HttpMetrics {
 
 impl RegionReading {
     fn of(region: &RegionMetrics) -> Self {
-        let results = region.endpoint(Endpoint::GetResult);
+        let results = region.operation(Operation::GetResult);
         Self {
             requests: results.requests.each_ref().map(|counter| counter.get()),
             times: Times::of(&results.duration),

@@ -12,20 +12,21 @@ use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::reason::Reason;
 use crate::domain::verification::Verdict;
 
-/// Request durations of the upstream: a network and a slow service.
-const UPSTREAM_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0];
+/// Durations of upstream requests: a network and a slow service. As above, no bound lies on a default limit.
+const UPSTREAM_BUCKETS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 3.9, 4.5, 7.9, 9.0, 16.0];
 /// From the first sight of a pending result to its final one: seconds to the vendor's limit of an hour.
 const FINAL_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
-/// An endpoint of the upstream.
+/// An operation of the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Endpoint {
+pub enum Operation {
     Token,
     GetResult,
 }
 
-impl Endpoint {
+impl Operation {
     const NAMES: [&'static str; 2] = ["token", "get_result"];
 
     /// The label.
@@ -60,13 +61,13 @@ impl UpstreamOutcome {
     }
 }
 
-/// One endpoint of one region.
-pub struct EndpointMetrics {
+/// One operation of one region.
+pub struct OperationMetrics {
     pub(super) requests: [IntCounter; UpstreamOutcome::NAMES.len()],
     pub(super) duration: Histogram,
 }
 
-impl EndpointMetrics {
+impl OperationMetrics {
     /// Counts one request.
     pub fn observe(&self, outcome: UpstreamOutcome, duration: Duration) {
         self.requests[outcome as usize].inc();
@@ -76,7 +77,7 @@ impl EndpointMetrics {
 
 /// One region.
 pub struct RegionMetrics {
-    endpoints: [EndpointMetrics; 2],
+    operations: [OperationMetrics; 2],
     /// Second attempts.
     pub retries: IntCounter,
     /// 0 passing, 1 probing, 2 tripped.
@@ -85,6 +86,8 @@ pub struct RegionMetrics {
     pub token_refreshes_ok: IntCounter,
     /// Token refreshes that did not.
     pub token_refreshes_failed: IntCounter,
+    /// Token refreshes that were put off because refused tokens had caused too many.
+    pub token_refreshes_limited: IntCounter,
     /// When the current token ends, in epoch seconds; 0 = none.
     pub token_expiry: Gauge,
     /// The upstream's clock minus ours, in seconds.
@@ -107,9 +110,9 @@ impl RegionMetrics {
         Ok(regions.iter().map(|region| Arc::new(vectors.of(region, panics))).collect())
     }
 
-    /// The handles of one endpoint.
-    pub const fn endpoint(&self, endpoint: Endpoint) -> &EndpointMetrics {
-        &self.endpoints[endpoint as usize]
+    /// The handles of one operation.
+    pub const fn operation(&self, operation: Operation) -> &OperationMetrics {
+        &self.operations[operation as usize]
     }
 
     /// The counter of one kind of drift.
@@ -170,13 +173,13 @@ impl RegionVectors {
                 r,
                 "idv_upstream_requests_total",
                 "Requests to the upstream.",
-                &["region", "endpoint", "outcome"],
+                &["region", "operation", "outcome"],
             )?,
             durations: histograms(
                 r,
                 "idv_upstream_request_duration_seconds",
                 "Upstream request durations, body included.",
-                &["region", "endpoint"],
+                &["region", "operation"],
                 UPSTREAM_BUCKETS,
             )?,
             retries: counters(r, "idv_upstream_retries_total", "Second attempts.", &["region"])?,
@@ -207,7 +210,7 @@ impl RegionVectors {
     }
 
     fn of(&self, region: &str, panics: &IntCounter) -> RegionMetrics {
-        let endpoint = |name: &str| EndpointMetrics {
+        let operation = |name: &str| OperationMetrics {
             requests: UpstreamOutcome::NAMES
                 .map(|outcome| self.requests.with_label_values(&[region, name, outcome])),
             duration: self.durations.with_label_values(&[region, name]),
@@ -217,11 +220,12 @@ impl RegionVectors {
             self.results.with_label_values(&[region, status, reason])
         };
         RegionMetrics {
-            endpoints: Endpoint::NAMES.map(endpoint),
+            operations: Operation::NAMES.map(operation),
             retries: self.retries.with_label_values(&[region]),
             breaker_state: self.breaker.with_label_values(&[region]),
             token_refreshes_ok: self.refreshes.with_label_values(&[region, "ok"]),
             token_refreshes_failed: self.refreshes.with_label_values(&[region, "failed"]),
+            token_refreshes_limited: self.refreshes.with_label_values(&[region, "limited"]),
             token_expiry: self.expiry.with_label_values(&[region]),
             clock_skew: self.skew.with_label_values(&[region]),
             drift: DriftKind::ALL.map(|kind| self.drift.with_label_values(&[region, kind.name()])),

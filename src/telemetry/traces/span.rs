@@ -10,7 +10,7 @@ use opentelemetry::{Context, KeyValue};
 
 use super::Pipeline;
 use crate::domain::region::{RegionId, RegionName};
-use crate::telemetry::metrics::{Endpoint, UpstreamOutcome};
+use crate::telemetry::metrics::{Operation, UpstreamOutcome};
 
 /// A span under way; it ends when it is dropped. None where traces are off or this one is not sampled: then nothing below
 /// it is either, and every call returns at once.
@@ -87,11 +87,11 @@ impl Span {
     }
 
     /// The span of one request to the upstream, below the fill or the token refresh that makes it.
-    pub fn attempt(&self, endpoint: Endpoint) -> Self {
+    pub fn attempt(&self, operation: Operation) -> Self {
         let Some(live) = &self.0 else { return Self(None) };
         let attempt = self.child("attempt", SpanKind::Client);
         attempt.say_region();
-        attempt.word("idv.endpoint", endpoint.name());
+        attempt.word("idv.operation", operation.name());
         attempt.number("idv.attempt", live.attempts.fetch_add(1, Ordering::Relaxed) + 1);
         attempt
     }
