@@ -42,7 +42,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/public/jwt.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 39] = [
+const HOMES: [(&str, &[&str]); 40] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("bytes", &["src/domain/document.rs", "src/http/public/body.rs", "src/upstream/token_request.rs"]),
@@ -61,6 +61,7 @@ const HOMES: [(&str, &[&str]); 39] = [
     ("opentelemetry_otlp", &["src/telemetry/traces/export.rs"]),
     ("opentelemetry_sdk", &["src/telemetry/traces/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
+    ("procfs", &["src/telemetry/metrics/process.rs"]),
     ("rand", &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
     // In `export.rs` it is only handed on.
     ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),

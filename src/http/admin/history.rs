@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::telemetry::metrics::{Metrics, Reading};
+use crate::telemetry::metrics::{Metrics, Snapshot};
 
 /// How often the metrics are read.
 pub(super) const STEP: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(super) struct Moment {
     /// When it was.
     pub at: Instant,
     /// What they said.
-    pub reading: Arc<Reading>,
+    pub reading: Arc<Snapshot>,
 }
 
 impl History {
@@ -52,7 +52,7 @@ impl History {
 
     /// What the metrics say now.
     pub(super) fn now(&self) -> Moment {
-        Moment { at: Instant::now(), reading: Arc::new(self.metrics.read()) }
+        Moment { at: Instant::now(), reading: Arc::new(self.metrics.snapshot()) }
     }
 
     /// What they said, oldest first. Never empty.

@@ -28,7 +28,7 @@ use super::history::{Moment, STEP};
 use crate::domain::drift::DriftKind;
 use crate::http::serve::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, CacheMetrics, LookupOutcome, Reading, RegionReading, Times, UpstreamOutcome,
+    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, Snapshot, UpstreamOutcome,
     result_names, revision,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn report(admin: &Admin) -> Value {
         now,
     };
     let (then, now) = (&window.oldest.reading, &window.now.reading);
-    let count = |of: fn(&Reading) -> u64| count(of(then), of(now));
+    let count = |of: fn(&Snapshot) -> u64| count(of(then), of(now));
     json!({
         "at": jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
         "stage": stage(admin.lifecycle.stage()),
@@ -83,7 +83,7 @@ fn stage(stage: Stage) -> &'static str {
 fn answers(window: &Window) -> Value {
     let (then, now) = (&window.oldest.reading, &window.now.reading);
     let times = now.answer_times.since(&then.answer_times);
-    let step_times = |a: &Reading, b: &Reading| b.answer_times.since(&a.answer_times);
+    let step_times = |a: &Snapshot, b: &Snapshot| b.answer_times.since(&a.answer_times);
     json!({
         "byClass": counts(&ANSWER_CLASSES, &then.answers, &now.answers),
         "p50Ms": milliseconds(&times, 0.5),
@@ -104,7 +104,7 @@ fn region(window: &Window, n: usize, name: &str) -> Value {
         return Value::Null;
     };
     let times = now.times.since(&then.times);
-    let series = |of: fn(&RegionReading, &RegionReading) -> Value| {
+    let series = |of: fn(&RegionSnapshot, &RegionSnapshot) -> Value| {
         window.series(|a, b| match (a.regions.get(n), b.regions.get(n)) {
             (Some(a), Some(b)) => of(a, b),
             _ => Value::Null,
@@ -134,7 +134,7 @@ fn region(window: &Window, n: usize, name: &str) -> Value {
 }
 
 /// Final results that there have been.
-fn results(then: &RegionReading, now: &RegionReading) -> Vec<Value> {
+fn results(then: &RegionSnapshot, now: &RegionSnapshot) -> Vec<Value> {
     let totals = then.results.iter().zip(&now.results);
     let given = result_names().zip(totals).filter(|(_, (_, total))| **total > 0);
     let result = |([status, reason], (then, now)): ([&str; 2], (&u64, &u64))| json!({ "status": status, "reason": reason, "recent": now.saturating_sub(*then), "total": now });
@@ -143,7 +143,7 @@ fn results(then: &RegionReading, now: &RegionReading) -> Vec<Value> {
 
 impl Window {
     /// One value for each step.
-    fn series(&self, of: impl Fn(&Reading, &Reading) -> Value) -> Vec<Value> {
+    fn series(&self, of: impl Fn(&Snapshot, &Snapshot) -> Value) -> Vec<Value> {
         self.steps.iter().map(|[a, b]| of(&a.reading, &b.reading)).collect()
     }
 
@@ -168,7 +168,7 @@ fn breaker(state: i64) -> &'static str {
 }
 
 /// Requests that got no answer about their id.
-fn failed(a: &RegionReading, b: &RegionReading) -> u64 {
+fn failed(a: &RegionSnapshot, b: &RegionSnapshot) -> u64 {
     let requests = since(&a.requests, &b.requests);
     let answers = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
     requests.iter().sum::<u64>() - answers.iter().sum::<u64>()
@@ -188,7 +188,7 @@ fn counts(names: &[&str], then: &[u64], now: &[u64]) -> Map<String, Value> {
 }
 
 /// A quantile in milliseconds, to the hundredth.
-fn milliseconds(times: &Times, q: f64) -> Value {
+fn milliseconds(times: &Durations, q: f64) -> Value {
     times.quantile(q).map_or(Value::Null, |seconds| json!((seconds * 1e5).round() / 100.0))
 }
 

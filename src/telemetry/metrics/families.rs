@@ -1,4 +1,4 @@
-//! Families of metrics, registered as they are made. Knows the name of no metric.
+//! Creates and registers metric families.
 
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,

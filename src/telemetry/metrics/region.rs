@@ -1,4 +1,4 @@
-//! The metrics of one region: what it is asked, how it answers, what state it is in. Knows no other region.
+//! The metrics of one region.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,15 +78,15 @@ impl OperationMetrics {
 /// One region.
 pub struct RegionMetrics {
     operations: [OperationMetrics; 2],
-    /// Second attempts.
+    /// Retries.
     pub retries: IntCounter,
     /// 0 passing, 1 probing, 2 tripped.
     pub breaker_state: IntGauge,
-    /// Token refreshes that brought a token.
+    /// Token refreshes that succeeded.
     pub token_refreshes_ok: IntCounter,
-    /// Token refreshes that did not.
+    /// Token refreshes that failed.
     pub token_refreshes_failed: IntCounter,
-    /// Token refreshes that were put off because refused tokens had caused too many.
+    /// Token refreshes denied because refused tokens had caused too many.
     pub token_refreshes_limited: IntCounter,
     /// When the current token ends, in epoch seconds; 0 = none.
     pub token_expiry: Gauge,
@@ -96,7 +96,7 @@ pub struct RegionMetrics {
     pub(super) results: Vec<IntCounter>,
     /// From the first sight of a pending id to its final result.
     pub time_to_final: Histogram,
-    /// Panics, wherever they were: the one counter of the whole process.
+    /// Panics: the one counter of the whole process.
     pub panics: IntCounter,
 }
 
@@ -143,7 +143,7 @@ fn final_verdicts() -> impl Iterator<Item = Verdict> {
     std::iter::once(Verdict::Passed).chain(failed).chain(incomplete)
 }
 
-/// Status and reason of each final result, in the order of [`super::RegionReading::results`].
+/// Status and reason of each final result, in the order of [`super::RegionSnapshot::results`].
 pub fn result_names() -> impl Iterator<Item = [&'static str; 2]> {
     final_verdicts().map(result_labels)
 }
@@ -182,7 +182,7 @@ impl RegionVectors {
                 &["region", "operation"],
                 UPSTREAM_BUCKETS,
             )?,
-            retries: counters(r, "idv_upstream_retries_total", "Second attempts.", &["region"])?,
+            retries: counters(r, "idv_upstream_retries_total", "Retries.", &["region"])?,
             breaker: gauges(r, "idv_breaker_state", "0 passing, 1 probing, 2 tripped.", &["region"])?,
             refreshes: counters(r, "idv_token_refreshes_total", "Token refreshes.", &["region", "outcome"])?,
             expiry: float_gauges(r, "idv_token_expiry_timestamp_seconds", "When the token ends; 0 = none.")?,

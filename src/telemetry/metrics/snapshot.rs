@@ -1,22 +1,24 @@
-//! What the metrics say at one moment, copied for people to look at. It only reads: nothing decides on what it says.
+//! A copy of the metrics at one moment, for the status page. Nothing decides on it.
 
 use prometheus::Histogram;
 use prometheus::core::Metric;
 
+use super::Metrics;
+use super::http::{HttpMetrics, RouteLabel, STATUSES};
+use super::lookup::{CacheMetrics, LookupOutcome};
 use super::region::{Operation, RegionMetrics, UpstreamOutcome};
-use super::{CacheMetrics, HttpMetrics, LookupOutcome, Metrics, RouteLabel, STATUSES};
 use crate::domain::drift::DriftKind;
 
-/// The names of [`Reading::answers`].
+/// The names of [`Snapshot::answers`].
 pub const ANSWER_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 
-/// Every number that people are shown. Counts are since the start of the process.
+/// Every number the status page shows. Counts are since the start of the process.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct Snapshot {
     /// Answers of the public listener by class of status, as [`ANSWER_CLASSES`].
     pub answers: [u64; ANSWER_CLASSES.len()],
     /// How long answers about ids took.
-    pub answer_times: Times,
+    pub answer_times: Durations,
     /// Lookups, as `LookupOutcome::NAMES`.
     pub lookups: [u64; LookupOutcome::NAMES.len()],
     /// Fills under way now.
@@ -34,23 +36,23 @@ pub struct Reading {
     /// Contents of watched files that could not be used.
     pub reloads_refused: u64,
     /// Per region, in configuration order.
-    pub regions: Vec<RegionReading>,
+    pub regions: Vec<RegionSnapshot>,
 }
 
 /// The numbers of one region.
 #[derive(Clone, Debug)]
-pub struct RegionReading {
+pub struct RegionSnapshot {
     /// Requests for results, as `UpstreamOutcome::NAMES`.
     pub requests: [u64; UpstreamOutcome::NAMES.len()],
     /// How long they took.
-    pub times: Times,
+    pub times: Durations,
     /// Second attempts.
     pub retries: u64,
     /// 0 passing, 1 probing, 2 tripped, now.
     pub breaker: i64,
     /// When the token ends, in epoch seconds; 0 = none.
     pub token_expiry: f64,
-    /// Token refreshes that brought a token, and that did not.
+    /// Token refreshes that succeeded, and that failed.
     pub refreshes: [u64; 2],
     /// The upstream's clock minus ours, in seconds, now.
     pub clock_skew: f64,
@@ -60,29 +62,29 @@ pub struct RegionReading {
     pub results: Vec<u64>,
 }
 
-/// Durations, counted up to each of some bounds.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default)]
-pub struct Times {
-    /// Upper bound in seconds and how many were at most as long.
+pub struct Durations {
+    /// Upper bounds in seconds, each with the count of durations up to it.
     bounds: Vec<(f64, u64)>,
     count: u64,
 }
 
 impl Metrics {
     /// All numbers as they are now.
-    pub fn read(&self) -> Reading {
-        Reading {
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
             answers: self.http.answers(),
-            answer_times: Times::of(&self.http.durations[RouteLabel::Idv as usize]),
+            answer_times: Durations::of(&self.http.durations[RouteLabel::Idv as usize]),
             lookups: self.lookups.outcomes.each_ref().map(|counter| counter.get()),
-            fills_in_flight: now(self.lookups.fills_in_flight.get()),
-            cache_entries: now(self.cache.entries.get()),
-            cache_bytes: now(self.cache.bytes.get()),
+            fills_in_flight: count(self.lookups.fills_in_flight.get()),
+            cache_entries: count(self.cache.entries.get()),
+            cache_bytes: count(self.cache.bytes.get()),
             evictions: self.cache.evictions.each_ref().map(|counter| counter.get()),
             rate_limited: self.rate_limited.iter().map(|counter| counter.get()).sum(),
             panics: self.panics.get(),
             reloads_refused: self.reloads.refused.get(),
-            regions: self.regions.iter().map(|region| RegionReading::of(region)).collect(),
+            regions: self.regions.iter().map(|region| RegionSnapshot::of(region)).collect(),
         }
     }
 }
@@ -102,12 +104,12 @@ impl HttpMetrics {
     }
 }
 
-impl RegionReading {
+impl RegionSnapshot {
     fn of(region: &RegionMetrics) -> Self {
         let results = region.operation(Operation::GetResult);
         Self {
             requests: results.requests.each_ref().map(|counter| counter.get()),
-            times: Times::of(&results.duration),
+            times: Durations::of(&results.duration),
             retries: region.retries.get(),
             breaker: region.breaker_state.get(),
             token_expiry: region.token_expiry.get(),
@@ -119,7 +121,7 @@ impl RegionReading {
     }
 }
 
-impl Times {
+impl Durations {
     fn of(histogram: &Histogram) -> Self {
         let metric = histogram.metric();
         let histogram = metric.get_histogram();
@@ -130,7 +132,7 @@ impl Times {
         }
     }
 
-    /// Those that came after `earlier`.
+    /// The durations observed after `earlier`.
     pub fn since(&self, earlier: &Self) -> Self {
         let bounds = self.bounds.iter().zip(&earlier.bounds);
         Self {
@@ -139,8 +141,8 @@ impl Times {
         }
     }
 
-    /// The `q`-quantile in seconds, as Prometheus estimates it: evenly spread between two bounds, and never more than
-    /// the last bound. None of nothing.
+    /// The `q`-quantile in seconds, estimated as Prometheus does: linear between two bounds, at most the last bound. `None`
+    /// if nothing was observed.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         if self.count == 0 {
             return None;
@@ -157,8 +159,8 @@ impl Times {
     }
 }
 
-/// A gauge of things that are there.
-fn now(gauge: i64) -> u64 {
+/// The value of a gauge that counts things.
+fn count(gauge: i64) -> u64 {
     gauge.try_into().unwrap_or_default()
 }
 
@@ -166,28 +168,28 @@ fn now(gauge: i64) -> u64 {
 mod tests {
     use super::*;
 
-    fn times(bounds: &[(f64, u64)], count: u64) -> Times {
-        Times { bounds: bounds.to_vec(), count }
+    fn times(bounds: &[(f64, u64)], count: u64) -> Durations {
+        Durations { bounds: bounds.to_vec(), count }
     }
 
     #[test]
-    fn a_quantile_lies_between_the_bounds_that_hold_it() {
+    fn a_quantile_lies_between_its_two_bounds() {
         let times = times(&[(0.1, 50), (0.2, 90), (0.4, 99)], 100);
         assert_eq!(times.quantile(0.5), Some(0.1));
         assert_eq!(times.quantile(0.25), Some(0.05));
         assert!(times.quantile(0.95).is_some_and(|seconds| (0.2..0.4).contains(&seconds)));
-        assert_eq!(times.quantile(1.0), Some(0.4), "what is past the last bound is said to be at it");
+        assert_eq!(times.quantile(1.0), Some(0.4), "capped at the last bound");
     }
 
     #[test]
-    fn nothing_has_no_quantile() {
-        assert_eq!(Times::default().quantile(0.5), None);
+    fn an_empty_histogram_has_no_quantile() {
+        assert_eq!(Durations::default().quantile(0.5), None);
         let same = times(&[(0.1, 7)], 9);
         assert_eq!(same.since(&same).quantile(0.5), None);
     }
 
     #[test]
-    fn what_came_since_leaves_out_what_was() {
+    fn a_difference_leaves_out_earlier_observations() {
         let (earlier, later) = (times(&[(0.1, 100), (1.0, 100)], 100), times(&[(0.1, 100), (1.0, 110)], 110));
         let since = later.since(&earlier);
         assert_eq!(since.count, 10);
