@@ -1,4 +1,4 @@
-"""Every check of the chart, one function each. Prints what was held, ends at the first breach.
+"""Every check of the chart, one function each. Prints what was checked and stops at the first failure.
 
 cases/         values, each a whole installation
 golden/        what they render to
@@ -22,24 +22,30 @@ import configuration
 import logic
 import schemas
 import staging
+import strings
 from helm import CHART, HELMS, ROOT, Objects, refusals, render, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 MINIMAL = HERE / "cases/minimal.yaml"
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+# Names that Helm accepts for a release and that Kubernetes accepts for nothing, or for less than the chart needs.
+RELEASES = ["idv.prod", "2024", "true", "1e3", "a--b", "x" * 53, "9" * 53, "idv-gateway", "2024-idv-gateway"]
+# Keys that look like the gateway's own and are the chart's.
+OWN_KEYS = {"trial"}
 
 
 def check_metadata():
-    """The chart is made for the gateway of this tree, and explains all of its values."""
+    """The chart is made for the gateway of this tree and explains all of its values."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
-    assert chart["appVersion"] == version, f"appVersion is {chart['appVersion']}, Cargo.toml says {version}"
+    assert chart["appVersion"] == chart["version"] == version, f"Cargo.toml says {version}"
     assert chart["kubeVersion"] == f">={schemas.VERSIONS[0]}.0-0", "the oldest version is not the one that is tried"
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert values.keys() == schema["properties"].keys() - {"global"}, "values.yaml and the schema differ"
     text = (CHART / "values.yaml").read_text()
-    unsaid = [key for keys in known_keys().values() for key in keys if not re.search(rf"\b{key}\b", text)]
-    assert not unsaid, f"values.yaml says nothing of {unsaid}"
+    assert yaml.safe_load(text).keys() == SCHEMA["properties"].keys(), "values.yaml and the schema differ"
+    fields = SCHEMA["properties"]["service"]["properties"].keys()
+    keys = {key for keys in known_keys().values() for key in keys} | OWN_KEYS | fields
+    unexplained = [key for key in keys if not re.search(rf"\b{key}\b", text)]
+    assert not unexplained, f"values.yaml does not mention {unexplained}"
 
 
 def check_cases(chart, binary, bless):
@@ -54,41 +60,44 @@ def check_cases(chart, binary, bless):
         if bless:
             golden.write_text(text)
         recorded = golden.read_text() if golden.exists() else ""
-        assert text == recorded, f"{case.name} renders otherwise than recorded: look at the difference, then --bless"
+        assert text == recorded, f"{case.name} renders differently from golden: look at the difference, then --bless"
         objects = rendered[case.stem] = Objects(text)
-        schemas.hold_to_schemas(objects)
-        schemas.hold_to_promises(objects)
-        configuration.hold_to_binary(binary, objects)
+        schemas.check_schemas(objects)
+        schemas.check_promises(objects)
+        configuration.check_binary(binary, objects)
         print(f"case {case.stem}: {len(objects.all)} objects")
     recorded = {golden.stem for golden in (HERE / "golden").glob("*.yaml")}
-    assert recorded == rendered.keys(), f"of no case: {recorded - rendered.keys()}"
+    assert recorded == rendered.keys(), f"golden files without a case: {recorded - rendered.keys()}"
     return rendered
 
 
 def check_recipes(chart, folder):
-    """What the chart's README shows renders, laid over the least installation."""
+    """What the chart's README shows renders on top of the minimal installation."""
     recipes = re.findall("```yaml\n(.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
     overlay = folder / "recipe.yaml"
     for recipe in recipes:
         overlay.write_text(recipe.replace("<the hash>", "0123456789abcdef" * 4))
-        Objects(render(chart, "--values", MINIMAL, "--values", overlay))
+        schemas.check_promises(Objects(render(chart, "--values", MINIMAL, "--values", overlay)))
     assert recipes
     print(f"README: {len(recipes)} recipes render")
 
 
 def known_keys():
-    """The keys of the gateway's configuration that the schema knows, by section; the chart's own, in camelCase, not."""
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    sections = schema["properties"]["config"]["properties"]
+    """The keys of the gateway's configuration that the schema knows, by section; the chart's own keys are left out."""
+    sections = SCHEMA["properties"]["config"]["properties"]
     sections = {**sections, "auth.jwt": sections["auth"]["properties"]["jwt"]}
     sections["server.tls"] = sections["server"]["properties"]["tls"]
-    sections |= {f"{name}s": schema["definitions"][name] for name in ("region", "caller")}
-    return {name: {key for key in section["properties"] if key.islower()} for name, section in sections.items()}
+    sections |= {f"{name}s": SCHEMA["definitions"][name] for name in ("region", "caller")}
+    keys = {name: {key for key in section["properties"] if key.islower()} for name, section in sections.items()}
+    return {name: found - OWN_KEYS for name, found in keys.items()}
 
 
 def check_reach(rendered):
-    """Every key of the gateway's configuration that the schema knows is in the file of some case, so that the binary
-    has accepted it."""
+    """Every value of the chart is set by some case, and every key of the gateway's configuration that the schema knows is in
+    the file of some case, so that the binary has accepted it."""
+    set_by_cases = {key for case in (HERE / "cases").glob("*.yaml") for key in yaml.safe_load(case.read_text())}
+    unset = SCHEMA["properties"].keys() - set_by_cases - {"probes", "securityContext", "testResources", "clusterDomain"}
+    assert not unset, f"no case sets {unset}"
     files = [tomllib.loads(objects.toml) for objects in rendered.values()]
     for section, keys in known_keys().items():
         entries = []
@@ -100,44 +109,71 @@ def check_reach(rendered):
         assert not unreached, f"no case has {section}: {unreached}"
 
 
-def check_logic(chart):
+def check_logic(chart, folder):
     """One value more or less, and what changes in the render."""
-
-    def with_values(values):
-        return Objects(render(chart, "--values", MINIMAL, *(arg for value in values for arg in ("--set", value))))
-
-    logic.hold_to_logic(with_values)
+    logic.check_logic(lambda values: Objects(render(chart, *overlaid(folder, values))))
     print(f"logic: {len(logic.STATEMENTS)} statements hold")
 
 
-def check_refusals(chart, folder):
-    """What cannot work is refused with its reason, and a key that nobody knows in every place."""
-    table = yaml.safe_load((HERE / "refusals.yaml").read_text())
+def overlaid(folder, values):
+    """Helm's arguments for the minimal installation with some values on top."""
     overlay = folder / "overlay.yaml"
+    overlay.write_text(json.dumps(values))
+    return "--values", MINIMAL, "--values", overlay
+
+
+def check_names(chart):
+    """Releases and namespaces of any name render valid objects."""
+    for release in RELEASES:
+        objects = Objects(render(chart, "--values", HERE / "cases/sandbox.yaml", release=release, namespace="2024"))
+        schemas.check_schemas(objects)
+        schemas.check_promises(objects)
+    print(f"names: {len(RELEASES)} releases render valid objects")
+
+
+def check_strings(chart, folder):
+    """No string in the values changes what objects there are."""
+
+    def render_alone(values):
+        file = folder / "changed.yaml"
+        file.write_text(json.dumps(values))
+        objects = Objects(render(chart, "--values", file))
+        schemas.check_schemas(objects)
+        return objects
+
+    cases = [yaml.safe_load(case.read_text()) for case in (HERE / "cases").glob("*.yaml")]
+    count = sum(strings.check_strings(json.dumps(case), SCHEMA, render_alone) for case in cases)
+    print(f"strings: {count} changed, and none of them changes the objects")
+
+
+def check_refusals(chart, folder):
+    """What cannot work is refused with its reason, and so is an unknown key in any place."""
+    table = yaml.safe_load((HERE / "refusals.yaml").read_text())
     for row in table:
-        overlay.write_text(json.dumps(row["values"]))
-        for said in refusals(chart, "--values", MINIMAL, "--values", overlay):
+        for said in refusals(chart, *overlaid(folder, row["values"])):
             unsaid = [fragment for fragment in row["says"] if fragment not in said]
             assert not unsaid, f"{row['values']}: expected {unsaid}, found {said}"
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    places = list(closed_places(schema, schema, ()))
+    places = list(closed_places(SCHEMA, ()))
     base = yaml.safe_load(MINIMAL.read_text())
+    overlay = folder / "typo.yaml"
     for place in places:
         overlay.write_text(json.dumps(with_typo(copy.deepcopy(base), place)))
         for said in refusals(chart, "--values", overlay):
             assert "tpyo" in said, f"{place}: {said}"
-    print(f"refusals: {len(table)} told with their reason, typos in {len(places)} places")
+    print(f"refusals: {len(table)} with their reason, typos in {len(places)} places")
 
 
-def closed_places(schema, node, path):
-    """The paths of all objects that take no unknown key; a list's first item stands for all."""
-    node = schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+def closed_places(node, path):
+    """The paths of all objects that accept no unknown key; a list's first item stands for all."""
+    node = SCHEMA["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
     if node.get("additionalProperties") is False:
         yield path
     for key, below in node.get("properties", {}).items():
-        yield from closed_places(schema, below, (*path, key))
+        yield from closed_places(below, (*path, key))
     if "items" in node:
-        yield from closed_places(schema, node["items"], (*path, 0))
+        yield from closed_places(node["items"], (*path, 0))
+    for part in node.get("allOf", []):
+        yield from closed_places(part, path)
 
 
 def with_typo(values, place):
@@ -159,7 +195,7 @@ def check_own_files():
     """The chart's real rules and dashboards arrive whole."""
     enabled = ("--set", "prometheusRule.enabled=true", "--set", "dashboards.enabled=true")
     objects = Objects(render(CHART, "--values", MINIMAL, *enabled))
-    schemas.hold_to_schemas(objects)
+    schemas.check_schemas(objects)
     files = [*(CHART / "rules").glob("*.yaml"), *(CHART / "dashboards").glob("*.json")]
     for file in files:
         if file.suffix == ".yaml":
@@ -186,10 +222,12 @@ def main():
         rendered = check_cases(chart, args.binary, args.bless)
         check_reach(rendered)
         check_recipes(chart, folder)
-        check_logic(chart)
+        check_logic(chart, folder)
+        check_names(chart)
+        check_strings(chart, folder)
         check_refusals(chart, folder)
     check_own_files()
-    staging.hold_to_its_word(args.binary, rendered["sandbox"], known_keys())
+    staging.check_staging(args.binary, rendered["sandbox"], known_keys())
     print("staging: the sandbox's case runs, and its test finds it by name")
 
 

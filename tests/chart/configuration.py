@@ -1,4 +1,4 @@
-"""Gives the rendered configuration to the real binary, with its files laid out as the pod mounts them."""
+"""Gives the rendered configuration to the real binary, with files where the pod mounts them."""
 
 import base64
 import hashlib
@@ -11,19 +11,22 @@ import tempfile
 
 from helm import ROOT
 
+AUTHORITIES = ("ca.crt", "client-ca.crt", "corporate-ca.crt")
+
 
 def lay_out(objects, folder):
-    """Makes the files of the gateway's volumes below a folder. Returns the configuration, with its paths led there."""
-    gateway = objects.gateway
-    mounts = {mount["name"]: mount["mountPath"] for mount in gateway["containers"][0]["volumeMounts"]}
-    assert mounts.keys() == {volume["name"] for volume in gateway["volumes"]}
-    for volume in gateway["volumes"]:
+    """Makes the files of the gateway's volumes in a folder. Returns the configuration with its paths in that folder."""
+    mounts = {mount["name"]: mount["mountPath"] for mount in objects.container["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in objects.pod["volumes"]}
+    for volume in objects.pod["volumes"]:
         place = pathlib.Path(folder + mounts[volume["name"]])
         place.mkdir(parents=True)
+        for name in (objects.named("ConfigMap", "-files") or {"data": {}})["data"] if volume["name"] == "files" else ():
+            write(place / name)
         for source in volume.get("projected", {}).get("sources", []):
             for path in paths_of(source):
                 write(place / path)
-    # Of a source of the user's own the chart knows no file names: a folder is there, or it is not.
+    # The chart does not know the file names in a source of the user's own, only its folder.
     for path in re.findall(r'"(/run/mounts/[^"]+)"', objects.toml):
         assert pathlib.Path(folder + path).parent.is_dir(), f"{path} is in no mount"
         write(pathlib.Path(folder + path))
@@ -39,8 +42,8 @@ def paths_of(source):
 
 
 def write(path):
-    """A file of what its name promises; else of 64 hexadecimal digits of its own: a key, and the hash of a key."""
-    pem = {"tls.crt": "server", "tls.key": "server-key", "ca.crt": "authority", "client-ca.crt": "authority"}
+    """A file with what its name promises, or else 64 hexadecimal digits of its own: a key, and the hash of a key."""
+    pem = {"tls.crt": "server", "tls.key": "server-key"} | dict.fromkeys(AUTHORITIES, "authority")
     content = hashlib.sha256(str(path).encode()).hexdigest() + "\n"
     if path.name in pem:
         content = (ROOT / f"tests/fixtures/tls/test-only-{pem[path.name]}.pem").read_text()
@@ -60,11 +63,11 @@ def key_set():
 
 def environment(objects):
     """The variables of the gateway's container."""
-    env = objects.gateway["containers"][0].get("env", [])
+    env = objects.container.get("env", [])
     return {**os.environ, **{variable["name"]: variable["value"] for variable in env}}
 
 
-def hold_to_binary(binary, objects):
+def check_binary(binary, objects):
     """`check-config` finds no mistake."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "gateway.toml"

@@ -1,36 +1,23 @@
-"""One value more or less than the least installation, and what changes in the render."""
+"""What changes in the render when one value of the minimal installation does."""
 
 import base64
 import json
 import re
 
-TRIAL = ["regions[0].existingSecret=", "regions[0].trialKeys.accessKey=a", "regions[0].trialKeys.secretKey=b"]
-AUTOSCALED = ["autoscaling.enabled=true"]
+TRIAL = {"regions": [{"name": "my", "trialKeys": {"accessKey": "a", "secretKey": "b"}}]}
+AUTOSCALED = {"autoscaling": {"enabled": True}}
 DIGEST = "sha256:" + "0" * 64
-TLS = ["tls.existingSecret=t"]
-LINE_END = "callers[0].subject=q\u0085  x: |"
-LINKED = ["prometheusRule.enabled=true", "dashboards.enabled=true"]
-ELSEWHERE = [*LINKED, "prometheusRule.runbookBaseUrl=https://git.example/runbooks"]
-
-
-def spec(objects, kind, suffix=""):
-    """The specification of an object; empty if there is none."""
-    return (objects.named(kind, suffix) or {}).get("spec", {})
+TLS = {"tls": {"existingSecret": "t"}}
+LINKED = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
+ELSEWHERE = {**LINKED, "prometheusRule": {"enabled": True, "runbookBaseUrl": "https://git.example/runbooks"}}
+CA_FILE = {"regions": [{"name": "my", "existingSecret": "a", "ca_file": "/run/files/ca.crt"}]}
+CILIUM = {"networkPolicy": {"cilium": {"enabled": True}}}
+IN_CLUSTER = {"config": {"telemetry": {"otlp_endpoint": "http://collector.tracing.svc:4318"}}}
 
 
 def volumes(objects):
     """The names of the gateway's volumes."""
-    return {volume["name"] for volume in objects.gateway["volumes"]}
-
-
-def kinds(objects):
-    """Every kind there is."""
-    return {o["kind"] for o in objects.all}
-
-
-def image(objects):
-    """The gateway's image."""
-    return objects.gateway["containers"][0]["image"]
+    return {volume["name"] for volume in objects.pod["volumes"]}
 
 
 def made_key(objects):
@@ -40,77 +27,127 @@ def made_key(objects):
 
 def port(objects):
     """The callers' port of the Service."""
-    return spec(objects, "Service")["ports"][0]
+    return objects.spec("Service")["ports"][0]
 
 
 def runbooks(objects):
-    """What stands before the file names of runbooks: in the example's rule, in a panel's description, in its link."""
-    alert = spec(objects, "PrometheusRule", "-example")["groups"][0]["rules"][1]
+    """What precedes the file names of runbooks: in the example's rule, in a panel's description, in its link."""
+    alert = objects.spec("PrometheusRule", "-example")["groups"][0]["rules"][1]
     panel = json.loads(objects.named("ConfigMap", "-dashboard-example")["data"]["example.json"])["panels"][0]
     description = re.search(r"\]\((.*)\)", panel["description"])[1]
-    return [link.rpartition("/")[0] for link in (alert["annotations"]["runbook_url"], description, panel["links"][0]["url"])]
+    links = (alert["annotations"]["runbook_url"], description, panel["links"][0]["url"])
+    return [link.rpartition("/")[0] for link in links]
 
 
 def grace(objects):
-    """Seconds between SIGTERM and SIGKILL."""
-    return objects.gateway["terminationGracePeriodSeconds"]
+    """Seconds until SIGKILL."""
+    return objects.pod["terminationGracePeriodSeconds"]
 
 
-# What holds, of the least installation with which values set, and how it shows.
+def egress(objects, number):
+    """The peers that a port may be reached at, of all rules."""
+    rules = objects.spec("NetworkPolicy")["egress"]
+    return [peer for rule in rules for peer in rule.get("to", []) if number in {p["port"] for p in rule["ports"]}]
+
+
+def namespace(name):
+    """The peer that is a namespace."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+# What holds, for the minimal installation with which values on top, and how it shows.
 STATEMENTS = [
-    ("an existing Secret is mounted", [], lambda o: "idv" in volumes(o)),
-    ("no Secret is made beside it", [], lambda o: "Secret" not in kinds(o)),
+    ("an existing Secret is mounted", {}, lambda o: "idv" in volumes(o)),
+    ("no Secret is made beside it", {}, lambda o: "Secret" not in o.kinds),
     ("keys in the values make a Secret", TRIAL, lambda o: made_key(o) == b"a"),
     ("it is mounted", TRIAL, lambda o: "idv" in volumes(o)),
-    ("replicas are the Deployment's", ["replicaCount=3"], lambda o: spec(o, "Deployment")["replicas"] == 3),
-    ("nothing scales by itself", [], lambda o: "HorizontalPodAutoscaler" not in kinds(o)),
-    ("replicas are left to an autoscaler", AUTOSCALED, lambda o: "replicas" not in spec(o, "Deployment")),
-    ("it keeps two", AUTOSCALED, lambda o: spec(o, "HorizontalPodAutoscaler")["minReplicas"] == 2),
-    ("it asks for the CPU alone", AUTOSCALED, lambda o: len(spec(o, "HorizontalPodAutoscaler")["metrics"]) == 1),
-    ("two replicas have a budget", [], lambda o: spec(o, "PodDisruptionBudget")["maxUnavailable"] == 1),
-    ("one replica has none", ["replicaCount=1"], lambda o: "PodDisruptionBudget" not in kinds(o)),
+    ("the Deployment has the replicas", {"replicaCount": 3}, lambda o: o.spec("Deployment")["replicas"] == 3),
+    ("nothing scales by itself", {}, lambda o: "HorizontalPodAutoscaler" not in o.kinds),
+    ("an autoscaler sets the replicas", AUTOSCALED, lambda o: "replicas" not in o.spec("Deployment")),
+    ("it keeps two", AUTOSCALED, lambda o: o.spec("HorizontalPodAutoscaler")["minReplicas"] == 2),
+    ("it looks at the CPU alone", AUTOSCALED, lambda o: len(o.spec("HorizontalPodAutoscaler")["metrics"]) == 1),
+    ("two replicas have a budget", {}, lambda o: o.spec("PodDisruptionBudget")["maxUnavailable"] == 1),
+    ("one replica has none", {"replicaCount": 1}, lambda o: "PodDisruptionBudget" not in o.kinds),
     (
         "nor has one that may grow",
-        [*AUTOSCALED, "autoscaling.minReplicas=1"],
-        lambda o: "PodDisruptionBudget" not in kinds(o),
+        {"autoscaling": {"enabled": True, "minReplicas": 1}},
+        lambda o: "PodDisruptionBudget" not in o.kinds,
     ),
-    ("an autoscaler's two have one", [*AUTOSCALED, "replicaCount=1"], lambda o: "PodDisruptionBudget" in kinds(o)),
+    ("an autoscaler's two have one", {**AUTOSCALED, "replicaCount": 1}, lambda o: "PodDisruptionBudget" in o.kinds),
     (
         "minAvailable replaces maxUnavailable",
-        ["podDisruptionBudget.minAvailable=1"],
-        lambda o: "maxUnavailable" not in spec(o, "PodDisruptionBudget"),
+        {"podDisruptionBudget": {"minAvailable": 1}},
+        lambda o: "maxUnavailable" not in o.spec("PodDisruptionBudget"),
     ),
-    ("without TLS callers speak http", [], lambda o: port(o)["name"] == "http" and "[server.tls]" not in o.toml),
-    ("with TLS https", TLS, lambda o: port(o)["appProtocol"] == "https" and "idv-tls" in volumes(o)),
-    ("without a client certificate", TLS, lambda o: "client_ca_file" not in o.toml),
-    ("unless there is an authority", [*TLS, "tls.clientCa.secret=c"], lambda o: "client_ca_file" in o.toml),
-    ("grace is the deadline and five seconds", [], lambda o: grace(o) == 25),
-    ("rounded up", ["config.drain.deadline=90500ms"], lambda o: grace(o) == 96),
-    ("or as given", ["terminationGracePeriodSeconds=60"], lambda o: grace(o) == 60),
-    ("a policy is made", [], lambda o: "NetworkPolicy" in kinds(o)),
-    ("or not", ["networkPolicy.enabled=false"], lambda o: "NetworkPolicy" not in kinds(o)),
-    ("a tag is taken", ["image.tag=x"], lambda o: image(o) == "idv-gateway:x"),
-    ("a digest wins", ["image.tag=x", f"image.digest={DIGEST}"], lambda o: image(o) == f"idv-gateway@{DIGEST}"),
-    ("nothing is monitored unasked", [], lambda o: not {"ServiceMonitor", "PrometheusRule"} & kinds(o)),
-    ("no dashboard is made unasked", [], lambda o: not o.named("ConfigMap", "-dashboard-example")),
+    ("callers use http without TLS", {}, lambda o: port(o)["name"] == "http" and "[server.tls]" not in o.toml),
+    ("and https with it", TLS, lambda o: port(o)["appProtocol"] == "https" and "idv-tls" in volumes(o)),
+    ("TLS alone asks for no client certificate", TLS, lambda o: "client_ca_file" not in o.toml),
+    (
+        "an authority of callers does",
+        {"tls": {"existingSecret": "t", "clientCa": {"secret": "c"}}},
+        lambda o: "client_ca_file" in o.toml,
+    ),
+    ("grace is the deadline and five seconds", {}, lambda o: grace(o) == 25),
+    ("rounded up", {"config": {"drain": {"deadline": "90500ms"}}}, lambda o: grace(o) == 96),
+    ("and a sleep before it", {"lifecycle": {"preStop": {"sleep": {"seconds": 4}}}}, lambda o: grace(o) == 29),
+    ("or as given", {"terminationGracePeriodSeconds": 60}, lambda o: grace(o) == 60),
+    ("a policy is made", {}, lambda o: "NetworkPolicy" in o.kinds),
+    ("or not", {"networkPolicy": {"enabled": False}}, lambda o: "NetworkPolicy" not in o.kinds),
+    ("regions are on the Internet", {}, lambda o: egress(o, 443)[0]["ipBlock"]["cidr"] == "0.0.0.0/0"),
+    ("a Service is in its namespace", IN_CLUSTER, lambda o: egress(o, 4318) == [namespace("tracing")]),
+    (
+        "a host without dots is in the release's",
+        {"config": {"telemetry": {"otlp_endpoint": "http://collector:4318"}}},
+        lambda o: egress(o, 4318) == [namespace("identity")],
+    ),
+    (
+        "peers of a purpose replace what the URL says",
+        {**IN_CLUSTER, "networkPolicy": {"collector": [namespace("elsewhere")]}},
+        lambda o: egress(o, 4318) == [namespace("elsewhere")],
+    ),
+    ("Cilium allows names", CILIUM, lambda o: "my-api.advance.ai" in str(o.spec("CiliumNetworkPolicy"))),
+    ("and the policy no Internet then", CILIUM, lambda o: o.spec("NetworkPolicy")["egress"] == []),
+    ("a tag is used", {"image": {"tag": "x"}}, lambda o: o.container["image"].endswith("/idv-gateway:x")),
+    (
+        "a digest wins",
+        {"image": {"tag": "x", "digest": DIGEST}},
+        lambda o: o.container["image"].endswith(f"/idv-gateway@{DIGEST}"),
+    ),
+    (
+        "a registry of all charts replaces its own",
+        {"global": {"imageRegistry": "mirror.example/hub"}},
+        lambda o: o.container["image"].startswith("mirror.example/hub/idv-gateway:"),
+    ),
+    (
+        "a strategy without rolling is one",
+        {"strategy": {"type": "Recreate"}},
+        lambda o: o.spec("Deployment")["strategy"] == {"type": "Recreate"},
+    ),
+    ("nothing is monitored unless enabled", {}, lambda o: not {"ServiceMonitor", "PrometheusRule"} & o.kinds),
+    ("nothing is exposed unless enabled", {}, lambda o: not {"Ingress", "HTTPRoute"} & o.kinds),
+    ("no dashboard is made unless enabled", {}, lambda o: not o.named("ConfigMap", "-dashboard-example")),
     ("runbooks are named as in the repository", LINKED, lambda o: runbooks(o) == ["docs/runbooks"] * 3),
     ("or where they are", ELSEWHERE, lambda o: runbooks(o) == ["https://git.example/runbooks"] * 3),
-    ("no sandbox is made unasked", [], lambda o: not o.named("Deployment", "-sandbox")),
-    ("what ends a line to YAML ends none here", [LINE_END], lambda o: r'"q\u0085  x: |"' in o.toml),
-    ("whole numbers stay whole", ["config.server.max_connections=1000000"], lambda o: "= 1000000\n" in o.toml),
+    ("no sandbox is made unless enabled", {}, lambda o: not o.named("Deployment", "-sandbox")),
+    (
+        "whole numbers stay whole",
+        {"config": {"server": {"max_connections": 1000000}}},
+        lambda o: "= 1000000\n" in o.toml,
+    ),
 ]
 
-# Pairs of values whose pods must not be the same: a new configuration takes new pods.
+# Pairs of values whose pods must differ, because the gateway reads these only at its start.
 RESTARTS = [
-    ([], ["config.cache.final_ttl=1h"]),
-    (TRIAL, [*TRIAL[:2], "regions[0].trialKeys.secretKey=c"]),
+    ({}, {"config": {"cache": {"final_ttl": "1h"}}}),
+    (TRIAL, {"regions": [{"name": "my", "trialKeys": {"accessKey": "a", "secretKey": "c"}}]}),
+    ({**CA_FILE, "files": {"ca.crt": "a"}}, {**CA_FILE, "files": {"ca.crt": "b"}}),
 ]
 
 
-def hold_to_logic(with_values):
-    """Every statement above. Takes what renders the least installation with some values set."""
+def check_logic(with_values):
+    """Every statement above. Takes a function that renders the minimal installation with some values on top."""
     for what, values, holds in STATEMENTS:
         assert holds(with_values(values)), f"{values}: it does not hold that {what}"
     for before, after in RESTARTS:
-        pods = [spec(with_values(values), "Deployment")["template"] for values in (before, after)]
+        pods = [with_values(values).spec("Deployment")["template"] for values in (before, after)]
         assert pods[0] != pods[1], f"{after} starts no new pods"

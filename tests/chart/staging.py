@@ -43,16 +43,16 @@ def ask(url, **headers):
         return json.loads(answer.read())
 
 
-def hold_to_its_word(binary, objects, known):
-    """An id of the sandbox is answered through both, the test's pod finds the gateway by its name, and the gateway has
-    no setting that the schema does not know: `known` holds the keys of each section."""
+def check_staging(binary, objects, known):
+    """An id of the sandbox is answered through both, the test's pod finds the gateway by its Service's name, operators may
+    use that name, and the schema knows every setting of the gateway: `known` holds the keys of each section."""
     public, admin, sandbox = free_port(), free_port(), free_port()
     here = {
         "0.0.0.0:8080": f"127.0.0.1:{public}",
         "0.0.0.0:8081": f"127.0.0.1:{admin}",
-        "0.0.0.0:9100": f"127.0.0.1:{sandbox}",
+        "0.0.0.0:8090": f"127.0.0.1:{sandbox}",
         "idv-idv-gateway-admin:8081": f"localhost:{admin}",
-        "idv-idv-gateway-sandbox:9100": f"127.0.0.1:{sandbox}",
+        "idv-idv-gateway-sandbox:8090": f"127.0.0.1:{sandbox}",
     }
 
     def lead(text):
@@ -72,7 +72,7 @@ def hold_to_its_word(binary, objects, known):
             assert any(alive() or time.sleep(0.1) for _ in range(100)), "the pod of helm test never succeeds"
             answer = ask(f"http://127.0.0.1:{public}/idv/sim-pass-ph-1", Authorization=f"Bearer {KEY}")
             assert (answer["status"], answer["region"]) == ("passed", "ph"), answer
-            settings = ask(f"http://127.0.0.1:{admin}/config")
+            settings = ask(f"http://127.0.0.1:{admin}/config", Host="idv-idv-gateway-admin.identity.svc:8081")
     for section, table in settings.items():
         for entry in table if isinstance(table, list) else [table]:
             unknown = entry.keys() - known.get(section, set())

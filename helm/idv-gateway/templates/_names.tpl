@@ -1,14 +1,25 @@
-{{/* What things are called, and the labels they carry. */}}
+{{/* Names, namespaces, labels, and the image. */}}
 
 {{- define "idv-gateway.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of the release's objects, short enough for every suffix below to fit into 63 characters. */}}
+{{/*
+The name of the release's objects. A Service takes the strictest names: no dots, no digit first, 63 characters. Suffixes
+take 13 of those. A release may be called 2024 or idv.prod.
+*/}}
 {{- define "idv-gateway.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- $release := replace "." "-" .Release.Name -}}
+{{- $full := ternary $release (printf "%s-%s" $release $name) (contains $name $release) -}}
+{{- $full = default $full .Values.fullnameOverride -}}
+{{- if regexMatch "^[0-9]" $full }}{{ $full = printf "%s-%s" $name $release }}{{ end -}}
+{{- if gt (len $full) 50 }}{{ $full = printf "%s-%s" (trunc 41 $full) (sha256sum $full | trunc 8) }}{{ end -}}
+{{- $full -}}
+{{- end -}}
+
+{{- define "idv-gateway.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
 
 {{- define "idv-gateway.serviceAccountName" -}}
@@ -19,30 +30,50 @@
 {{/* The labels that select pods. Takes a list: the root, the component. */}}
 {{- define "idv-gateway.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "idv-gateway.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "idv-gateway.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* All labels. Takes a list: the root, the component. */}}
+{{/* The labels of an object. Takes a list: the root, the component, and perhaps labels of the object's own. */}}
 {{- define "idv-gateway.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "idv-gateway.selector" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | quote }}
+{{- with merge dict (rest (rest .) | first | default dict) $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{/* What stands before a runbook's file name in rules and dashboards. */}}
+{{/* The metadata of an object. Takes a dict: root, component, and perhaps name or suffix, labels, annotations. */}}
+{{- define "idv-gateway.metadata" -}}
+name: {{ default (printf "%s%s" (include "idv-gateway.fullname" .root) (default "" .suffix)) .name | quote }}
+namespace: {{ include "idv-gateway.namespace" .root | quote }}
+labels:
+  {{- include "idv-gateway.labels" (list .root .component .labels) | nindent 2 }}
+{{- with merge dict (default dict .annotations) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What precedes a runbook's file name in rules and dashboards. */}}
 {{- define "idv-gateway.runbooks" -}}
 {{- with .Values.prometheusRule.runbookBaseUrl }}{{ trimSuffix "/" . }}{{ else }}docs/runbooks{{ end }}/
 {{- end -}}
 
+{{/* The image. A registry of `global` replaces the one in the repository. */}}
 {{- define "idv-gateway.image" -}}
 {{- $image := .Values.image -}}
+{{- $repository := $image.repository -}}
+{{- with (.Values.global).imageRegistry -}}
+  {{- $repository = printf "%s/%s" . (regexReplaceAll "^[^/]*[.:][^/]*/" $repository "") -}}
+{{- end -}}
 {{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{ $repository }}:{{ default .Chart.AppVersion $image.tag }}
 {{- end -}}
 {{- end -}}

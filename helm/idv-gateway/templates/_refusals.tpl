@@ -5,12 +5,33 @@ key and the fix.
 */}}
 
 {{- define "idv-gateway.refusals" -}}
+{{- $parts := list "characters" "image" "keys" "sandbox" "clusterJwt" "listeners" "routes" "grace" "memory" -}}
+{{- $parts = concat $parts (list "scaling" "rollout" "budget" "volumes" "containers" "environment" "monitoring") -}}
 {{- $mistakes := list -}}
-{{- range list "keys" "clusterJwt" "listeners" "grace" "memory" "replicas" "mounts" "environment" "monitoring" -}}
+{{- range $parts -}}
   {{- $found := include (printf "idv-gateway.refusals.%s" .) $ | trim -}}
   {{- if $found }}{{ $mistakes = append $mistakes $found }}{{ end -}}
 {{- end -}}
 {{- if $mistakes }}{{ fail (printf "\n\nThese values cannot work:\n%s\n" (join "\n" $mistakes)) }}{{ end -}}
+{{- end -}}
+
+{{/*
+No string may hold a control character, or one that ends a line for some readers of YAML and for others not: it would end
+the string, and what follows it would be YAML. The values are looked at as JSON, which escapes them all but two.
+*/}}
+{{- define "idv-gateway.refusals.characters" -}}
+{{- $escaped := "(^|[^\\\\])(\\\\\\\\)*\\\\(r|b|f|u00[01][0-9a-f]|u2028|u2029)" -}}
+{{- if regexMatch (printf "%s|[\u007f-\u009f]" $escaped) (toRawJson .Values) }}
+values: some text has a control character or a Unicode line separator in it; only ordinary line ends and tabs may be there
+{{- end -}}
+{{- end -}}
+
+{{- define "idv-gateway.refusals.image" -}}
+{{- if not .Values.image.repository }}
+image.repository: is not set; build the image from the repository's Dockerfile, push it, and set its name here:
+  docker build --build-arg IDV_REVISION="$(git rev-parse HEAD)" --tag registry.example/idv-gateway:{{ .Chart.AppVersion }} .
+  docker push registry.example/idv-gateway:{{ .Chart.AppVersion }}
+{{- end -}}
 {{- end -}}
 
 {{- define "idv-gateway.refusals.keys" -}}
@@ -23,6 +44,20 @@ regions: {{ .name }} has several sources of keys; keep one of existingSecret, tr
 {{- range .Values.callers -}}
   {{- if and .existingSecret .key_sha256_file }}
 callers: {{ .name }} has existingSecret and key_sha256_file; keep one of them
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Simulated results must not reach anybody who takes them for real ones. */}}
+{{- define "idv-gateway.refusals.sandbox" -}}
+{{- if .Values.sandbox.enabled -}}
+  {{- range .Values.regions }}
+sandbox.enabled: {{ .name }} is a real region; remove it from regions, or disable the sandbox
+  {{- end -}}
+  {{- range .Values.callers -}}
+    {{- if not .trial }}
+sandbox.enabled: caller {{ .name }} would get simulated results; give it trial: true, or disable the sandbox
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -53,49 +88,104 @@ tls.clientCa: is set to a Secret and to a ConfigMap; keep one of them
 {{- end -}}
 {{- end -}}
 
+{{- define "idv-gateway.refusals.routes" -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+ingress.hosts: is empty; name at least one host
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+httpRoute.parentRefs: is empty; name the Gateway
+{{- end -}}
+{{- end -}}
+
 {{- define "idv-gateway.refusals.grace" -}}
-{{- $deadline := .Values.config.drain.deadline -}}
-{{- if le (mul 1000 (include "idv-gateway.grace" . | int64)) (include "idv-gateway.millis" $deadline | int64) }}
-terminationGracePeriodSeconds: must be longer than config.drain.deadline ({{ $deadline }}), or requests are cut off; remove it to have it computed
+{{- $needed := include "idv-gateway.drained" . | int64 -}}
+{{- if le (include "idv-gateway.grace" . | int64) $needed }}
+terminationGracePeriodSeconds: must be more than {{ $needed }}, config.drain.deadline and a preStop sleep together, or requests are cut off; remove it to have it computed
 {{- end -}}
 {{- end -}}
 
 {{- define "idv-gateway.refusals.memory" -}}
+{{- $requested := (.Values.resources.requests).memory -}}
 {{- with (.Values.resources.limits).memory -}}
+{{- $limit := include "idv-gateway.bytes" . | int64 -}}
 {{- $least := include "idv-gateway.leastMemory" $ | int64 -}}
-{{- if lt (include "idv-gateway.bytes" . | int64) $least }}
+{{- if lt $limit $least }}
 resources.limits.memory: {{ . }} is too little for config.cache.max_bytes ({{ $.Values.config.cache.max_bytes }}), which needs one and a half times its size and 160Mi; raise it to {{ div (add $least 1048575) 1048576 }}Mi or lower the cache
 {{- end -}}
+{{- if $requested }}{{ if gt (include "idv-gateway.bytes" $requested | int64) $limit }}
+resources.requests.memory: {{ $requested }} is more than resources.limits.memory ({{ . }}); set both to the same
+{{- end }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "idv-gateway.refusals.replicas" -}}
-{{- $scale := .Values.autoscaling -}}
-{{- $budget := .Values.podDisruptionBudget -}}
-{{- if $scale.enabled -}}
-  {{- if gt (int64 $scale.minReplicas) (int64 $scale.maxReplicas) }}
-autoscaling.minReplicas: is more than maxReplicas ({{ $scale.maxReplicas }}); lower minReplicas or raise maxReplicas
+{{- define "idv-gateway.refusals.scaling" -}}
+{{- with .Values.autoscaling -}}
+{{- if .enabled -}}
+  {{- if gt (int64 .minReplicas) (int64 .maxReplicas) }}
+autoscaling.minReplicas: is more than maxReplicas ({{ int64 .maxReplicas }}); lower minReplicas or raise maxReplicas
   {{- end -}}
-  {{- range $name, $target := dict "cpu" $scale.targetCPUUtilization "memory" $scale.targetMemoryUtilization -}}
+  {{- range $name, $target := dict "cpu" .targetCPUUtilization "memory" .targetMemoryUtilization -}}
     {{- if and $target (not (get (default dict $.Values.resources.requests) $name)) }}
 autoscaling: utilization of {{ $name }} is a share of resources.requests.{{ $name }}, which is not set; set it
     {{- end -}}
   {{- end -}}
-  {{- if not (or $scale.targetCPUUtilization $scale.targetMemoryUtilization) }}
-autoscaling: has no metric; set targetCPUUtilization
+  {{- if not (or .targetCPUUtilization .targetMemoryUtilization .metrics) }}
+autoscaling: has no metric; set targetCPUUtilization, or metrics
   {{- end -}}
 {{- end -}}
-{{- $kept := $budget.minAvailable -}}
-{{- if and $budget.enabled $kept (not (hasSuffix "%" (toString $kept))) (ge (int64 $kept) (include "idv-gateway.fewestReplicas" . | int64)) }}
-podDisruptionBudget.minAvailable: {{ int64 $kept }} of {{ include "idv-gateway.fewestReplicas" . }} replicas would block every node drain; lower it, or use maxUnavailable
 {{- end -}}
 {{- end -}}
 
-{{- define "idv-gateway.refusals.mounts" -}}
+{{- define "idv-gateway.refusals.rollout" -}}
+{{- with .Values.strategy.rollingUpdate -}}
+{{- if and (has (toString .maxSurge) (list "0" "0%")) (has (toString .maxUnavailable) (list "0" "0%")) }}
+strategy.rollingUpdate: maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; raise maxSurge to 1
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A budget that lets no pod go blocks every node drain; one that lets all go protects nothing. */}}
+{{- define "idv-gateway.refusals.budget" -}}
+{{- $replicas := include "idv-gateway.fewestReplicas" . | int64 -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- if and .enabled (gt $replicas 1) -}}
+  {{- if .minAvailable -}}
+    {{- if ge (include "idv-gateway.share" (list .minAvailable $replicas) | int64) $replicas }}
+podDisruptionBudget.minAvailable: {{ .minAvailable }} of {{ $replicas }} replicas would block every node drain; lower it, or use maxUnavailable
+    {{- end -}}
+  {{- else if not .maxUnavailable }}
+podDisruptionBudget: has neither maxUnavailable nor minAvailable; set maxUnavailable to 1
+  {{- else if ge (include "idv-gateway.share" (list .maxUnavailable $replicas) | int64) $replicas }}
+podDisruptionBudget.maxUnavailable: {{ .maxUnavailable }} of {{ $replicas }} replicas would let all of them go at once; lower it
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "idv-gateway.refusals.volumes" -}}
 {{- $names := list -}}
-{{- range .Values.mounts -}}
+{{- $paths := list -}}
+{{- range concat (include "idv-gateway.volumes" . | fromJsonArray) .Values.extraVolumes -}}
+  {{- $shown := trimPrefix "mount-" .name -}}
   {{- if has .name $names }}
-mounts: {{ .name }} is there twice; give every mount its own name
+mounts and extraVolumes: {{ $shown }} is there twice, or is a name of the chart's; give every volume its own name
+  {{- end -}}
+  {{- $names = append $names .name -}}
+{{- end -}}
+{{- range include "idv-gateway.volumes" . | fromJsonArray }}{{ $paths = append $paths .path }}{{ end -}}
+{{- range .Values.extraVolumeMounts -}}
+  {{- if has .mountPath $paths }}
+extraVolumeMounts: {{ .mountPath }} is mounted already; use another path
+  {{- end -}}
+  {{- $paths = append $paths .mountPath -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "idv-gateway.refusals.containers" -}}
+{{- $names := list "gateway" -}}
+{{- range concat .Values.extraInitContainers .Values.extraContainers -}}
+  {{- if has .name $names }}
+extraContainers and extraInitContainers: {{ .name }} is there twice, or is the gateway's; give every container its own name
   {{- end -}}
   {{- $names = append $names .name -}}
 {{- end -}}
@@ -113,9 +203,14 @@ extraEnv: the chart must know {{ .name }}; set it in config, or in regions, inst
 {{- end -}}
 
 {{- define "idv-gateway.refusals.monitoring" -}}
-{{- with .Values.serviceMonitor -}}
+{{- range $kind := list "serviceMonitor" "podMonitor" -}}
+{{- with get $.Values $kind -}}
 {{- if and .enabled (gt (include "idv-gateway.millis" .scrapeTimeout | int64) (include "idv-gateway.millis" .interval | int64)) }}
-serviceMonitor.scrapeTimeout: is longer than interval ({{ .interval }}); lower it
+{{ $kind }}.scrapeTimeout: is longer than interval ({{ .interval }}); lower it
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
+podMonitor: serviceMonitor is enabled too, and every pod would be scraped twice; keep one of them
 {{- end -}}
 {{- end -}}

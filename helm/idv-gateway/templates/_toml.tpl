@@ -1,12 +1,11 @@
 {{/*
-TOML, written by hand: Helm's toToml differs from one Helm to the next and writes whole numbers as fractions.
-A string in JSON's quotes is a TOML string. To YAML, U+0085 is a line's end, and JSON leaves it as it is: spelled out, it
-stays within its line.
+TOML, written by hand: Helm's toToml differs between Helm 3 and Helm 4 and writes whole numbers as fractions. A JSON string
+is a TOML string; control characters are refused before.
 */}}
 
 {{- define "idv-gateway.toml.value" -}}
 {{- if kindIs "string" . -}}
-{{- toRawJson . | replace "\u0085" "\\u0085" | replace "\u007f" "\\u007f" -}}
+{{- toRawJson . -}}
 {{- else if kindIs "bool" . -}}
 {{- . -}}
 {{- else if kindIs "slice" . -}}

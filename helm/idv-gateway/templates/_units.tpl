@@ -1,4 +1,4 @@
-{{/* Numbers out of the configuration's own notations. */}}
+{{/* Numbers from the configuration's own notations. */}}
 
 {{/* A duration such as 250ms, 5s, 10m or 1h in milliseconds. */}}
 {{- define "idv-gateway.millis" -}}
@@ -25,14 +25,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The port of an address such as 0.0.0.0:8080 or [::]:8080. */}}
-{{- define "idv-gateway.port" -}}
-{{- regexFind "[0-9]+$" . -}}
+{{/* How many of some replicas a number or a percentage is, rounded up as Kubernetes does. Takes a list: it, the replicas. */}}
+{{- define "idv-gateway.share" -}}
+{{- $share := index . 0 -}}
+{{- if hasSuffix "%" (toString $share) -}}
+{{- div (add (mul (trimSuffix "%" $share | int64) (index . 1)) 99) 100 -}}
+{{- else -}}
+{{- int64 $share -}}
 {{- end -}}
-
-{{/* The port of a URL, the scheme's own if it names none. */}}
-{{- define "idv-gateway.urlPort" -}}
-{{- $named := regexReplaceAll "^[a-z]+://(\\[[^\\]]*\\]|[^/:]*)(:([0-9]+))?.*$" . "${3}" -}}
-{{- $usual := get (dict "https" "443" "http" "80" "redis" "6379" "rediss" "6379") (regexFind "^[a-z]+" .) -}}
-{{- default $usual $named -}}
 {{- end -}}

@@ -1,55 +1,17 @@
 {{/*
-The files of the gateway's pod, as a JSON list of name, path and source. Secrets are mounted as folders, never as single
+The volumes of the gateway's pod, as a JSON list of name, path and source. Secrets are mounted as folders, never as single
 files: only folders follow a change of the Secret, and the gateway follows the files.
 */}}
 {{- define "idv-gateway.volumes" -}}
 {{- $fullname := include "idv-gateway.fullname" . -}}
 {{- $volumes := list (dict "name" "config" "path" "/etc/idv-gateway" "source" (dict "configMap" (dict "name" $fullname))) -}}
-{{- $keys := list -}}
-{{- range include "idv-gateway.regions" . | fromJsonArray -}}
-  {{- $access := printf "%s/access-key" .name -}}
-  {{- $secret := printf "%s/secret-key" .name -}}
-  {{- if .trialKeys -}}
-    {{- $items := list (dict "key" (replace "/" "." $access) "path" $access) (dict "key" (replace "/" "." $secret) "path" $secret) -}}
-    {{- $keys = append $keys (dict "secret" (dict "name" (printf "%s-trial-keys" $fullname) "items" $items)) -}}
-  {{- else if .existingSecret -}}
-    {{- $named := default dict .existingSecretKeys -}}
-    {{- $items := list
-          (dict "key" (default "access-key" $named.accessKey) "path" $access)
-          (dict "key" (default "secret-key" $named.secretKey) "path" $secret) -}}
-    {{- $keys = append $keys (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
-  {{- end -}}
+{{- if .Values.files -}}
+  {{- $files := dict "configMap" (dict "name" (printf "%s-files" $fullname)) -}}
+  {{- $volumes = append $volumes (dict "name" "files" "path" "/run/files" "source" $files) -}}
 {{- end -}}
-{{- $hashes := list -}}
-{{- range .Values.callers -}}
-  {{- if .existingSecret -}}
-    {{- $items := list (dict "key" (default "key_sha256" .existingSecretKey) "path" .name) -}}
-    {{- $hashes = append $hashes (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
-  {{- end -}}
-{{- end -}}
-{{- $tls := list -}}
-{{- with .Values.tls -}}
-  {{- if .existingSecret -}}
-    {{- $items := list (dict "key" "tls.crt" "path" "tls.crt") (dict "key" "tls.key" "path" "tls.key") -}}
-    {{- $tls = append $tls (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
-    {{- $items := list (dict "key" .clientCa.key "path" "client-ca.crt") -}}
-    {{- range $kind, $name := dict "secret" .clientCa.secret "configMap" .clientCa.configMap -}}
-      {{- if $name }}{{ $tls = append $tls (dict $kind (dict "name" $name "items" $items)) }}{{ end -}}
-    {{- end -}}
-  {{- end -}}
-{{- end -}}
-{{- $cluster := list -}}
-{{- with .Values.clusterJwt -}}
-  {{- if .enabled -}}
-    {{- $token := dict "path" "token" "expirationSeconds" 3600 -}}
-    {{- if .tokenAudience }}{{ $_ := set $token "audience" .tokenAudience }}{{ end -}}
-    {{- $ca := dict "name" "kube-root-ca.crt" "items" (list (dict "key" "ca.crt" "path" "ca.crt")) -}}
-    {{- $cluster = list (dict "serviceAccountToken" $token) (dict "configMap" $ca) -}}
-  {{- end -}}
-{{- end -}}
-{{- range $name, $sources := dict "idv" $keys "idv-callers" $hashes "idv-tls" $tls "idv-cluster" $cluster -}}
-  {{- if $sources -}}
-    {{- $source := dict "projected" (dict "defaultMode" 288 "sources" $sources) -}}
+{{- range $name, $part := dict "idv" "regions" "idv-callers" "callers" "idv-tls" "tls" "idv-cluster" "cluster" -}}
+  {{- with include (printf "idv-gateway.sources.%s" $part) $ | fromJsonArray -}}
+    {{- $source := dict "projected" (dict "defaultMode" 288 "sources" .) -}}
     {{- $volumes = append $volumes (dict "name" $name "path" (printf "/run/secrets/%s" $name) "source" $source) -}}
   {{- end -}}
 {{- end -}}
@@ -57,4 +19,88 @@ files: only folders follow a change of the Secret, and the gateway follows the f
   {{- $volumes = append $volumes (dict "name" (printf "mount-%s" .name) "path" (printf "/run/mounts/%s" .name) "source" .source) -}}
 {{- end -}}
 {{- toJson $volumes -}}
+{{- end -}}
+
+{{/* The regions' keys. */}}
+{{- define "idv-gateway.sources.regions" -}}
+{{- $sources := list -}}
+{{- range include "idv-gateway.regions" . | fromJsonArray -}}
+  {{- $access := dict "path" (printf "%s/access-key" .name) -}}
+  {{- $secret := dict "path" (printf "%s/secret-key" .name) -}}
+  {{- $items := list $access $secret -}}
+  {{- if .trialKeys -}}
+    {{- range $items }}{{ $_ := set . "key" (replace "/" "." .path) }}{{ end -}}
+    {{- $name := printf "%s-trial-keys" (include "idv-gateway.fullname" $) -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" $name "items" $items)) -}}
+  {{- else if .existingSecret -}}
+    {{- $_ := set $access "key" (default "access-key" (.existingSecretKeys).accessKey) -}}
+    {{- $_ := set $secret "key" (default "secret-key" (.existingSecretKeys).secretKey) -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* The hashes of callers' keys. */}}
+{{- define "idv-gateway.sources.callers" -}}
+{{- $sources := list -}}
+{{- range .Values.callers -}}
+  {{- if .existingSecret -}}
+    {{- $item := dict "key" (default "key_sha256" .existingSecretKey) "path" .name -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" (list $item))) -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* The listener's certificate, and the authority of callers' certificates. */}}
+{{- define "idv-gateway.sources.tls" -}}
+{{- $sources := list -}}
+{{- with .Values.tls -}}
+  {{- if .existingSecret -}}
+    {{- $items := list (dict "key" "tls.crt" "path" "tls.crt") (dict "key" "tls.key" "path" "tls.key") -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
+  {{- end -}}
+  {{- $items := list (dict "key" .clientCa.key "path" "client-ca.crt") -}}
+  {{- range $kind, $name := dict "secret" .clientCa.secret "configMap" .clientCa.configMap -}}
+    {{- if $name }}{{ $sources = append $sources (dict $kind (dict "name" $name "items" $items)) }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* The token for the API server, and its authority. */}}
+{{- define "idv-gateway.sources.cluster" -}}
+{{- $sources := list -}}
+{{- with .Values.clusterJwt -}}
+  {{- if .enabled -}}
+    {{- $token := dict "path" "token" "expirationSeconds" 3600 -}}
+    {{- with .tokenAudience }}{{ $_ := set $token "audience" . }}{{ end -}}
+    {{- $ca := dict "name" "kube-root-ca.crt" "items" (list (dict "key" "ca.crt" "path" "ca.crt")) -}}
+    {{- $sources = list (dict "serviceAccountToken" $token) (dict "configMap" $ca) -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/*
+Annotations that change with what the gateway reads only at its start, so that a change starts new pods, as a JSON dict. Of
+the Secrets and ConfigMaps in `mounts` Helm asks the cluster; `helm template` has none to ask.
+*/}}
+{{- define "idv-gateway.checksums" -}}
+{{- $sums := dict "checksum/config" (include "idv-gateway.toml" . | sha256sum) -}}
+{{- with include (print .Template.BasePath "/secret.yaml") . | trim }}{{ $_ := set $sums "checksum/trial-keys" (sha256sum .) }}{{ end -}}
+{{- with .Values.files }}{{ $_ := set $sums "checksum/files" (toJson . | sha256sum) }}{{ end -}}
+{{- $read_once := list (.Values.config.auth.jwt).jwks_ca_file .Values.config.telemetry.audit_key_file -}}
+{{- range .Values.regions }}{{ $read_once = append $read_once .ca_file }}{{ end -}}
+{{- range .Values.mounts -}}
+  {{- if contains (printf "\n/run/mounts/%s/" .name) (printf "\n%s" (compact $read_once | join "\n")) -}}
+    {{- $kind := ternary "Secret" "ConfigMap" (hasKey .source "secret") -}}
+    {{- $name := coalesce (.source.secret).secretName (.source.configMap).name -}}
+    {{- with $name }}{{ with lookup "v1" $kind (include "idv-gateway.namespace" $) . -}}
+      {{- $_ := set $sums (printf "checksum/%s-%s" (lower $kind) $name) (list .data .binaryData | toJson | sha256sum) -}}
+    {{- end }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $sums -}}
 {{- end -}}
