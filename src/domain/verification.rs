@@ -2,9 +2,12 @@
 //!
 //! What holds a person's data has no `Debug` and no `Display`, so it cannot slip into a log line.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::reason::Reason;
 use super::region::RegionId;
@@ -203,7 +206,28 @@ pub struct Identity {
     /// As printed.
     pub address: Option<String>,
     /// Everything that was read, by the vendor's field names.
-    pub fields: Sides<Map<String, Value>>,
+    pub fields: Sides<OpenMap>,
+}
+
+/// What a side of a document says, by the vendor's field names.
+pub type OpenMap = BTreeMap<String, OpenValue>;
+
+/// A value of an open map.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum OpenValue {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// The digits as they were sent: a document's number may have more than any number type holds.
+    Number(Box<RawValue>),
+    /// A string.
+    Text(String),
+    /// An array.
+    Array(Vec<Self>),
+    /// An object.
+    Object(OpenMap),
 }
 
 /// One link.

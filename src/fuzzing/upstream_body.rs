@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::is_plain;
@@ -30,12 +31,9 @@ pub fn upstream_body(body: &[u8]) {
     let now = Timestamp::from_second(1_795_000_000).expect("a moment of 2026");
     let Some(verification) = understand(body, id, region, now) else { return };
     let text = String::from_utf8_lossy(body);
-    let sent = serde_json::from_str::<Value>(&text);
-    // Half a character is mended before it is read: the other reading knows of none.
-    if sent.is_err() && text.to_ascii_lowercase().contains("\\ud") {
-        return;
-    }
-    let sent = sent.expect("only JSON can be understood");
+    serde_json::from_str::<IgnoredAny>(&text).expect("only JSON can be understood");
+    // The other reader knows of no half characters and of no number that is too large.
+    let Ok(sent) = serde_json::from_str::<Value>(&text) else { return };
     assert!(is_about(&sent["data"]), "an answer that names another id");
     let has_passed = verification.verdict == Verdict::Passed;
     assert_eq!(has_passed, is_clean_pass(&sent), "passed is what nothing contradicts, and no more");

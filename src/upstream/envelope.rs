@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use super::attempt::Answer;
 use super::normalise::{fold, text_field};
 use super::retry_after;
-use super::wire::{Json, Object};
+use super::wire::{self, Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Kind, UpstreamSaid};
 
@@ -71,7 +71,7 @@ impl Refusal {
 /// # Errors
 /// It is anything but a SUCCESS with an object in `data`.
 pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal> {
-    let Ok(Json::Object(mut envelope)) = Json::read(&answer.body) else {
+    let Some(mut envelope) = wire::read(&answer.body) else {
         return Err(by_status(&answer, Kind::Malformed));
     };
     let Some(Json::Text(code)) = envelope.get("code") else {

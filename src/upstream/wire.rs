@@ -1,21 +1,16 @@
 //! What came over the wire, as JSON and no more: read loosely, bounded, and honest about duplicates.
 //!
-//! A tree of its own rather than `serde_json::Value`, for three reasons: a key given twice is an error (which of the
-//! two would be the verdict?), a number too large for a float is a bad number and not a bad body, and a hostile body
-//! cannot make a tree of unbounded size.
+//! A reader of its own rather than `serde_json`, for four reasons: a key given twice is an error (which of the two would
+//! be the verdict?), a number keeps its digits (an id may have more of them than any number type holds, and `1e400` is a
+//! bad number, not a bad body), half a character is replaced, and a hostile body costs bounded work and memory.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 /// The most JSON values one body may hold. The vendor's own samples hold about sixty.
 const MAX_VALUES: u32 = 20_000;
 
-/// The key under which `serde_json` hands over the digits of a number that is no 64-bit integer (its
-/// `arbitrary_precision` feature).
-const NUMBER_KEY: &str = "$serde_json::private::Number";
+/// How deep values may be nested. The vendor's own samples have five levels.
+const MAX_DEPTH: u32 = 128;
 
 /// An object's members.
 pub(super) type Object = BTreeMap<String, Json>;
@@ -29,60 +24,6 @@ pub(super) enum Json {
     Text(String),
     Array(Vec<Json>),
     Object(Object),
-}
-
-impl Json {
-    /// Reads a body. Invalid UTF-8 inside it is replaced, and so is an escape of half a character.
-    ///
-    /// # Errors
-    /// It is not JSON, gives a key twice, is nested too deep or holds too many values. The error says nothing of
-    /// the body.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let text = String::from_utf8_lossy(body);
-        let mut left = MAX_VALUES;
-        let text = mend_halves(&text);
-        let mut reader = serde_json::Deserializer::from_str(&text);
-        let json = AnyValue { left: &mut left }.deserialize(&mut reader).map_err(|_| Unreadable)?;
-        reader.end().map_err(|_| Unreadable)?;
-        Ok(json)
-    }
-}
-
-/// Replaces escaped surrogates that lack their other half: what is left of a character within which a text was cut.
-fn mend_halves(text: &str) -> Cow<'_, str> {
-    if !["\\ud", "\\uD"].iter().any(|start| text.contains(start)) {
-        return Cow::Borrowed(text);
-    }
-    let (mut mended, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find('\\') {
-        let escape = &rest[at..];
-        let (length, is_half) = match (half(escape), escape.get(6..).and_then(half)) {
-            (Some(Half::First), Some(Half::Second)) => (12, false),
-            (Some(_), _) => (6, true),
-            (None, _) => (1 + escape[1..].chars().next().map_or(0, char::len_utf8), false),
-        };
-        let (before, left) = rest.split_at(at + length);
-        mended.push_str(if is_half { &before[..at] } else { before });
-        mended.push_str(if is_half { "\\ufffd" } else { "" });
-        rest = left;
-    }
-    mended.push_str(rest);
-    Cow::Owned(mended)
-}
-
-enum Half {
-    First,
-    Second,
-}
-
-/// Which half of a character an escape is, if it is one.
-fn half(escape: &str) -> Option<Half> {
-    let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    match u16::from_str_radix(digits, 16).ok()? {
-        0xd800..=0xdbff => Some(Half::First),
-        0xdc00..=0xdfff => Some(Half::Second),
-        _ => None,
-    }
 }
 
 impl Json {
@@ -108,75 +49,190 @@ impl Json {
     }
 }
 
-/// The body is not JSON that we read.
-#[derive(Debug)]
-pub(super) struct Unreadable;
-
-/// Reads one value, while the budget of values lasts.
-struct AnyValue<'a> {
-    left: &'a mut u32,
+/// Reads a body, which must be an object. Invalid UTF-8 inside it is replaced, and so is an escape of half a character.
+/// `None` if it is not a JSON object, gives a key twice, is nested too deep or holds too many values.
+pub(super) fn read(body: &[u8]) -> Option<Object> {
+    let text = String::from_utf8_lossy(body);
+    let mut reader = Reader { text: &text, at: 0, values_left: MAX_VALUES };
+    let object = reader.object(MAX_DEPTH)?;
+    reader.skip_blanks();
+    reader.peek().is_none().then_some(object)
 }
 
-impl<'de> DeserializeSeed<'de> for AnyValue<'_> {
-    type Value = Json;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        *self.left = self.left.checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
-        deserializer.deserialize_any(self)
-    }
+struct Reader<'a> {
+    text: &'a str,
+    /// How many bytes have been read.
+    at: usize,
+    values_left: u32,
 }
 
-impl<'de> Visitor<'de> for AnyValue<'_> {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Number(value.to_string()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Json, E> {
-        Ok(Json::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(AnyValue { left: self.left })? {
-            array.push(item);
+impl<'a> Reader<'a> {
+    /// Reads a value, in which values may be nested `depth` levels deep.
+    fn value(&mut self, depth: u32) -> Option<Json> {
+        self.values_left = self.values_left.checked_sub(1)?;
+        self.skip_blanks();
+        match self.peek()? {
+            b'{' => self.object(depth).map(Json::Object),
+            b'[' => self.array(depth).map(Json::Array),
+            b'"' => self.string().map(Json::Text),
+            b'-' | b'0'..=b'9' => self.number().map(Json::Number),
+            b't' => self.word("true", Json::Bool(true)),
+            b'f' => self.word("false", Json::Bool(false)),
+            _ => self.word("null", Json::Null),
         }
-        Ok(Json::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
-        let mut object = Object::new();
-        while let Some(key) = members.next_key::<String>()? {
-            if key == NUMBER_KEY {
-                return members.next_value().map(Json::Number);
+    fn object(&mut self, depth: u32) -> Option<Object> {
+        let depth = depth.checked_sub(1)?;
+        let mut members = Object::new();
+        self.expect(b'{')?;
+        if self.take(b'}') {
+            return Some(members);
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':')?;
+            if members.insert(key, self.value(depth)?).is_some() {
+                return None;
             }
-            let value = members.next_value_seed(AnyValue { left: self.left })?;
-            if object.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key is given twice"));
+            if !self.take(b',') {
+                return self.expect(b'}').map(|()| members);
             }
         }
-        Ok(Json::Object(object))
+    }
+
+    fn array(&mut self, depth: u32) -> Option<Vec<Json>> {
+        let depth = depth.checked_sub(1)?;
+        let mut items = Vec::new();
+        self.expect(b'[')?;
+        if self.take(b']') {
+            return Some(items);
+        }
+        loop {
+            items.push(self.value(depth)?);
+            if !self.take(b',') {
+                return self.expect(b']').map(|()| items);
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<String> {
+        self.expect(b'"')?;
+        let mut string = String::new();
+        loop {
+            let start = self.at;
+            while !matches!(self.peek()?, b'"' | b'\\' | ..0x20) {
+                self.at += 1;
+            }
+            string.push_str(&self.text[start..self.at]);
+            match self.next()? {
+                b'"' => return Some(string),
+                b'\\' => string.push(self.escape()?),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The character that an escape stands for.
+    fn escape(&mut self) -> Option<char> {
+        match self.next()? {
+            b'b' => Some('\u{8}'),
+            b'f' => Some('\u{c}'),
+            b'n' => Some('\n'),
+            b'r' => Some('\r'),
+            b't' => Some('\t'),
+            b'u' => self.unicode(),
+            plain @ (b'"' | b'\\' | b'/') => Some(char::from(plain)),
+            _ => None,
+        }
+    }
+
+    /// The character of `XXXX`, or of two such that are halves of one. Half a character is what is left of one within
+    /// which a text was cut.
+    fn unicode(&mut self) -> Option<char> {
+        let unit = self.unit()?;
+        if !(0xd800..0xdc00).contains(&unit) {
+            return Some(char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+        let after = self.at;
+        if self.text[after..].starts_with("\\u") {
+            self.at += 2;
+            if let Some(second @ 0xdc00..0xe000) = self.unit() {
+                return char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00));
+            }
+        }
+        self.at = after;
+        Some(char::REPLACEMENT_CHARACTER)
+    }
+
+    /// The value of four hexadecimal digits.
+    fn unit(&mut self) -> Option<u32> {
+        let digits = self.text.get(self.at..self.at + 4)?;
+        self.at += 4;
+        // `from_str_radix` would take a sign, too.
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
+    }
+
+    /// The digits of a number, as they were sent.
+    fn number(&mut self) -> Option<String> {
+        let start = self.at;
+        self.skip(|byte| byte == b'-');
+        let whole = self.digits()?;
+        if whole.len() > 1 && whole.starts_with('0') {
+            return None;
+        }
+        if self.skip(|byte| byte == b'.') {
+            self.digits()?;
+        }
+        if self.skip(|byte| matches!(byte, b'e' | b'E')) {
+            self.skip(|byte| matches!(byte, b'+' | b'-'));
+            self.digits()?;
+        }
+        Some(self.text[start..self.at].to_owned())
+    }
+
+    fn digits(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        while self.skip(|byte| byte.is_ascii_digit()) {}
+        (self.at > start).then(|| &self.text[start..self.at])
+    }
+
+    fn word(&mut self, word: &str, json: Json) -> Option<Json> {
+        let is_it = self.text[self.at..].starts_with(word);
+        self.at += word.len();
+        is_it.then_some(json)
+    }
+
+    /// Takes `byte`, before which there may be blanks, if it comes next.
+    fn take(&mut self, byte: u8) -> bool {
+        self.skip_blanks();
+        self.skip(|next| next == byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.take(byte).then_some(())
+    }
+
+    fn skip_blanks(&mut self) {
+        while self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
+    }
+
+    /// Takes the next byte if it is such a one.
+    fn skip(&mut self, is_such: impl Fn(u8) -> bool) -> bool {
+        let skips = self.peek().is_some_and(is_such);
+        self.at += usize::from(skips);
+        skips
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let next = self.peek()?;
+        self.at += 1;
+        Some(next)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 }
 
@@ -184,22 +240,20 @@ impl<'de> Visitor<'de> for AnyValue<'_> {
 mod tests {
     use super::*;
 
-    fn member<'a>(json: &'a Json, key: &str) -> &'a Json {
-        &json.as_object().unwrap()[key]
-    }
-
     #[test]
     fn numbers_keep_their_digits_even_if_no_float_can_hold_them() {
-        let json = Json::read(br#"{"a":1e400,"b":82.0,"c":-1}"#).unwrap();
-        for (key, digits) in [("a", "1e+400"), ("b", "82.0"), ("c", "-1")] {
-            assert!(matches!(member(&json, key), Json::Number(sent) if sent == digits), "{key}");
+        let numbers = ["1e400", "82.0", "-1", "1.6E12", "-0", "0.10", "771028990001000200030004"];
+        let body = format!(r#"{{"sent":[{}]}}"#, numbers.join(" , "));
+        let read = read(body.as_bytes()).unwrap();
+        for (read, sent) in read["sent"].as_array().unwrap().iter().zip(numbers) {
+            assert!(matches!(read, Json::Number(digits) if digits == sent), "{sent}");
         }
     }
 
     #[test]
     fn invalid_utf8_inside_a_string_is_replaced() {
-        let json = Json::read(b"{\"a\":\"x\xff\"}").unwrap();
-        assert!(matches!(member(&json, "a"), Json::Text(text) if text == "x\u{fffd}"));
+        let read = read(b"{\"a\":\"x\xff\"}").unwrap();
+        assert!(matches!(&read["a"], Json::Text(text) if text == "x\u{fffd}"));
     }
 
     #[test]
@@ -211,20 +265,33 @@ mod tests {
             (r#"\\ud83d"#, "\\ud83d"),
             (r#"é\n\ud83d\t"#, "é\n\u{fffd}\t"),
         ];
-        for (sent, read) in cases {
-            let json = Json::read(format!("{{\"a\":\"{sent}\"}}").as_bytes()).unwrap();
-            assert!(matches!(member(&json, "a"), Json::Text(text) if text == read), "{sent}");
+        for (sent, expected) in cases {
+            let read = read(format!("{{\"a\":\"{sent}\"}}").as_bytes()).unwrap();
+            assert!(matches!(&read["a"], Json::Text(text) if text == expected), "{sent}");
         }
     }
 
     #[test]
-    fn what_is_not_clean_json_is_refused() {
-        let deep = "[".repeat(100_000);
-        let wide = format!("[{}0]", "0,".repeat(MAX_VALUES as usize));
+    fn what_is_not_a_clean_object_is_refused() {
+        let nested = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let of_values = |count: u32| format!(r#"{{"a":[{}0]}}"#, "0,".repeat(count as usize - 2));
+        for good in ["{}", "\n { \"a\" : null }\t", &nested(MAX_DEPTH as usize - 1), &of_values(MAX_VALUES)] {
+            assert!(read(good.as_bytes()).is_some(), "{}", &good[..good.len().min(40)]);
+        }
         let twice = r#"{"data":{"idvResult":"PASS","idvResult":"FAIL"}}"#;
-        let nested = r#"{"extra":[{"x":1,"x":1}]}"#;
-        for bad in ["", "PASS", "{", r#"{"a":1}x"#, r#"{"a":NaN}"#, twice, nested, &deep, &wide] {
-            assert!(Json::read(bad.as_bytes()).is_err(), "{}", &bad[..bad.len().min(40)]);
+        let twice_in_list = r#"{"extra":[{"x":1,"\u0078":1}]}"#;
+        let numbers =
+            [r#"{"a":01}"#, r#"{"a":.5}"#, r#"{"a":1.}"#, r#"{"a":+1}"#, r#"{"a":1e}"#, r#"{"a":NaN}"#];
+        let others = ["", "PASS", "null", "1", "[]", "{", r#"{"a":1}x"#, r#"{"a":nul}"#, r#"{"a":"\x"}"#];
+        let large = [nested(MAX_DEPTH as usize), nested(100_000), of_values(MAX_VALUES + 1)];
+        for bad in [twice, twice_in_list]
+            .iter()
+            .chain(&numbers)
+            .chain(&others)
+            .copied()
+            .chain(large.iter().map(String::as_str))
+        {
+            assert!(read(bad.as_bytes()).is_none(), "{}", &bad[..bad.len().min(40)]);
         }
     }
 }

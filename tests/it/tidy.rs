@@ -67,7 +67,7 @@ const HOMES: [(&str, &[&str]); 40] = [
     ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
     ("rustls", &["src/http/serve/tls.rs", "src/upstream/"]),
     ("secrecy", &["src/app.rs", "src/config/", "src/http/serve/tls.rs", "src/upstream/"]),
-    ("serde", &["src/http/", "src/upstream/token_request.rs", "src/upstream/wire.rs"]),
+    ("serde", &["src/domain/verification.rs", "src/fuzzing/", "src/http/", "src/upstream/token_request.rs"]),
     (
         "serde_json",
         &[

@@ -11,7 +11,7 @@ use crate::domain::document::{Document, Ends};
 use crate::domain::reason::Reason;
 use crate::domain::region::Regions;
 use crate::domain::verification::{
-    CheckResult, DocumentCheck, Event, FaceCheck, Identity, Medium, Sides, Verification,
+    CheckResult, DocumentCheck, Event, FaceCheck, Identity, Medium, OpenMap, Sides, Verification,
 };
 use crate::lookup::Lifetimes;
 
@@ -96,7 +96,7 @@ impl Renderer {
     }
 }
 
-pub(super) fn write_part(buffer: &mut Vec<u8>, name: &str, value: &serde_json::Value) {
+pub(super) fn write_part(buffer: &mut Vec<u8>, name: &str, value: &impl Serialize) {
     buffer.extend_from_slice(b",\"");
     buffer.extend_from_slice(name.as_bytes());
     buffer.extend_from_slice(b"\":");
@@ -130,6 +130,24 @@ fn is_hidden(letter: char) -> bool {
     let marks =
         ['\u{61c}'..='\u{61c}', '\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{2069}'];
     letter.is_control() || marks.iter().any(|marks| marks.contains(&letter))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IdentityJson<'a> {
+    name: Option<&'a str>,
+    id_number: Option<&'a str>,
+    birth_date: Option<String>,
+    gender: Option<&'a str>,
+    nationality: Option<&'a str>,
+    address: Option<&'a str>,
+    fields: FieldsJson<'a>,
+}
+
+#[derive(Serialize)]
+struct FieldsJson<'a> {
+    front: &'a OpenMap,
+    back: &'a OpenMap,
 }
 
 const fn reason_json(reason: Reason) -> ReasonJson {
@@ -177,16 +195,16 @@ fn events_json(events: &[Event]) -> Vec<serde_json::Value> {
     events.iter().map(event).collect()
 }
 
-fn identity_json(identity: &Identity) -> serde_json::Value {
-    json!({
-        "name": identity.name,
-        "idNumber": identity.id_number,
-        "birthDate": identity.birth_date.map(|date| date.to_string()),
-        "gender": identity.gender,
-        "nationality": identity.nationality,
-        "address": identity.address,
-        "fields": sides_json(&identity.fields),
-    })
+fn identity_json(identity: &Identity) -> IdentityJson<'_> {
+    IdentityJson {
+        name: identity.name.as_deref(),
+        id_number: identity.id_number.as_deref(),
+        birth_date: identity.birth_date.map(|date| date.to_string()),
+        gender: identity.gender.as_deref(),
+        nationality: identity.nationality.as_deref(),
+        address: identity.address.as_deref(),
+        fields: FieldsJson { front: &identity.fields.front, back: &identity.fields.back },
+    }
 }
 
 pub(super) fn media_json<'a>(media: impl Iterator<Item = &'a Medium>) -> serde_json::Value {

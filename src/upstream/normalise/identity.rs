@@ -1,11 +1,11 @@
 //! Who the person is: canonical fields out of open maps that differ by document, country and generation.
 
 use jiff::civil::{Date, date};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::fields;
 use crate::domain::drift::Drift;
-use crate::domain::verification::{Identity, Sides};
+use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
 use crate::upstream::wire::{Json, Object};
 
 /// The identity read from a document part.
@@ -50,23 +50,28 @@ fn is_blank(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("null")
 }
 
-fn open_map(side: Option<&Object>) -> Map<String, Value> {
+fn open_map(side: Option<&Object>) -> OpenMap {
     side.into_iter().flatten().map(|(key, value)| (key.clone(), open_value(value))).collect()
 }
 
-fn open_value(value: &Json) -> Value {
+fn open_value(value: &Json) -> OpenValue {
     match value {
-        Json::Null => Value::Null,
-        Json::Bool(flag) => Value::Bool(*flag),
-        // What no float can hold would make the whole answer unreadable for strict readers.
-        Json::Number(digits) => match (digits.parse::<f64>(), digits.parse()) {
-            (Ok(value), Ok(number)) if value.is_finite() => Value::Number(number),
-            _ => Value::String(digits.clone()),
-        },
-        Json::Text(text) if is_blank(text) => Value::Null,
-        Json::Text(text) => Value::String(text.clone()),
-        Json::Array(items) => items.iter().map(open_value).collect(),
-        Json::Object(object) => Value::Object(open_map(Some(object))),
+        Json::Null => OpenValue::Null,
+        Json::Bool(flag) => OpenValue::Bool(*flag),
+        Json::Number(digits) => open_number(digits),
+        Json::Text(text) if is_blank(text) => OpenValue::Null,
+        Json::Text(text) => OpenValue::Text(text.clone()),
+        Json::Array(items) => OpenValue::Array(items.iter().map(open_value).collect()),
+        Json::Object(object) => OpenValue::Object(open_map(Some(object))),
+    }
+}
+
+/// A number that is too large for a float is given as text: strict readers would refuse the whole answer.
+fn open_number(digits: &str) -> OpenValue {
+    let is_finite = digits.parse().is_ok_and(f64::is_finite);
+    match RawValue::from_string(digits.to_owned()) {
+        Ok(number) if is_finite => OpenValue::Number(number),
+        _ => OpenValue::Text(digits.to_owned()),
     }
 }
 

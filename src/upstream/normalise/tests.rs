@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::region::{RegionName, Regions};
 use crate::domain::verification::Verdict;
 use crate::upstream::attempt::Answer;
-use crate::upstream::envelope;
+use crate::upstream::{envelope, wire};
 
 const ID: &str = "f302f5d2454a85c2";
 
@@ -75,6 +75,14 @@ const TEXTS: &[&str] = &[
     "data:image/png;base64,AAAA",
 ];
 
+/// Marks digits that go out as a number: `Value` cannot hold them as they are.
+const NUMBER: &str = "\u{f8fe}\u{f8ff}";
+
+/// The bytes of a body with this data.
+fn write(data: &Value) -> String {
+    data.to_string().replace(&format!("\"{NUMBER}"), "").replace(&format!("{NUMBER}\""), "")
+}
+
 fn text() -> impl Strategy<Value = Value> {
     prop_oneof![4 => prop::sample::select(TEXTS).prop_map(str::to_owned), 1 => ".{0,80}"]
         .prop_map(Value::String)
@@ -89,7 +97,7 @@ fn json() -> impl Strategy<Value = Value> {
         )
         .prop_map(str::to_owned),
     ];
-    let number = number.prop_map(|digits| Value::Number(digits.parse().unwrap()));
+    let number = number.prop_map(|digits| Value::String(format!("{NUMBER}{digits}{NUMBER}")));
     let leaf = prop_oneof![1 => Just(Value::Null), 1 => any::<bool>().prop_map(Value::Bool), 2 => number, 4 => text()];
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
@@ -199,7 +207,7 @@ proptest! {
 
     #[test]
     fn any_object_is_understood_and_passed_exactly_if_nothing_contradicts_its_pass(data in data()) {
-        let Ok(Json::Object(object)) = Json::read(data.to_string().as_bytes()) else {
+        let Some(object) = wire::read(write(&data).as_bytes()) else {
             return Err(TestCaseError::fail("valid JSON was refused"));
         };
         let Ok(verification) = understand(&object, &mut Drift::default()) else {
@@ -216,7 +224,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..512)) {
-        let _ = Json::read(&body);
+        let _ = wire::read(&body);
         prop_assert!(open(body).is_err(), "bytes at random are no answer");
     }
 
