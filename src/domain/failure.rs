@@ -1,23 +1,22 @@
-//! The one vocabulary of failure. Retry, breaker, metric label and HTTP status each match the same [`Kind`].
+//! Why there is no result. A region gives back a [`Fault`]; a lookup gives back a [`Failure`]. Retry, breaker, metric
+//! label and HTTP status all match the same [`Kind`].
 
 use std::time::Duration;
 
 use super::region::RegionId;
 
-/// Why a lookup gave no result.
+/// What a region gave back instead of a verification.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct Fault {
     /// What went wrong.
     pub kind: Kind,
-    /// The region it went wrong in, if it was one.
-    pub region: Option<RegionId>,
-    /// When a new try makes sense.
+    /// When another attempt makes sense.
     pub retry_after: Option<Duration>,
-    /// What the upstream said, as far as it may be shown.
-    pub upstream: Option<UpstreamSaid>,
+    /// What the upstream said, as far as callers may see it.
+    pub said: Option<UpstreamSaid>,
 }
 
-/// What the upstream said with a failure.
+/// The part of an upstream answer that callers may see with a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSaid {
     /// Its envelope code, if it is one we know.
@@ -26,26 +25,22 @@ pub struct UpstreamSaid {
     pub transaction_id: Option<String>,
 }
 
-/// What went wrong on the way to a result.
+/// What one exchange with a region came to, other than a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Every region that may hold the id says that it does not exist.
+    /// The region does not have the id.
     NotFound,
-    /// Two regions know the id and none was named.
-    Ambiguous,
-    /// Not found in some regions, and another could not be asked.
-    RegionUndetermined,
     /// No connection: refused, DNS, TLS.
     Connect,
     /// The connection broke before an answer came.
     Reset,
-    /// The connection broke amid the answer.
+    /// The connection broke in the middle of the answer.
     Truncated,
     /// No answer in time.
     Timeout,
-    /// The upstream says that it failed: HTTP 5xx or `ERROR`.
+    /// The upstream reports a failure of its own: HTTP 5xx or `ERROR`.
     Server,
-    /// The upstream refuses the request, or says something we do not know.
+    /// The upstream rejects the request, or its answer has a code we do not know.
     Refused,
     /// The answer cannot be read.
     Malformed,
@@ -57,43 +52,93 @@ pub enum Kind {
     Account,
     /// The upstream asks us to slow down.
     Busy,
-    /// The breaker is open, or there is no token and none to be had now.
+    /// The region is not asked at present: the breaker is open, or no token can be had.
     Unavailable,
-    /// The gateway has no room for another fill.
+    /// The region's queue is full.
     Overloaded,
-    /// The gateway is going away.
-    ShuttingDown,
     /// A defect of ours.
     Internal,
 }
 
-impl Failure {
-    /// A failure of this kind, with nothing more known.
+/// Why a lookup has no result.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// Every region that may hold the id says that it does not exist; the region, if it is one.
+    NotFound(Option<RegionId>),
+    /// Two regions know the id and the request named none.
+    Ambiguous,
+    /// Not found in some regions, and another could not be asked.
+    RegionUndetermined {
+        /// The region that could not be asked, if it is known.
+        region: Option<RegionId>,
+        /// When another request makes sense.
+        retry_after: Option<Duration>,
+    },
+    /// No room for another fill.
+    Overloaded,
+    /// The process is shutting down.
+    ShuttingDown,
+    /// A defect of ours.
+    Internal,
+    /// The only region that was asked has no answer.
+    Upstream(RegionId, Fault),
+}
+
+impl Fault {
+    /// A fault of this kind, with nothing more known.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, region: None, retry_after: None, upstream: None }
+        Self { kind, retry_after: None, said: None }
     }
 
-    /// The same failure, in `region`.
-    #[must_use]
-    pub const fn in_region(mut self, region: RegionId) -> Self {
-        self.region = Some(region);
-        self
-    }
-
-    /// The same failure, worth another try after `delay`.
+    /// The same fault, worth another attempt after `delay`.
     #[must_use]
     pub const fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
+
+    /// The failure of a lookup that asked `region` alone.
+    pub fn in_region(self, region: RegionId) -> Failure {
+        if self.kind == Kind::NotFound {
+            return Failure::NotFound(Some(region));
+        }
+        Failure::Upstream(region, self)
+    }
+}
+
+impl Failure {
+    /// Whether the same request can succeed later without anybody changing anything.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::RegionUndetermined { .. } | Self::Overloaded | Self::ShuttingDown | Self::Internal => true,
+            Self::NotFound(_) | Self::Ambiguous => false,
+            Self::Upstream(_, fault) => fault.kind.is_retryable(),
+        }
+    }
 }
 
 impl Kind {
-    /// Whether the same request can succeed later without anybody changing anything.
-    pub const fn is_retryable(self) -> bool {
+    /// Whether the region as a whole may be at fault, rather than this request, our account or the answer's content. Only
+    /// such a fault is worth a second attempt, and only such faults open the breaker.
+    pub const fn is_region_fault(self) -> bool {
         match self {
-            Self::RegionUndetermined
-            | Self::Connect
+            Self::Connect | Self::Reset | Self::Truncated | Self::Timeout | Self::Server => true,
+            Self::NotFound
+            | Self::Refused
+            | Self::Malformed
+            | Self::IdMismatch
+            | Self::Auth
+            | Self::Account
+            | Self::Busy
+            | Self::Unavailable
+            | Self::Overloaded
+            | Self::Internal => false,
+        }
+    }
+
+    const fn is_retryable(self) -> bool {
+        match self {
+            Self::Connect
             | Self::Reset
             | Self::Truncated
             | Self::Timeout
@@ -102,14 +147,8 @@ impl Kind {
             | Self::Busy
             | Self::Unavailable
             | Self::Overloaded
-            | Self::ShuttingDown
             | Self::Internal => true,
-            Self::NotFound
-            | Self::Ambiguous
-            | Self::Refused
-            | Self::IdMismatch
-            | Self::Auth
-            | Self::Account => false,
+            Self::NotFound | Self::Refused | Self::IdMismatch | Self::Auth | Self::Account => false,
         }
     }
 }

@@ -1,4 +1,15 @@
-//! What a caller may see or do.
+//! Who asks, and what a caller may see or do.
+
+/// A configured caller, by its place in the configuration. It tells callers apart where they share something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerId(u16);
+
+impl CallerId {
+    /// The caller at `index`.
+    pub const fn new(index: u16) -> Self {
+        Self(index)
+    }
+}
 
 /// One permission of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub struct Verification {
     pub observed_at: Timestamp,
     /// The verdict.
     pub verdict: Verdict,
+    /// Whether the person has finished; `None` if the vendor did not say and there is no verdict yet.
+    pub submitted: Option<bool>,
     /// The upstream's own words, as far as they are harmless.
     pub upstream: UpstreamWords,
     /// The face check, if the solution has one.
@@ -159,6 +161,8 @@ pub struct FaceCheck {
 pub struct DocumentCheck {
     /// Pass, fail, or not said.
     pub result: Option<CheckResult>,
+    /// The country of the verification, ISO 3166-1 alpha-3.
+    pub country: Option<String>,
     /// The kind of document seen on each side.
     pub kind: Option<Sides<Option<String>>>,
     /// The finer kind of document seen on each side.
@@ -193,6 +197,8 @@ pub struct Event {
 /// Who the person is, as read from the document.
 #[derive(Default)]
 pub struct Identity {
+    /// The caller's own name for the person, as it was given to the vendor.
+    pub reference: Option<String>,
     /// Full name.
     pub name: Option<String>,
     /// The document's number.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower_http::catch_panic::ResponseForPanic;
 
-use crate::domain::failure::{Failure, Kind, UpstreamSaid};
+use crate::domain::failure::{Failure, Fault, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
 
@@ -134,14 +134,22 @@ impl ApiError {
 
     /// A failed lookup. The kind decides; nothing is read from texts.
     pub(super) fn from_failure(failure: Failure, regions: &Regions) -> Self {
-        let (code, detail) = describe(failure.kind);
-        let is_503 = code.status() == 503;
-        let seconds = failure.retry_after.map(|pause| pause.as_secs_f64().ceil().max(1.0) as u64);
+        let retryable = failure.is_retryable();
+        let (code, detail) = describe(&failure);
+        let (region, retry_after, said) = match failure {
+            Failure::Upstream(region, Fault { retry_after, said, .. }) => (Some(region), retry_after, said),
+            Failure::RegionUndetermined { region, retry_after } => (region, retry_after, None),
+            Failure::NotFound(region) => (region, None, None),
+            Failure::Ambiguous | Failure::Overloaded | Failure::ShuttingDown | Failure::Internal => {
+                (None, None, None)
+            }
+        };
+        let seconds = retry_after.map_or(1, |pause| pause.as_secs_f64().ceil().max(1.0) as u64);
         Self {
-            retryable: failure.kind.is_retryable(),
-            retry_after: if is_503 { seconds.or(Some(1)) } else { None },
-            region: failure.region.map(|region| regions.name(region).clone()),
-            upstream: failure.upstream,
+            retryable,
+            retry_after: (code.status() == 503).then_some(seconds),
+            region: region.map(|region| regions.name(region).clone()),
+            upstream: said,
             ..Self::new(code, detail)
         }
     }
@@ -201,19 +209,32 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What each kind of failure is called outside.
-const fn describe(kind: Kind) -> (Code, &'static str) {
-    match kind {
-        Kind::NotFound => {
-            (Code::SignatureNotFound, "Every region that may hold this id says that it does not exist.")
-        }
-        Kind::Ambiguous => {
+/// The code and detail of each failure.
+const fn describe(failure: &Failure) -> (Code, &'static str) {
+    match failure {
+        Failure::NotFound(_) => NOT_FOUND,
+        Failure::Ambiguous => {
             (Code::AmbiguousSignature, "More than one region knows this id; name one with ?region=.")
         }
-        Kind::RegionUndetermined => (
+        Failure::RegionUndetermined { .. } => (
             Code::RegionUndetermined,
             "No region that answered has this id, and at least one could not be asked.",
         ),
+        Failure::Overloaded => OVERLOADED,
+        Failure::ShuttingDown => (Code::ShuttingDown, "The gateway is shutting down; ask again."),
+        Failure::Internal => INTERNAL,
+        Failure::Upstream(_, fault) => describe_fault(fault.kind),
+    }
+}
+
+const NOT_FOUND: (Code, &str) =
+    (Code::SignatureNotFound, "Every region that may hold this id says that it does not exist.");
+const OVERLOADED: (Code, &str) = (Code::Overloaded, "The gateway has no room for another upstream request.");
+const INTERNAL: (Code, &str) = (Code::Internal, "The gateway failed; this is a defect of its own.");
+
+const fn describe_fault(kind: Kind) -> (Code, &'static str) {
+    match kind {
+        Kind::NotFound => NOT_FOUND,
         Kind::Connect | Kind::Reset => (Code::UpstreamUnavailable, "The upstream could not be reached."),
         Kind::Unavailable => {
             (Code::UpstreamUnavailable, "The upstream is not being asked until it recovers.")
@@ -232,9 +253,8 @@ const fn describe(kind: Kind) -> (Code, &'static str) {
             (Code::UpstreamAccount, "The upstream account has no balance or quota, or is disabled.")
         }
         Kind::Busy => (Code::UpstreamBusy, "The upstream asks the gateway to slow down."),
-        Kind::Overloaded => (Code::Overloaded, "The gateway has no room for another upstream request."),
-        Kind::ShuttingDown => (Code::ShuttingDown, "The gateway is shutting down; ask again."),
-        Kind::Internal => (Code::Internal, "The gateway failed; this is a defect of its own."),
+        Kind::Overloaded => OVERLOADED,
+        Kind::Internal => INTERNAL,
     }
 }
 
@@ -251,10 +271,8 @@ pub(super) async fn get_only() -> ApiError {
 /// What is answered when a handler panicked. What it panicked with may hold anything, so it is not looked at.
 pub(super) fn panicked(metrics: &Metrics) -> ApiError {
     metrics.panics.inc();
-    let (code, detail) = describe(Kind::Internal);
-    let mut error = ApiError::new(code, detail);
-    error.retryable = Kind::Internal.is_retryable();
-    error
+    let (code, detail) = INTERNAL;
+    ApiError { retryable: Failure::Internal.is_retryable(), ..ApiError::new(code, detail) }
 }
 
 /// The same for the admin listener's router.

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::entry::{Entry, Lifetimes};
-use super::ground::{Mutex, MutexGuard, Upstream, spawn};
+use super::ground::{Mutex, MutexGuard, Upstream, spawn, timeout_at};
 use super::learned::Learned;
 use super::memory::Memory;
 use super::{Render, Settings};
 use crate::domain::document::Document;
 use crate::domain::drift::DriftKind;
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Failure, Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
@@ -150,8 +150,7 @@ impl Flights {
                     return Boarding::Landed(landing);
                 }
                 if under_way >= MAX_FLIGHTS {
-                    let failure = Failure::new(Kind::Overloaded).retry_after(Duration::from_secs(1));
-                    return Boarding::Landed(Landing::Failed(failure, false));
+                    return Boarding::Landed(Landing::Failed(Failure::Overloaded, false));
                 }
                 let (sender, arrivals) = watch::channel(None);
                 let span = lookup.fill(region);
@@ -174,7 +173,7 @@ impl Flights {
             return Some(Landing::Found(entry, true));
         }
         let is_absent = self.memory.absent(id, RegionSet::only(region)).contains(region);
-        is_absent.then(|| Landing::Failed(Failure::new(Kind::NotFound).in_region(region), true))
+        is_absent.then(|| Landing::Failed(Failure::NotFound(Some(region)), true))
     }
 
     /// Forgets an id everywhere. Its flights go on for those who wait, but what they bring is not kept.
@@ -205,29 +204,35 @@ impl Flight {
         let flight = self;
         let (id, region) = flight.key;
         let deadline = Instant::now() + flight.flights.fill_timeout;
-        let fetched = flight.flights.upstream.fetch(region, id, deadline, &flight.span).await;
-        let landing = flight.land(fetched);
-        flight.span.settle(upstream::outcome(match &landing {
-            Landing::Found(..) => None,
-            Landing::Failed(failure, _) => Some(failure.kind),
-        }));
+        let upstream = &flight.flights.upstream;
+        let entered = timeout_at(deadline, upstream.enter(region, None)).await;
+        let fetched = match entered.unwrap_or_else(|| Err(Fault::new(Kind::Timeout))) {
+            Ok(place) => upstream.fetch(place, id, deadline, &flight.span).await,
+            Err(fault) => Err(fault),
+        };
+        let rendered = flight.render(fetched);
+        flight.span.settle(upstream::outcome(rendered.as_ref().err().map(|fault| fault.kind)));
+        let landing = flight.land(rendered);
         drop(flight);
         arrivals.send_replace(Some(landing));
     }
 
+    fn render(&self, fetched: Result<Verification, Fault>) -> Result<(Verification, Document), Fault> {
+        let verification = fetched?;
+        let document = (self.flights.render)(&verification);
+        if document.size() > MAX_DOCUMENT {
+            return Err(Fault::new(Kind::Malformed));
+        }
+        Ok((verification, document))
+    }
+
     /// Puts what was fetched where it belongs, unless the id was purged meanwhile.
-    fn land(&self, fetched: Result<Verification, Failure>) -> Landing {
-        let rendered = fetched.and_then(|verification| {
-            let document = (self.flights.render)(&verification);
-            let is_too_large = document.size() > MAX_DOCUMENT;
-            let too_large = || Failure::new(Kind::Malformed).in_region(self.key.1);
-            if is_too_large { Err(too_large()) } else { Ok((verification, document)) }
-        });
+    fn land(&self, rendered: Result<(Verification, Document), Fault>) -> Landing {
         let mut table = self.flights.lock();
         let is_current = table.flights.get(&self.key).is_some_and(|flight| flight.number == self.number);
         let landing = match rendered {
             Ok((verification, document)) => self.found(verification, document, is_current),
-            Err(failure) => self.failed(failure, is_current),
+            Err(fault) => self.failed(fault, is_current),
         };
         if is_current {
             table.flights.remove(&self.key);
@@ -264,8 +269,8 @@ impl Flight {
         Landing::Found(entry, true)
     }
 
-    fn failed(&self, failure: Failure, is_current: bool) -> Landing {
-        let is_absent = failure.kind == Kind::NotFound;
+    fn failed(&self, fault: Fault, is_current: bool) -> Landing {
+        let is_absent = fault.kind == Kind::NotFound;
         if is_absent && is_current {
             let Flights { memory, learned, .. } = &*self.flights;
             let (id, region) = self.key;
@@ -273,7 +278,7 @@ impl Flight {
             memory.forget_from(&id, region);
             learned.remove(id, region);
         }
-        Landing::Failed(failure, is_absent && is_current)
+        Landing::Failed(fault.in_region(self.key.1), is_absent && is_current)
     }
 }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::domain::document::Document;
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Failure, Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
@@ -113,7 +113,7 @@ impl Lookup {
         }
         let holders = self.flights.learned().holders(&ask.id).and(ask.route.regions());
         if !ask.route.is_pinned() && holders.len() > 1 {
-            return Some(Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known }));
+            return Some(Err(Missed { failure: Failure::Ambiguous, source: Source::Known }));
         }
         if ask.refresh {
             return None;
@@ -136,7 +136,7 @@ impl Lookup {
         if learned.len() == 1 {
             let asked = self.ask_set(ask, learned, true, seen, span).await;
             match asked {
-                Err(missed) if missed.failure.kind == Kind::NotFound && allowed != learned => {}
+                Err(missed) if matches!(missed.failure, Failure::NotFound(_)) && allowed != learned => {}
                 asked => return asked,
             }
             said_no = learned;
@@ -166,10 +166,12 @@ impl Lookup {
                     return Ok(Found { entry, source });
                 }
                 Landing::Found(..) => {
-                    return Err(Missed { failure: Failure::new(Kind::Ambiguous), source: Source::Known });
+                    return Err(Missed { failure: Failure::Ambiguous, source: Source::Known });
                 }
                 Landing::Failed(failed, stored) => {
-                    failure = failure.or((failed.kind != Kind::NotFound).then_some((failed, joined)));
+                    if !matches!(failed, Failure::NotFound(_)) {
+                        failure.get_or_insert((failed, joined));
+                    }
                     stored
                 }
             };
@@ -191,7 +193,7 @@ impl Lookup {
         let landing = match arrivals.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(landing)) => landing.clone(),
             // The fill panicked.
-            Ok(None) | Err(_) => Landing::Failed(Failure::new(Kind::Internal), false),
+            Ok(None) | Err(_) => Landing::Failed(Failure::Internal, false),
         };
         (landing, seat == Seat::Joined)
     }
@@ -203,7 +205,7 @@ impl Lookup {
 
     /// What memory still has for when no region could answer: final results only.
     fn fall_back(&self, ask: &Ask, missed: Missed) -> Result<Found, Missed> {
-        if !may_fall_back(missed.failure.kind) {
+        if !may_fall_back(&missed.failure) {
             return Err(missed);
         }
         let entry = self.flights.memory().get(&ask.id);
@@ -219,15 +221,18 @@ impl Lookup {
     }
 
     fn timed_out(&self, ask: &Ask) -> Failure {
-        let timeout = Failure::new(Kind::Timeout);
-        let learned = self.flights.learned().holders(&ask.id).and(ask.route.regions());
-        if ask.route.regions().len() == 1 || learned.len() == 1 { timeout } else { undetermined(&timeout) }
+        let regions = ask.route.regions();
+        let learned = self.flights.learned().holders(&ask.id).and(regions);
+        match (sole(regions), sole(learned)) {
+            (Some(region), _) | (None, Some(region)) => Fault::new(Kind::Timeout).in_region(region),
+            (None, None) => Failure::RegionUndetermined { region: None, retry_after: None },
+        }
     }
 
     fn count(&self, answer: &Result<Found, Missed>, span: &Span) {
         let outcome = match answer {
             Ok(Found { source, .. }) => outcome(*source),
-            Err(Missed { failure, source }) if failure.kind == Kind::NotFound => outcome(*source),
+            Err(Missed { failure: Failure::NotFound(_), source }) => outcome(*source),
             Err(_) => LookupOutcome::Failed,
         };
         self.metrics.lookups.observe(outcome);
@@ -246,12 +251,12 @@ const fn outcome(source: Source) -> LookupOutcome {
 
 /// "Does not exist", said by all of `regions`; named if it is one.
 fn not_found(regions: RegionSet) -> Failure {
-    let failure = Failure::new(Kind::NotFound);
-    let mut asked = regions.iter();
-    match (asked.next(), asked.next()) {
-        (Some(only), None) => failure.in_region(only),
-        _ => failure,
-    }
+    Failure::NotFound(sole(regions))
+}
+
+/// The region, if it is one.
+fn sole(regions: RegionSet) -> Option<RegionId> {
+    regions.iter().next().filter(|_| regions.len() == 1)
 }
 
 const fn fetched(ask: &Ask) -> Source {
@@ -260,16 +265,28 @@ const fn fetched(ask: &Ask) -> Source {
 
 /// A region that could not be asked turns "not found" into "not known".
 fn undetermined(failure: &Failure) -> Failure {
-    let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
-    Failure { region: failure.region, ..Failure::new(Kind::RegionUndetermined) }.retry_after(retry_after)
+    let (region, retry_after) = match failure {
+        Failure::Upstream(region, fault) => (Some(*region), fault.retry_after),
+        Failure::NotFound(region) => (*region, None),
+        Failure::RegionUndetermined { region, retry_after } => (*region, *retry_after),
+        Failure::Ambiguous | Failure::Overloaded | Failure::ShuttingDown | Failure::Internal => (None, None),
+    };
+    Failure::RegionUndetermined { region, retry_after }
 }
 
 /// Whether a failure means that no region could answer. A region that says "not found", or answers for another id,
 /// did answer.
-const fn may_fall_back(kind: Kind) -> bool {
+const fn may_fall_back(failure: &Failure) -> bool {
+    match failure {
+        Failure::RegionUndetermined { .. } | Failure::Overloaded | Failure::ShuttingDown => true,
+        Failure::NotFound(_) | Failure::Ambiguous | Failure::Internal => false,
+        Failure::Upstream(_, fault) => could_not_answer(fault.kind),
+    }
+}
+
+const fn could_not_answer(kind: Kind) -> bool {
     match kind {
-        Kind::RegionUndetermined
-        | Kind::Connect
+        Kind::Connect
         | Kind::Reset
         | Kind::Truncated
         | Kind::Timeout
@@ -280,9 +297,8 @@ const fn may_fall_back(kind: Kind) -> bool {
         | Kind::Account
         | Kind::Busy
         | Kind::Unavailable
-        | Kind::Overloaded
-        | Kind::ShuttingDown => true,
-        Kind::NotFound | Kind::Ambiguous | Kind::IdMismatch | Kind::Internal => false,
+        | Kind::Overloaded => true,
+        Kind::NotFound | Kind::IdMismatch | Kind::Internal => false,
     }
 }
 
@@ -293,6 +309,14 @@ mod ground {
     pub(super) use tokio::spawn;
 
     pub(super) use crate::upstream::Upstream;
+
+    /// What comes of `future` by `deadline`.
+    pub(super) async fn timeout_at<T>(
+        deadline: tokio::time::Instant,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::time::timeout_at(deadline, future).await.ok()
+    }
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use shuttle::thread;
 
 use super::{Render, Settings, entry, learned, memory};
 use crate::domain::document::{Document, Ends};
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName, Regions};
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{CallerId, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{Identity, UpstreamWords, Verdict, Verification};
 use crate::telemetry::metrics::Metrics;
@@ -51,6 +51,14 @@ mod ground {
         }
     }
 
+    /// Nothing takes time here.
+    pub(super) async fn timeout_at<T>(
+        _deadline: tokio::time::Instant,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        Some(future.await)
+    }
+
     /// Numbers its answers, and counts how many it is asked for at once.
     pub(super) struct Upstream {
         pub(super) answer: fn() -> Answer,
@@ -68,13 +76,21 @@ mod ground {
     }
 
     impl Upstream {
+        pub(super) async fn enter(
+            &self,
+            region: RegionId,
+            _caller: Option<CallerId>,
+        ) -> Result<RegionId, Fault> {
+            Ok(region)
+        }
+
         pub(super) async fn fetch(
             &self,
             region: RegionId,
             id: SignatureId,
             _deadline: tokio::time::Instant,
             _span: &Span,
-        ) -> Result<Verification, Failure> {
+        ) -> Result<Verification, Fault> {
             let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             let busy = &self.busy[region.index()];
             self.most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -84,7 +100,7 @@ mod ground {
             }
             match (self.answer)() {
                 Answer::Found => Ok(found(id, region, number)),
-                Answer::Absent => Err(Failure::new(Kind::NotFound).in_region(region)),
+                Answer::Absent => Err(Fault::new(Kind::NotFound)),
                 Answer::Panic => std::panic::panic_any("the fill was told to"),
             }
         }
@@ -112,6 +128,7 @@ fn found(id: SignatureId, region: RegionId, number: usize) -> Verification {
         region,
         observed_at: "2026-11-22T10:00:00Z".parse().unwrap(),
         verdict: Verdict::Passed,
+        submitted: None,
         upstream: UpstreamWords { transaction_id: Some(number.to_string()), ..UpstreamWords::default() },
         face: None,
         document: None,

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::flight::{Arrivals, Boarding, Flights, Landing, MAX_FLIGHTS, Seat, Version};
 use super::{Lifetimes, Settings};
 use crate::domain::document::{Document, Ends};
-use crate::domain::failure::Kind;
+use crate::domain::failure::Failure;
 use crate::domain::region::{RegionId, RegionName, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::Metrics;
@@ -132,13 +132,9 @@ async fn what_landed_since_the_look_is_taken_and_what_landed_before_is_not() {
 #[tokio::test]
 async fn an_absence_that_landed_since_the_look_is_taken() {
     let airport = Airport::over(ABSENT, 0).await;
-    assert!(
-        matches!(airport.fly("S1").await, Some(Landing::Failed(failure, true)) if failure.kind == Kind::NotFound)
-    );
+    assert!(matches!(airport.fly("S1").await, Some(Landing::Failed(Failure::NotFound(_), true))));
     let landing = airport.board("S1", Some(Version::of(None)));
-    assert!(
-        matches!(landing, Boarding::Landed(Landing::Failed(failure, true)) if failure.kind == Kind::NotFound)
-    );
+    assert!(matches!(landing, Boarding::Landed(Landing::Failed(Failure::NotFound(_), true))));
 }
 
 #[tokio::test]
@@ -176,10 +172,7 @@ async fn beyond_the_most_flights_nobody_starts_another_but_all_may_join() {
         assert_eq!(airport.take_off(&format!("S{n}"), None).1, Seat::First);
     }
     let refused = airport.board("one-more", None);
-    assert!(matches!(
-        refused,
-        Boarding::Landed(Landing::Failed(failure, false)) if failure.kind == Kind::Overloaded && failure.retry_after.is_some()
-    ));
+    assert!(matches!(refused, Boarding::Landed(Landing::Failed(Failure::Overloaded, false))));
     assert_eq!(airport.take_off("S0", None).1, Seat::Joined);
     assert_eq!(airport.metrics.lookups.fills_in_flight.get(), MAX_FLIGHTS as i64);
 }

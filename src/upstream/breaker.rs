@@ -93,7 +93,7 @@ impl Permit<'_> {
         self.is_settled = true;
         let mut state = self.breaker.lock();
         let before = state.phase;
-        let failed = failure.is_some_and(speaks_against_the_region);
+        let failed = failure.is_some_and(Kind::is_region_fault);
         match (self.is_probe, failed) {
             (true, false) => state.close(now),
             (true, true) => {
@@ -133,26 +133,6 @@ impl State {
 
     fn close(&mut self, now: Instant) {
         *self = Self { phase: Phase::Passing, window: Window::new(now), probe_at: now, pause: FIRST_PAUSE };
-    }
-}
-
-/// Whether a failure says that the region as a whole is unwell, rather than this request or our account.
-const fn speaks_against_the_region(kind: Kind) -> bool {
-    match kind {
-        Kind::Connect | Kind::Reset | Kind::Truncated | Kind::Timeout | Kind::Server => true,
-        Kind::NotFound
-        | Kind::Ambiguous
-        | Kind::RegionUndetermined
-        | Kind::Refused
-        | Kind::Malformed
-        | Kind::IdMismatch
-        | Kind::Auth
-        | Kind::Account
-        | Kind::Busy
-        | Kind::Unavailable
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Internal => false,
     }
 }
 

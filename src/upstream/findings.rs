@@ -125,14 +125,9 @@ impl Problem {
             Kind::Server => Self::Failing,
             Kind::Timeout => Self::Silence,
             Kind::Connect | Kind::Reset | Kind::Truncated => Self::Broken,
-            Kind::Malformed
-            | Kind::IdMismatch
-            | Kind::Unavailable
-            | Kind::Ambiguous
-            | Kind::RegionUndetermined
-            | Kind::Overloaded
-            | Kind::ShuttingDown
-            | Kind::Internal => Self::NoToken,
+            Kind::Malformed | Kind::IdMismatch | Kind::Unavailable | Kind::Overloaded | Kind::Internal => {
+                Self::NoToken
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::life::life;
 use super::retry;
 use super::token_request::{self, Keys};
 use crate::domain::drift::{Drift, DriftKind};
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
@@ -79,7 +79,7 @@ impl Mint {
     ///
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
-    pub(super) async fn fetch(&self, span: &Span) -> Result<(HeaderValue, Duration), Failure> {
+    pub(super) async fn fetch(&self, span: &Span) -> Result<(HeaderValue, Duration), Fault> {
         let result = self.fetch_with_corrections(span).await.map_err(failure);
         match &result {
             Ok((_, life)) => {
@@ -89,7 +89,7 @@ impl Mint {
             }
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
-                let code = failure.upstream.as_ref().and_then(|said| said.code);
+                let code = failure.said.as_ref().and_then(|said| said.code);
                 tracing::warn!(region = %self.region, kind = ?failure.kind, code, "token refresh failed");
             }
         }
@@ -112,10 +112,10 @@ impl Mint {
     }
 
     /// What a fetch that panicked comes to. What it panicked with may hold a key, so it is not looked at.
-    pub(super) fn panicked(&self) -> Failure {
+    pub(super) fn panicked(&self) -> Fault {
         self.metrics.panics.inc();
         self.metrics.token_refreshes_failed.inc();
-        Failure::new(Kind::Internal)
+        Fault::new(Kind::Internal)
     }
 
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
@@ -143,7 +143,7 @@ impl Mint {
     /// One request, repeated once if it failed in a way that a second one may not.
     async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
         match self.request(keys, span).await {
-            Err(refusal) if retry::can_help(refusal.kind) => {
+            Err(refusal) if refusal.kind.is_region_fault() => {
                 tokio::time::sleep(retry::pause(rand::random())).await;
                 self.request(keys, span).await
             }
@@ -230,7 +230,7 @@ const fn is_about_keys(kind: Kind) -> bool {
 
 /// A refusal of the token endpoint in the words of a lookup: wrong keys are an `Auth` failure, an endpoint that cannot
 /// be asked makes the region unavailable.
-fn failure(refusal: Refusal) -> Failure {
+fn failure(refusal: Refusal) -> Fault {
     let kind = match refusal.kind {
         Kind::Refused | Kind::Auth | Kind::NotFound => Kind::Auth,
         Kind::Connect | Kind::Reset | Kind::Truncated | Kind::Timeout | Kind::Server | Kind::Malformed => {
@@ -239,12 +239,9 @@ fn failure(refusal: Refusal) -> Failure {
         Kind::Account
         | Kind::Busy
         | Kind::Unavailable
-        | Kind::Ambiguous
-        | Kind::RegionUndetermined
         | Kind::IdMismatch
         | Kind::Overloaded
-        | Kind::ShuttingDown
         | Kind::Internal => refusal.kind,
     };
-    Failure { kind, region: None, retry_after: refusal.retry_after, upstream: refusal.said }
+    Fault { kind, retry_after: refusal.retry_after, said: refusal.said }
 }

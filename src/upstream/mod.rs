@@ -1,10 +1,11 @@
-//! The upstream: `Upstream::fetch` asks one region for one id, within a deadline.
+//! The upstream: `Upstream::enter` waits for a place in a region, `Upstream::fetch` asks it for one id, within a deadline.
 //!
-//! Inside: deadline( room( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
+//! Inside: bulkhead( deadline( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
 //! so that a sick region slows no other. Nothing above this module knows reqwest or the vendor's words.
 
 mod attempt;
 mod breaker;
+mod bulkhead;
 mod collector;
 mod connections;
 mod diagnose;
@@ -19,7 +20,6 @@ mod normalise;
 mod region;
 mod retry;
 mod retry_after;
-mod room;
 mod token;
 mod token_request;
 mod wire;
@@ -29,10 +29,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName};
+use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
@@ -75,6 +77,12 @@ pub(crate) struct RegionSettings {
     pub metrics: Arc<RegionMetrics>,
 }
 
+/// A place among those that ask one region at once; left when dropped.
+pub(crate) struct Place<'a> {
+    region: RegionId,
+    _permit: SemaphorePermit<'a>,
+}
+
 /// Every region's upstream.
 pub(crate) struct Upstream {
     regions: Box<[Region]>,
@@ -90,21 +98,31 @@ impl Upstream {
         Ok(Self { regions })
     }
 
-    /// Asks `region` for `id`, for a fill with that span.
+    /// Waits for a place among those that ask `region`, for the caller who started the fill; `None` where callers are not
+    /// told apart. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// The region's queue is full ([`Kind::Overloaded`]).
+    pub(crate) async fn enter(&self, region: RegionId, caller: Option<CallerId>) -> Result<Place<'_>, Fault> {
+        let permit = self.regions[region.index()].enter(caller).await?;
+        Ok(Place { region, _permit: permit })
+    }
+
+    /// Asks the region of `place` for `id`, for a fill with that span.
     ///
     /// # Errors
     /// The region has no such id ([`Kind::NotFound`]), or it could not be asked, or not by `deadline`.
     pub(crate) async fn fetch(
         &self,
-        region: RegionId,
+        place: Place<'_>,
         id: SignatureId,
         deadline: Instant,
         fill: &Span,
-    ) -> Result<Verification, Failure> {
-        let fetch = self.regions[region.index()].fetch(id, deadline, fill);
-        // Attempts end by the deadline themselves; this ends what queues or waits for a token.
+    ) -> Result<Verification, Fault> {
+        let fetch = self.regions[place.region.index()].fetch(id, deadline, fill);
+        // Attempts end by the deadline themselves; this ends what waits for a token.
         let fetched = tokio::time::timeout_at(deadline + GRACE, fetch).await;
-        fetched.unwrap_or(Err(Failure::new(Kind::Timeout))).map_err(|failure| failure.in_region(region))
+        fetched.unwrap_or(Err(Fault::new(Kind::Timeout)))
     }
 
     /// Tries out what a request to `region` needs, until `deadline`.
@@ -129,12 +147,6 @@ pub(crate) const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
         Kind::Timeout => UpstreamOutcome::Timeout,
         Kind::Malformed | Kind::Truncated | Kind::IdMismatch => UpstreamOutcome::Malformed,
         Kind::Connect | Kind::Reset | Kind::Unavailable => UpstreamOutcome::Unavailable,
-        Kind::Server
-        | Kind::Refused
-        | Kind::Ambiguous
-        | Kind::RegionUndetermined
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Internal => UpstreamOutcome::Error,
+        Kind::Server | Kind::Refused | Kind::Overloaded | Kind::Internal => UpstreamOutcome::Error,
     }
 }

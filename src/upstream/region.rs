@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::{Client, Url};
 use serde_json::json;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Phase};
+use super::bulkhead::Bulkhead;
 use super::connections::Connections;
 use super::diagnose;
 use super::envelope::{self, Refusal, Success};
@@ -17,13 +19,13 @@ use super::findings::Check;
 use super::mint::Mint;
 use super::normalise::{self, AllowedHosts};
 use super::retry::SecondAttempt;
-use super::room::Room;
 use super::token::{Token, Tokens};
 use super::token_request::Keys;
 use super::{RegionSettings, attempt, outcome, retry};
 use crate::domain::drift::{Drift, DriftKind};
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName};
+use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{Operation, RegionMetrics};
@@ -49,7 +51,7 @@ pub(super) struct Region {
     attempt_timeout: Duration,
     connections: Arc<Connections>,
     tokens: Arc<Tokens>,
-    room: Room,
+    bulkhead: Bulkhead,
     breaker: Breaker,
     budget: retry::Budget,
     /// The upstream asked us to slow down until then.
@@ -88,7 +90,7 @@ impl Region {
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(mint),
-            room: Room::new(settings.concurrency),
+            bulkhead: Bulkhead::new(settings.concurrency),
             breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
@@ -97,20 +99,23 @@ impl Region {
         })
     }
 
+    /// Waits for a place.
+    pub(super) async fn enter(&self, caller: Option<CallerId>) -> Result<SemaphorePermit<'_>, Fault> {
+        self.bulkhead.enter(caller).await
+    }
+
     /// Asks this region for `id`: one attempt, and a second one where it can help.
     pub(super) async fn fetch(
         &self,
         id: SignatureId,
         deadline: Instant,
         span: &Span,
-    ) -> Result<Verification, Failure> {
-        let _place =
-            self.room.enter().await.map_err(|kind| Failure::new(kind).retry_after(Duration::from_secs(1)))?;
+    ) -> Result<Verification, Fault> {
         let second = self.budget.deposit(Instant::now());
         let mut call = Call { id, deadline, second, span };
         let first = self.attempt(&mut call).await;
         let Err(failure) = first else { return first };
-        if !retry::can_help(failure.kind) || !self.may_make(&mut call.second) {
+        if !failure.kind.is_region_fault() || !self.may_make(&mut call.second) {
             return Err(failure);
         }
         tokio::time::sleep(retry::pause(rand::random())).await;
@@ -139,12 +144,12 @@ impl Region {
     }
 
     /// One attempt, if the region is neither paused nor given up.
-    async fn attempt(&self, call: &mut Call<'_>) -> Result<Verification, Failure> {
+    async fn attempt(&self, call: &mut Call<'_>) -> Result<Verification, Fault> {
         self.check_pause()?;
         // The token first: without one there is no attempt, and a probe must be one.
         let token = self.tokens.get(call.span).await?;
         let permit = self.breaker.admit(call.id, Instant::now());
-        let permit = permit.map_err(|pause| Failure::new(Kind::Unavailable).retry_after(pause))?;
+        let permit = permit.map_err(|pause| Fault::new(Kind::Unavailable).retry_after(pause))?;
         let result = self.ask_with(call, token).await;
         let failure = result.as_ref().err().map(|failure| failure.kind);
         permit.settle(failure, Instant::now());
@@ -152,7 +157,7 @@ impl Region {
     }
 
     /// Asks with `token`; if the upstream does not accept it, once more with a newer one.
-    async fn ask_with(&self, call: &mut Call<'_>, token: Arc<Token>) -> Result<Verification, Failure> {
+    async fn ask_with(&self, call: &mut Call<'_>, token: Arc<Token>) -> Result<Verification, Fault> {
         let refused = match self.ask(call, &token).await {
             Err(refused) if refused.kind == Kind::Auth => refused,
             result => return result,
@@ -177,7 +182,7 @@ impl Region {
     ///
     /// A second attempt goes over a new connection in any case: what silently cut one kept connection, such as a NAT that
     /// forgot it, has cut the others too.
-    async fn ask(&self, call: &mut Call<'_>, token: &Token) -> Result<Verification, Failure> {
+    async fn ask(&self, call: &mut Call<'_>, token: &Token) -> Result<Verification, Fault> {
         let clients = self.connections.clients();
         let client = if call.second.is_made() { &clients.fresh } else { &clients.pooled };
         let result = self.ask_over(client, call, token).await;
@@ -186,19 +191,14 @@ impl Region {
             return result;
         }
         let result = self.ask_over(&clients.fresh, call, token).await;
-        if result.as_ref().err().is_none_or(|failure| !retry::can_help(failure.kind)) {
+        if result.as_ref().err().is_none_or(|failure| !failure.kind.is_region_fault()) {
             call.second.give_back(Instant::now());
         }
         result
     }
 
     /// One request and what its answer means.
-    async fn ask_over(
-        &self,
-        client: &Client,
-        call: &Call<'_>,
-        token: &Token,
-    ) -> Result<Verification, Failure> {
+    async fn ask_over(&self, client: &Client, call: &Call<'_>, token: &Token) -> Result<Verification, Fault> {
         let span = call.span.attempt(Operation::GetResult);
         let started = Instant::now();
         let body = json!({ "signatureId": call.id.as_str() }).to_string();
@@ -241,18 +241,18 @@ impl Region {
         })
     }
 
-    fn failure(&self, refusal: Refusal) -> Failure {
+    fn failure(&self, refusal: Refusal) -> Fault {
         if let (Kind::Busy, Some(pause)) = (refusal.kind, refusal.retry_after) {
             self.pause(pause);
         }
-        Failure { kind: refusal.kind, region: None, retry_after: refusal.retry_after, upstream: refusal.said }
+        Fault { kind: refusal.kind, retry_after: refusal.retry_after, said: refusal.said }
     }
 
-    fn check_pause(&self) -> Result<(), Failure> {
+    fn check_pause(&self) -> Result<(), Fault> {
         let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match paused_until {
-            Some(until) if now < until => Err(Failure::new(Kind::Busy).retry_after(until - now)),
+            Some(until) if now < until => Err(Fault::new(Kind::Busy).retry_after(until - now)),
             _ => Ok(()),
         }
     }

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::failure::Kind;
-
 /// What one first attempt adds to the budget, in attempts.
 const SHARE: f64 = 0.1;
 /// What one second adds to the budget, in attempts.
@@ -17,26 +15,6 @@ const MAX: f64 = 30.0;
 /// The longest pause before a second attempt; the pause is drawn at random from zero to this. Short enough that a region
 /// that refuses connections is told to callers within 100 ms.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
-
-/// Whether a second attempt can help. All our calls only read, so none is unsafe to repeat.
-pub(super) const fn can_help(kind: Kind) -> bool {
-    match kind {
-        Kind::Connect | Kind::Reset | Kind::Truncated | Kind::Timeout | Kind::Server => true,
-        Kind::NotFound
-        | Kind::Ambiguous
-        | Kind::RegionUndetermined
-        | Kind::Refused
-        | Kind::Malformed
-        | Kind::IdMismatch
-        | Kind::Auth
-        | Kind::Account
-        | Kind::Busy
-        | Kind::Unavailable
-        | Kind::Overloaded
-        | Kind::ShuttingDown
-        | Kind::Internal => false,
-    }
-}
 
 /// The pause before a second attempt, for a `random` in 0..1.
 pub(super) fn pause(random: f64) -> Duration {

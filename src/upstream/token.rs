@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::mint::Mint;
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::telemetry::traces::Span;
 
 /// A refresh starts when this share of a token's life is over, drawn at random so that replicas spread out.
@@ -48,7 +48,7 @@ struct State {
     /// The generation that was refused; not used while its replacement is fetched.
     rejected: Option<u64>,
     /// The last refresh failed: how, and until when none is tried again.
-    failed: Option<(Failure, Instant)>,
+    failed: Option<(Fault, Instant)>,
     failed_backoff: Backoff,
     /// A fresh token was refused: until when refusals are final.
     refused_until: Option<Instant>,
@@ -56,7 +56,7 @@ struct State {
 }
 
 /// What those who wait for a refresh receive; closed without a value if the process ends first.
-type Refresh = watch::Receiver<Option<Result<Arc<Token>, Failure>>>;
+type Refresh = watch::Receiver<Option<Result<Arc<Token>, Fault>>>;
 
 impl Tokens {
     pub(super) fn new(mint: Mint) -> Arc<Self> {
@@ -67,7 +67,7 @@ impl Tokens {
     ///
     /// # Errors
     /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
-    pub(super) async fn get(self: &Arc<Self>, fill: &Span) -> Result<Arc<Token>, Failure> {
+    pub(super) async fn get(self: &Arc<Self>, fill: &Span) -> Result<Arc<Token>, Fault> {
         let (refresh, rejected) = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -94,7 +94,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Self::get`]; and [`Kind::Auth`] at once while a fresh token was refused a moment ago.
-    pub(super) async fn replace(self: &Arc<Self>, token: &Token, fill: &Span) -> Result<Arc<Token>, Failure> {
+    pub(super) async fn replace(self: &Arc<Self>, token: &Token, fill: &Span) -> Result<Arc<Token>, Fault> {
         let refresh = {
             let mut state = self.lock();
             let now = Instant::now();
@@ -103,7 +103,7 @@ impl Tokens {
                 return Ok(newer);
             }
             if state.refused_until.is_some_and(|until| now < until) {
-                return Err(Failure::new(Kind::Auth));
+                return Err(Fault::new(Kind::Auth));
             }
             state.may_refresh(now)?;
             state.rejected = Some(token.generation);
@@ -167,16 +167,16 @@ impl Tokens {
     }
 }
 
-async fn wait(mut refresh: Refresh) -> Result<Arc<Token>, Failure> {
+async fn wait(mut refresh: Refresh) -> Result<Arc<Token>, Fault> {
     match refresh.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(result)) => result.clone(),
-        Ok(None) | Err(_) => Err(Failure::new(Kind::Internal)),
+        Ok(None) | Err(_) => Err(Fault::new(Kind::Internal)),
     }
 }
 
 impl State {
     /// Whether the token endpoint may be asked now.
-    fn may_refresh(&self, now: Instant) -> Result<(), Failure> {
+    fn may_refresh(&self, now: Instant) -> Result<(), Fault> {
         match &self.failed {
             Some((failure, until)) if now < *until => Err(failure.clone().retry_after(*until - now)),
             _ => Ok(()),
@@ -184,7 +184,7 @@ impl State {
     }
 
     /// Takes in how a refresh ended.
-    fn settle(&mut self, minted: Result<(HeaderValue, Duration), Failure>) -> Result<Arc<Token>, Failure> {
+    fn settle(&mut self, minted: Result<(HeaderValue, Duration), Fault>) -> Result<Arc<Token>, Fault> {
         self.refresh = None;
         let now = Instant::now();
         match minted {

@@ -31,6 +31,10 @@ impl Json {
         matches!(self, Self::Null)
     }
 
+    pub(super) const fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(flag) = self { Some(*flag) } else { None }
+    }
+
     pub(super) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }

@@ -11,7 +11,7 @@ use super::answer;
 use super::audit::Audit;
 use super::caller::{Caller, Callers};
 use super::options::RequestOptions;
-use crate::domain::failure::{Failure, Kind};
+use crate::domain::failure::Failure;
 use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
@@ -145,7 +145,7 @@ fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, A
 }
 
 fn shutting_down(public: &Public) -> ApiError {
-    ApiError::from_failure(Failure::new(Kind::ShuttingDown), &public.regions).closing()
+    ApiError::from_failure(Failure::ShuttingDown, &public.regions).closing()
 }
 
 /// Refuses what could be read in two ways. After that, nothing more is read from the connection.

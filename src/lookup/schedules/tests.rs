@@ -9,7 +9,7 @@ use shuttle::thread;
 use super::flight::Landing;
 use super::{Airport, Answer, ENDS_EARLY, landings, number, regions};
 use crate::domain::drift::DriftKind;
-use crate::domain::failure::Kind;
+use crate::domain::failure::Failure;
 use crate::domain::region::RegionSet;
 use crate::telemetry::metrics::Metrics;
 
@@ -94,7 +94,7 @@ fn whenever_a_region_does_not_have_it_that_is_known_until_a_purge() {
         let mut was_kept = false;
         for landing in landings(callers) {
             let Some(Landing::Failed(failure, is_kept)) = landing else { panic!("it lands") };
-            assert_eq!(failure.kind, Kind::NotFound);
+            assert!(matches!(failure, Failure::NotFound(_)));
             was_kept |= is_kept;
         }
         purge.join().unwrap();

@@ -10,6 +10,11 @@ pub(in crate::upstream) fn text<'a>(object: &'a Object, key: &str, drift: &mut D
     read(object.get(key)?, Json::as_text, drift)
 }
 
+/// A member that should be true or false.
+pub(super) fn flag(object: &Object, key: &str, drift: &mut Drift) -> Option<bool> {
+    read(object.get(key)?, Json::as_bool, drift)
+}
+
 /// A member that should be an object.
 pub(super) fn object<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a Object> {
     read(object.get(key)?, Json::as_object, drift)

@@ -8,10 +8,12 @@ use crate::domain::drift::Drift;
 use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
 use crate::upstream::wire::{Json, Object};
 
-/// The identity read from a document part.
-pub(super) fn identity(document: Option<&Object>, drift: &mut Drift) -> Identity {
+/// The identity read from the document part, and the caller's own name for the person.
+pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
+    let parameters = fields::object(data, "inputParameters", drift);
+    let reference = parameters.and_then(|parameters| plain(parameters.get("userId")?));
     let Some(ocr) = document.and_then(|document| fields::object(document, "ocrInfo", drift)) else {
-        return Identity::default();
+        return Identity { reference, ..Identity::default() };
     };
     let front = fields::object(ocr, "front", drift);
     let back = fields::object(ocr, "back", drift);
@@ -19,6 +21,7 @@ pub(super) fn identity(document: Option<&Object>, drift: &mut Drift) -> Identity
     let mut birth_dates =
         candidates([front, back], &["birthdayParsed", "birthday", "birthDate", "dateOfBirth"]);
     Identity {
+        reference,
         name: first(&["name", "fullName"]),
         id_number: first(&["idNumber", "secondaryIdNumber"]),
         birth_date: birth_dates.find_map(|text| birth_date(&text)),

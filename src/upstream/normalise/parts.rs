@@ -1,7 +1,7 @@
 //! The parts of a verification: face and document, in both generations' names.
 
 use super::fields::{array, count_unknown, millis, object, score, text, texts};
-use super::verdict::{Says, agree, result};
+use super::verdict::{Says, agree, fold, result};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{CheckResult, DocumentCheck, Event, FaceCheck, Sides};
 use crate::upstream::wire::{Json, Object};
@@ -77,6 +77,7 @@ pub(super) fn document<'a>(data: &'a Object, drift: &mut Drift) -> Part<'a, Docu
     let says = agree(older, newer, drift);
     let check = DocumentCheck {
         result: check_result(says),
+        country: country(data, drift),
         kind: sides(detail, "docType", drift, owned_text),
         sub_kind: sides(detail, "subDocType", drift, owned_text),
         quality_labels: sides(detail, "qualityLabels", drift, |side, key, drift| {
@@ -97,6 +98,16 @@ fn missing<'a, Check>(field: Option<&Json>) -> Part<'a, Check> {
         Some(_) => Says::Unknown,
     };
     Part { says, check: None, object: None }
+}
+
+/// The country of the verification: three letters, whatever the case.
+fn country(data: &Object, drift: &mut Drift) -> Option<String> {
+    let code = text(data, "countryCodeIso3", drift).map(fold).filter(|code| !code.is_empty())?;
+    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !is_code {
+        drift.add(DriftKind::UnknownValue);
+    }
+    is_code.then_some(code)
 }
 
 fn sides<T>(
