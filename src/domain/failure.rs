@@ -115,6 +115,41 @@ impl Failure {
             Self::Upstream(_, fault) => fault.kind.is_retryable(),
         }
     }
+
+    /// Whether no region could answer, so that an old result may be served. A region that says "not found", or answers for
+    /// another id, did answer.
+    pub fn is_no_answer(&self) -> bool {
+        match self {
+            Self::RegionUndetermined { .. } | Self::Overloaded | Self::ShuttingDown => true,
+            Self::NotFound(_) | Self::Ambiguous | Self::Internal => false,
+            Self::Upstream(_, fault) => !matches!(fault.kind, Kind::IdMismatch | Kind::Internal),
+        }
+    }
+
+    /// The region it is about, if it is one.
+    pub const fn region(&self) -> Option<RegionId> {
+        match self {
+            Self::NotFound(region) | Self::RegionUndetermined { region, .. } => *region,
+            Self::Upstream(region, _) => Some(*region),
+            Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => None,
+        }
+    }
+
+    /// When another request makes sense, if the upstream or a limit says so.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RegionUndetermined { retry_after, .. } => *retry_after,
+            Self::Upstream(_, fault) => fault.retry_after,
+            Self::NotFound(_) | Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => {
+                None
+            }
+        }
+    }
+
+    /// What the upstream said, as far as callers may see it.
+    pub fn said(&self) -> Option<&UpstreamSaid> {
+        if let Self::Upstream(_, fault) = self { fault.said.as_ref() } else { None }
+    }
 }
 
 impl Kind {

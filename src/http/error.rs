@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower_http::catch_panic::ResponseForPanic;
 
-use crate::domain::failure::{Failure, Fault, Kind, UpstreamSaid};
+use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
 
@@ -133,23 +133,14 @@ impl ApiError {
     }
 
     /// A failed lookup. The kind decides; nothing is read from texts.
-    pub(super) fn from_failure(failure: Failure, regions: &Regions) -> Self {
-        let retryable = failure.is_retryable();
-        let (code, detail) = describe(&failure);
-        let (region, retry_after, said) = match failure {
-            Failure::Upstream(region, Fault { retry_after, said, .. }) => (Some(region), retry_after, said),
-            Failure::RegionUndetermined { region, retry_after } => (region, retry_after, None),
-            Failure::NotFound(region) => (region, None, None),
-            Failure::Ambiguous | Failure::Overloaded | Failure::ShuttingDown | Failure::Internal => {
-                (None, None, None)
-            }
-        };
-        let seconds = retry_after.map_or(1, |pause| pause.as_secs_f64().ceil().max(1.0) as u64);
+    pub(super) fn from_failure(failure: &Failure, regions: &Regions) -> Self {
+        let (code, detail) = describe(failure);
+        let seconds = failure.retry_after().map_or(1, |pause| pause.as_secs_f64().ceil().max(1.0) as u64);
         Self {
-            retryable,
+            retryable: failure.is_retryable(),
             retry_after: (code.status() == 503).then_some(seconds),
-            region: region.map(|region| regions.name(region).clone()),
-            upstream: said,
+            region: failure.region().map(|region| regions.name(region).clone()),
+            upstream: failure.said().cloned(),
             ..Self::new(code, detail)
         }
     }

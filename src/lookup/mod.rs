@@ -205,7 +205,7 @@ impl Lookup {
 
     /// What memory still has for when no region could answer: final results only.
     fn fall_back(&self, ask: &Ask, missed: Missed) -> Result<Found, Missed> {
-        if !may_fall_back(&missed.failure) {
+        if !missed.failure.is_no_answer() {
             return Err(missed);
         }
         let entry = self.flights.memory().get(&ask.id);
@@ -265,41 +265,7 @@ const fn fetched(ask: &Ask) -> Source {
 
 /// A region that could not be asked turns "not found" into "not known".
 fn undetermined(failure: &Failure) -> Failure {
-    let (region, retry_after) = match failure {
-        Failure::Upstream(region, fault) => (Some(*region), fault.retry_after),
-        Failure::NotFound(region) => (*region, None),
-        Failure::RegionUndetermined { region, retry_after } => (*region, *retry_after),
-        Failure::Ambiguous | Failure::Overloaded | Failure::ShuttingDown | Failure::Internal => (None, None),
-    };
-    Failure::RegionUndetermined { region, retry_after }
-}
-
-/// Whether a failure means that no region could answer. A region that says "not found", or answers for another id,
-/// did answer.
-const fn may_fall_back(failure: &Failure) -> bool {
-    match failure {
-        Failure::RegionUndetermined { .. } | Failure::Overloaded | Failure::ShuttingDown => true,
-        Failure::NotFound(_) | Failure::Ambiguous | Failure::Internal => false,
-        Failure::Upstream(_, fault) => could_not_answer(fault.kind),
-    }
-}
-
-const fn could_not_answer(kind: Kind) -> bool {
-    match kind {
-        Kind::Connect
-        | Kind::Reset
-        | Kind::Truncated
-        | Kind::Timeout
-        | Kind::Server
-        | Kind::Refused
-        | Kind::Malformed
-        | Kind::Auth
-        | Kind::Account
-        | Kind::Busy
-        | Kind::Unavailable
-        | Kind::Overloaded => true,
-        Kind::NotFound | Kind::IdMismatch | Kind::Internal => false,
-    }
+    Failure::RegionUndetermined { region: failure.region(), retry_after: failure.retry_after() }
 }
 
 /// What flights stand on. `schedules` gives them a lock, tasks and an upstream that it can order as it likes.

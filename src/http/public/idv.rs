@@ -112,7 +112,7 @@ async fn show<'a>(
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
-            Err(ApiError::from_failure(failure, &public.regions))
+            Err(ApiError::from_failure(&failure, &public.regions))
         }
     }
 }
@@ -145,7 +145,7 @@ fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, A
 }
 
 fn shutting_down(public: &Public) -> ApiError {
-    ApiError::from_failure(Failure::ShuttingDown, &public.regions).closing()
+    ApiError::from_failure(&Failure::ShuttingDown, &public.regions).closing()
 }
 
 /// Refuses what could be read in two ways. After that, nothing more is read from the connection.
