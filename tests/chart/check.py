@@ -18,6 +18,7 @@ import tomllib
 
 import yaml
 
+import cluster
 import configuration
 import logic
 import schemas
@@ -40,6 +41,8 @@ def check_metadata():
     version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
     assert chart["appVersion"] == chart["version"] == version, f"Cargo.toml says {version}"
     assert chart["kubeVersion"] == f">={schemas.VERSIONS[0]}.0-0", "the oldest version is not the one that is tried"
+    unsaid = {"description", "home", "sources", "icon", "maintainers", "annotations"} - chart.keys()
+    assert not unsaid and (ROOT / chart["icon"].removeprefix(chart["home"] + "/")).exists(), f"Chart.yaml: {unsaid}, icon"
     text = (CHART / "values.yaml").read_text()
     assert yaml.safe_load(text).keys() == SCHEMA["properties"].keys(), "values.yaml and the schema differ"
     fields = SCHEMA["properties"]["service"]["properties"].keys()
@@ -120,6 +123,18 @@ def overlaid(folder, values):
     overlay = folder / "overlay.yaml"
     overlay.write_text(json.dumps(values))
     return "--values", MINIMAL, "--values", overlay
+
+
+def check_mounts(chart, folder):
+    """What a change of mounted objects in the cluster does."""
+    mounts = [
+        {"name": "authority", "source": {"configMap": {"name": "authority"}}},
+        {"name": "keys", "source": {"secret": {"secretName": "keys"}}},
+    ]
+    keys = {f"{kind}_key_file": f"/run/mounts/keys/{kind}" for kind in ("access", "secret")}
+    region = {"name": "my", "ca_file": "/run/mounts/authority/ca.crt", **keys}
+    cluster.check_mounts(chart, folder, overlaid(folder, {"mounts": mounts, "regions": [region]}))
+    print("mounts: a changed object starts new pods if it must")
 
 
 def check_names(chart):
@@ -223,6 +238,7 @@ def main():
         check_reach(rendered)
         check_recipes(chart, folder)
         check_logic(chart, folder)
+        check_mounts(chart, folder)
         check_names(chart)
         check_strings(chart, folder)
         check_refusals(chart, folder)

@@ -123,6 +123,11 @@ STATEMENTS = [
         {"strategy": {"type": "Recreate"}},
         lambda o: o.spec("Deployment")["strategy"] == {"type": "Recreate"},
     ),
+    (
+        "a Service has what Kubernetes 1.29 does not know yet",
+        {"service": {"trafficDistribution": "PreferClose"}},
+        lambda o: o.spec("Service")["trafficDistribution"] == "PreferClose",
+    ),
     ("nothing is monitored unless enabled", {}, lambda o: not {"ServiceMonitor", "PrometheusRule"} & o.kinds),
     ("nothing is exposed unless enabled", {}, lambda o: not {"Ingress", "HTTPRoute"} & o.kinds),
     ("no dashboard is made unless enabled", {}, lambda o: not o.named("ConfigMap", "-dashboard-example")),
