@@ -15,8 +15,12 @@ pub(super) const PREFIX: &str = "IDV__";
 const LISTS: [&str; 2] = ["regions", "callers"];
 
 /// Keys that are two spellings of one setting: a variable for one replaces the other of the file.
-const SPELLINGS: [(&str, &str); 3] =
-    [("access_key", "access_key_file"), ("secret_key", "secret_key_file"), ("jwks_url", "jwks_file")];
+const SPELLINGS: [(&str, &str); 4] = [
+    ("access_key", "access_key_file"),
+    ("secret_key", "secret_key_file"),
+    ("jwks_url", "jwks_file"),
+    ("url", "url_file"),
+];
 
 /// Which settings came from which variable.
 #[derive(Default)]

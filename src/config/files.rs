@@ -9,8 +9,17 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::settings::{Caller, Secret};
+use super::settings::{Callbacks, Caller};
 use super::value::{self, Raw};
+
+/// A secret: its value, or the file that holds it and may change. No `Debug`.
+#[derive(Clone)]
+pub enum Secret {
+    /// The value itself.
+    Inline(SecretString),
+    /// A file, read again when it changes.
+    File(PathBuf),
+}
 
 impl Secret {
     /// The secret's value now; a file's may have changed. Line ends at the file's end are not part of it.
@@ -39,6 +48,16 @@ impl Caller {
     }
 }
 
+impl Callbacks {
+    /// The keys of callbacks now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no key.
+    pub fn read_keys(&self) -> io::Result<Vec<SecretString>> {
+        lines(&self.key_file)
+    }
+}
+
 /// The most a file may hold: a bundle of every public authority is a quarter of it.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -59,6 +78,21 @@ pub(super) fn secret(raw: &Raw<'_>) -> Result<PathBuf, String> {
     let path = PathBuf::from(value::text(raw)?);
     read_secret(&path).map_err(|error| cannot_read(&path, &error))?;
     Ok(path)
+}
+
+/// A file with one key a line.
+pub(super) fn key_lines(raw: &Raw<'_>) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value::text(raw)?);
+    lines(&path).map_err(|error| cannot_read(&path, &error))?;
+    Ok(path)
+}
+
+/// The lines of a file of secrets: at least one, blanks at their ends removed, empty ones left out.
+pub(super) fn lines(path: &Path) -> io::Result<Vec<SecretString>> {
+    let bytes = read(path)?;
+    let lines = utf8(&bytes)?.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<_> = lines.map(SecretString::from).collect();
+    if lines.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(lines) }
 }
 
 /// The SHA-256 that 64 hexadecimal digits stand for.

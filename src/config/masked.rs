@@ -4,8 +4,9 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use super::files::Secret;
 use super::otlp::{Otlp, OtlpEndpoint};
-use super::settings::{Auth, Caller, Config, Jwks, Jwt, LogFormat, Region, Secret, Server};
+use super::settings::{Auth, Caller, Config, Jwks, Jwt, LogFormat, Region, Server};
 use super::value::{show_bytes, show_duration};
 
 const MASK: &str = "***";
@@ -40,6 +41,7 @@ impl Config {
         self.callers.iter().try_for_each(|caller| write_caller(page, caller))?;
         self.write_cache(page)?;
         writeln!(page, "\n[media]\nallowed_hosts = {}", list(&self.media.allowed_hosts))?;
+        write_remote(page, self)?;
         let format = match self.telemetry.log_format {
             LogFormat::Json => "json",
             LogFormat::Text => "text",
@@ -135,6 +137,19 @@ fn write_caller(page: &mut String, caller: &Caller) -> fmt::Result {
         )?;
     }
     caller.requests_per_second.map_or(Ok(()), |limit| writeln!(page, "requests_per_second = {limit}"))
+}
+
+fn write_remote(page: &mut String, config: &Config) -> fmt::Result {
+    if let Some(remote) = &config.remote {
+        writeln!(page, "\n[remote]")?;
+        write_secret(page, "url", &remote.url)?;
+        write_file(page, "encryption_key_file", Some(&remote.encryption_key_file))?;
+        write_file(page, "ca_file", remote.ca_file.as_deref())?;
+        writeln!(page, "share_tokens = {}", remote.share_tokens)?;
+    }
+    let Some(callbacks) = &config.callbacks else { return Ok(()) };
+    writeln!(page, "\n[callbacks]\nlisten = \"{}\"", callbacks.listen)?;
+    write_file(page, "key_file", Some(&callbacks.key_file))
 }
 
 fn write_file(page: &mut String, key: &str, path: Option<&Path>) -> fmt::Result {

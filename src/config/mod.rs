@@ -12,6 +12,7 @@ mod mistake;
 mod otlp;
 mod reader;
 mod regions;
+mod remote;
 mod sections;
 mod settings;
 mod suggest;
@@ -30,11 +31,13 @@ use crate::domain::region::RegionName;
 
 use self::reader::{Notes, Section};
 
+pub use self::files::Secret;
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::otlp::{Otlp, OtlpEndpoint};
+pub use self::remote::{EncryptionKeys, RedisServers, Topology};
 pub use self::settings::{
-    Auth, Cache, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Region, Request, Secret, Server,
-    Telemetry, Tls, Wait,
+    Auth, Cache, Callbacks, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Region, Remote, Request,
+    Server, Telemetry, Tls, Wait,
 };
 
 /// Sections that are read and checked, and refused all the same until what they set exists.
@@ -88,6 +91,8 @@ fn config(mut root: Section<'_>, env: &[(String, String)]) -> Option<Config> {
     }
     let cache = sections::cache(&mut root);
     let media = sections::media(&mut root);
+    let remote = remote::remote(&mut root);
+    let callbacks = remote::callbacks(&mut root, server.as_ref());
     let telemetry = sections::telemetry(&mut root, env);
     root.finish();
     Some(Config {
@@ -100,6 +105,8 @@ fn config(mut root: Section<'_>, env: &[(String, String)]) -> Option<Config> {
         callers: callers?,
         cache: cache?,
         media: media?,
+        remote: remote?,
+        callbacks: callbacks?,
         telemetry: telemetry?,
     })
 }
@@ -196,6 +203,8 @@ pub fn embedded_demo(listen: SocketAddr, admin_listen: SocketAddr, sandbox: Sock
         callers: Vec::new(),
         cache: sections::CACHE,
         media: Media::default(),
+        remote: None,
+        callbacks: None,
         telemetry: Telemetry {
             log: "info".to_owned(),
             log_format: LogFormat::Text,

@@ -7,9 +7,9 @@ use secrecy::SecretString;
 
 use crate::domain::region::{MAX_REGIONS, RegionName};
 
-use super::files;
+use super::files::{self, Secret};
 use super::reader::{Section, Setting};
-use super::settings::{Region, Request, Secret};
+use super::settings::{Region, Request};
 use super::url::{Url, base_url};
 use super::value::{Raw, boolean, duration, show_duration, text, whole};
 

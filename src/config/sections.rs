@@ -82,7 +82,7 @@ fn host_name(text: &str) -> Result<String, String> {
     Err("expected a host name without a port, such as \"gateway.example\"".to_owned())
 }
 
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_host
 }

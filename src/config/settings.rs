@@ -1,5 +1,4 @@
-//! Every setting: its key, what it is, its default and the reason for the default. Only values: how they are read is
-//! another file's matter.
+//! Every setting: its key, what it is, its default and the reason for the default.
 //!
 //! `docs/configuration.md` is made of these comments, so they keep a form: a section says what it is, a field says
 //! `key`: what it is. Then `Required`, or `Default` and the default, `quoted` if the key could be set to it; then why.
@@ -9,8 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
+use super::files::Secret;
 use super::otlp::Otlp;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
@@ -36,6 +34,10 @@ pub struct Config {
     pub cache: Cache,
     /// `[media]`
     pub media: Media,
+    /// `[remote]`
+    pub remote: Option<Remote>,
+    /// `[callbacks]`
+    pub callbacks: Option<Callbacks>,
     /// `[telemetry]`
     pub telemetry: Telemetry,
 }
@@ -49,9 +51,8 @@ pub struct Server {
     /// `admin_listen`: where operators connect. Default `127.0.0.1:8081`: health, metrics and configuration are for
     /// this machine alone.
     pub admin_listen: SocketAddr,
-    /// `max_connections`: connections at once, per listener. Default `10000`: measured by `bench/concurrency`, an idle
-    /// connection takes 17 KiB, one whose caller waits for a fill of its own 26 to 52 KiB, so that a full house stays
-    /// under half a GiB.
+    /// `max_connections`: connections at once, per listener. Default `10000`: under half a GiB. `bench/concurrency`
+    /// measures 17 KiB for an idle connection, 26 to 52 KiB for one whose caller waits for a fill.
     pub max_connections: usize,
     /// `allowed_hosts`: host names that `Host` may carry on a listener without authentication, besides IP addresses and
     /// `localhost`. Default none: a web page cannot reach the gateway through a DNS name of its own.
@@ -128,9 +129,8 @@ pub struct Region {
     pub secret_key: Secret,
     /// `token_period`: the life asked for tokens, in whole seconds. Default `1h`: the vendor's own default.
     pub token_period: Duration,
-    /// `concurrency`: calls in flight to this region. Default `64`: the vendor publishes no limit. Measured by
-    /// `bench/concurrency` with answers that take 100 ms: at 64 callers get 90 % of what is possible, over 500 misses a
-    /// second; beyond 128 two cores have hardly more to give, and callers wait longer.
+    /// `concurrency`: calls in flight to this region. Default `64`: the vendor publishes no limit. `bench/concurrency`
+    /// measures over 500 misses a second at 64, 90 % of what two cores can do; above 128 callers only wait longer.
     pub concurrency: usize,
     /// `attempt_timeout`: what one try may take, its body included. Default `4s`, or `fill_timeout` if that is shorter:
     /// two tries fit into what a caller waits.
@@ -140,15 +140,6 @@ pub struct Region {
     /// `allow_http`: whether the URLs may be plain http. Default `false`: keys, tokens and people travel here; true only
     /// for a sandbox.
     pub allow_http: bool,
-}
-
-/// A secret: its value, or the file that holds it and may change. No `Debug`.
-#[derive(Clone)]
-pub enum Secret {
-    /// The value itself.
-    Inline(SecretString),
-    /// A file, read again when it changes.
-    File(PathBuf),
 }
 
 /// `[auth]`: how callers prove themselves.
@@ -252,6 +243,32 @@ pub struct Media {
     pub allowed_hosts: Vec<String>,
 }
 
+/// `[remote]`: Valkey or Redis as a second tier that several replicas share. Left out, every replica works alone.
+#[derive(Clone)]
+pub struct Remote {
+    /// `url_file` or `url`: the servers: `redis://host:port`, `rediss://host:port` for TLS,
+    /// `redis+cluster://host:port,host:port` or `redis+sentinel://host:port,host:port/master-name`, with
+    /// `user:password@` before the hosts if needed. Required, exactly one; a file if it holds a password.
+    pub url: Secret,
+    /// `encryption_key_file`: 32 random bytes in base64; a second line holds the previous key, which only decrypts.
+    /// Required.
+    pub encryption_key_file: PathBuf,
+    /// `ca_file`: certificate authorities to trust for TLS besides the bundled ones, PEM. Default none.
+    pub ca_file: Option<PathBuf>,
+    /// `share_tokens`: whether replicas share access tokens, for accounts where a new token ends the one before. Default
+    /// `false`: a token may be bound to the address it was requested from.
+    pub share_tokens: bool,
+}
+
+/// `[callbacks]`: the listener for the vendor's callbacks, the only one that faces the Internet. Left out, there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callbacks {
+    /// `listen`: where the vendor connects. Required.
+    pub listen: SocketAddr,
+    /// `key_file`: the keys that callbacks may carry, one a line, all of them valid; watched on disk. Required.
+    pub key_file: PathBuf,
+}
+
 /// `[telemetry]`: what the gateway says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telemetry {
@@ -276,8 +293,8 @@ pub struct Telemetry {
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// `json`: one object a line.
+    /// One object a line.
     Json,
-    /// `text`: for people.
+    /// For people.
     Text,
 }

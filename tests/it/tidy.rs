@@ -42,9 +42,10 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
 const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/public/jwt.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 40] = [
+const HOMES: [(&str, &[&str]); 42] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
+    ("base64", &["src/config/"]),
     ("bytes", &["src/domain/document.rs", "src/http/public/body.rs", "src/upstream/token_request.rs"]),
     ("clap", &["src/cli/"]),
     ("futures_util", &["src/http/public/", "src/http/serve/", "src/lookup/", "src/upstream/token.rs"]),
@@ -115,6 +116,7 @@ const HOMES: [(&str, &[&str]); 40] = [
     ),
     ("tracing_appender", &["src/telemetry/logs.rs"]),
     ("tracing_subscriber", &["src/telemetry/logs.rs"]),
+    ("url", &["src/config/"]),
     ("webpki_roots", &["src/upstream/"]),
     ("x509_cert", &["src/domain/certificate.rs"]),
     ("std::env", &["src/config/", "src/main.rs"]),
@@ -139,7 +141,7 @@ const NO_IO: [&str; 8] =
     ["std::fs", "std::net", "std::io", "std::env", "std::process", "std::thread", "tokio", "tracing"];
 
 /// What holds a person's data or a secret, and so has no `Debug`.
-const PRIVATE: [&str; 26] = [
+const PRIVATE: [&str; 29] = [
     "Verification",
     "Identity",
     "Medium",
@@ -166,6 +168,9 @@ const PRIVATE: [&str; 26] = [
     "Claims",
     "Caller",
     "CallerSettings",
+    "Remote",
+    "RedisServers",
+    "EncryptionKeys",
 ];
 
 /// Lines of a file before its tests, and of a function.
