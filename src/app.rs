@@ -9,8 +9,8 @@ use secrecy::zeroize::Zeroizing;
 use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::http::{
-    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, Renderer,
-    Tls, TlsFiles, Verifier,
+    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, Tls,
+    TlsFiles, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
@@ -183,14 +183,13 @@ fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: 
         not_found_ttl: config.cache.not_found_ttl,
         stale_max: config.cache.stale_max,
     };
-    let renderer = Renderer { regions: regions.clone(), lifetimes };
     let settings = lookup::Settings {
         timeout: config.request.timeout,
+        discovery_wait: config.request.discovery_wait,
         fill_timeout: config.request.fill_timeout,
         max_bytes: config.cache.max_bytes,
         lifetimes,
-        regions: regions.all(),
-        render: Box::new(move |verification| renderer.document(verification)),
+        regions: regions.clone(),
     };
     Lookup::new(settings, upstream, Arc::clone(metrics))
 }

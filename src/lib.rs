@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 
+mod answer;
 mod app;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

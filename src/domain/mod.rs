@@ -2,7 +2,6 @@
 //! Pure: no I/O, no clock, no framework.
 
 pub mod certificate;
-pub mod document;
 pub mod drift;
 pub mod failure;
 pub mod reason;

@@ -63,6 +63,8 @@ pub struct RegionSet(u64);
 impl RegionSet {
     /// No region.
     pub const EMPTY: Self = Self(0);
+    /// Every region there can be.
+    pub const ALL: Self = Self(u64::MAX);
 
     /// The set of one region.
     pub const fn only(region: RegionId) -> Self {
@@ -87,6 +89,12 @@ impl RegionSet {
         Self(self.0 & other.0)
     }
 
+    /// The regions in either set.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether `region` is in this set.
     pub const fn contains(self, region: RegionId) -> bool {
         self.0 & 1 << region.0 != 0
@@ -100,6 +108,11 @@ impl RegionSet {
     /// Whether this set has no region.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The one region of this set, if it has exactly one.
+    pub const fn single(self) -> Option<RegionId> {
+        if self.0.is_power_of_two() { Some(RegionId(self.0.trailing_zeros() as u8)) } else { None }
     }
 
     /// The regions of this set in probing order.

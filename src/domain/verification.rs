@@ -276,3 +276,22 @@ impl MediumKind {
         }
     }
 }
+
+#[cfg(test)]
+impl Verification {
+    /// A verdict, received at a moment of 2026, and nothing else.
+    pub(crate) fn bare(id: SignatureId, region: RegionId, verdict: Verdict) -> Self {
+        Self {
+            id,
+            region,
+            observed_at: Timestamp::constant(1_795_345_200, 0),
+            verdict,
+            submitted: None,
+            upstream: UpstreamWords::default(),
+            face: None,
+            document: None,
+            identity: Identity::default(),
+            media: Vec::new(),
+        }
+    }
+}

@@ -17,7 +17,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::is_plain;
-use crate::domain::document::{Document, Ends};
 use crate::domain::region::{RegionName, RegionSet, Regions};
 use crate::domain::scope::Scopes;
 use crate::http::{Audit, CallerSettings, Callers, Lifecycle, Public, Site};
@@ -135,13 +134,11 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
     let upstream = Arc::new(Upstream::new(Vec::new()).expect("nothing to prepare"));
     let settings = Settings {
         timeout: MINUTE,
+        discovery_wait: MINUTE,
         fill_timeout: MINUTE,
         max_bytes: 1 << 20,
         lifetimes: Lifetimes::all(MINUTE),
-        regions: regions.all(),
-        render: Box::new(|_| {
-            Document::new(b"{}{".to_vec(), Ends { decision: 1, checks: 1, identity: 1, media: 1 })
-        }),
+        regions: regions.clone(),
     };
     let lookup = Arc::new(Lookup::new(settings, upstream, Arc::clone(&metrics)));
     let callers = callers(RegionSet::EMPTY, Arc::clone(&metrics));

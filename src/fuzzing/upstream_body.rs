@@ -1,33 +1,24 @@
-//! The body of an upstream's answer, up to the document that callers are shown.
-
-use std::sync::LazyLock;
-use std::time::Duration;
+//! The body of an upstream's answer, up to the JSON that callers are given.
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::is_plain;
+use crate::answer::{Moment, render};
 use crate::domain::region::{RegionName, Regions};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verdict;
-use crate::http::Renderer;
-use crate::lookup::Lifetimes;
 use crate::upstream::fuzzing::understand;
 
 const ID: &str = "f302f5d2454a85c2";
-const MINUTE: Duration = Duration::from_secs(60);
-
-static RENDERER: LazyLock<Renderer> = LazyLock::new(|| Renderer {
-    regions: Regions::new(RegionName::parse("my")),
-    lifetimes: Lifetimes::all(MINUTE),
-});
 
 /// Reads the bytes as the body of a get-result answer and renders what was understood.
 pub fn upstream_body(body: &[u8]) {
     let id = SignatureId::parse(ID).expect("it is an id");
-    let region = RENDERER.regions.find("my").expect("it is a region");
+    let regions = Regions::new(RegionName::parse("my"));
+    let region = regions.find("my").expect("it is a region");
     let now = Timestamp::from_second(1_795_000_000).expect("a moment of 2026");
     let Some(verification) = understand(body, id, region, now) else { return };
     let text = String::from_utf8_lossy(body);
@@ -37,12 +28,12 @@ pub fn upstream_body(body: &[u8]) {
     assert!(is_about(&sent["data"]), "an answer that names another id");
     let has_passed = verification.verdict == Verdict::Passed;
     assert_eq!(has_passed, is_clean_pass(&sent), "passed is what nothing contradicts, and no more");
-    let document = RENDERER.document(&verification);
+    let rendered = render(&verification, regions.name(region));
     // A short event becomes the longest of what grows: thirteen times its own length, and a little for the rest.
-    assert!(document.size() <= 4096 + 16 * body.len(), "{} bytes of {}", document.size(), body.len());
+    assert!(rendered.size() <= 4096 + 16 * body.len(), "{} bytes of {}", rendered.size(), body.len());
     for scopes in [Scopes::NONE, Scopes::ALL] {
-        for is_stale in [false, true] {
-            let answer = document.cut(scopes, is_stale).concat();
+        for stale in [false, true] {
+            let answer = rendered.cut(scopes, Moment { stale, retry_after: None }, now).concat();
             check_answer(&answer, scopes, has_passed);
         }
     }

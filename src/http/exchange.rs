@@ -11,7 +11,7 @@ use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Status;
-use crate::lookup::Source;
+use crate::lookup::{Fetched, Source};
 use crate::telemetry::metrics::{MethodLabel, RouteLabel};
 use crate::telemetry::traces::Span;
 
@@ -130,10 +130,10 @@ fn new_request_id() -> HeaderValue {
 /// Where an answer came from, in one word.
 const fn cache_word(source: Source) -> &'static str {
     match source {
-        Source::Hit { .. } | Source::Known => "hit",
+        Source::Hit { .. } | Source::Index => "hit",
         Source::Stale { .. } => "stale",
-        Source::Fetched { requested: true, .. } => "request",
-        Source::Fetched { joined: true, .. } => "joined",
-        Source::Fetched { joined: false, .. } => "miss",
+        Source::Refresh(_) => "request",
+        Source::Miss(Fetched { joined: true, .. }) => "joined",
+        Source::Miss(_) => "miss",
     }
 }

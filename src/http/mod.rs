@@ -8,8 +8,6 @@ mod serve;
 mod site;
 
 pub(crate) use admin::{Admin, History};
-pub(crate) use public::{
-    Audit, CallerSettings, Callers, JwksSource, JwtSettings, Public, Renderer, Verifier,
-};
+pub(crate) use public::{Audit, CallerSettings, Callers, JwksSource, JwtSettings, Public, Verifier};
 pub(crate) use serve::{ConnectionLimits, Lifecycle, Server, Stage, Tls, TlsFiles};
 pub(crate) use site::Site;

@@ -1,5 +1,7 @@
-//! moka: results by id, weighed in bytes, each with its own lifetime; and marks of ids that a region does not have.
+//! What memory keeps of ids, in moka: results weighed in bytes, negative entries per region, and the index of what was
+//! learned beside them. Nothing here decides; [`super::store`] changes it under its lock.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
@@ -9,102 +11,78 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use super::entry::Entry;
+use super::record::Entry;
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::{EvictionCause, Metrics};
 
-/// What moka and its tables take per entry beside key and value, in bytes; measured with a million small entries.
+/// What moka and its tables take per result beside key and value, in bytes; measured with a million small entries.
 const OVERHEAD: usize = 256;
-/// The most "does not exist" marks kept. They are small, and a scan of unknown ids must not push out results.
+/// The most ids with negative entries. They are small, and a scan of unknown ids must not push out results.
 const MAX_ABSENT: u64 = 100_000;
+/// How many ids the index holds, at the least and at the most.
+const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
+/// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
+const INDEX_BYTES_PER_ID: u64 = 720;
+/// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
+const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Results and absences in memory.
+/// Everything memory keeps.
 pub(super) struct Memory {
-    results: Cache<SignatureId, Arc<Entry>>,
-    /// When each (id, region) mark ends. The mark says: that region answered "does not exist".
-    absent: Cache<(SignatureId, RegionId), Instant>,
-    not_found_ttl: Duration,
-    metrics: Arc<Metrics>,
+    pub(super) results: Results,
+    pub(super) absent: Negative,
+    pub(super) index: Index,
 }
 
 impl Memory {
     pub(super) fn new(max_bytes: u64, not_found_ttl: Duration, metrics: Arc<Metrics>) -> Self {
+        Self {
+            results: Results::new(max_bytes, metrics),
+            absent: Negative::new(not_found_ttl),
+            index: Index::new(max_bytes),
+        }
+    }
+}
+
+/// Results by id, least recently used first to go, each with its own lifetime.
+pub(super) struct Results {
+    cache: Cache<SignatureId, Arc<Entry>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Results {
+    fn new(max_bytes: u64, metrics: Arc<Metrics>) -> Self {
         let counted = Arc::clone(&metrics);
-        let results = Cache::builder()
+        let cache = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|_: &SignatureId, entry: &Arc<Entry>| weight(entry))
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Keep)
             .eviction_listener(move |_, _, cause| counted.cache.evicted(eviction(cause)).inc())
             .build();
-        let absent = Cache::builder()
-            .max_capacity(MAX_ABSENT)
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(not_found_ttl.mul_f64(1.1))
-            .build();
-        Self { results, absent, not_found_ttl, metrics }
+        Self { cache, metrics }
     }
 
     pub(super) fn get(&self, id: &SignatureId) -> Option<Arc<Entry>> {
-        self.results.get(id)
+        self.cache.get(id)
     }
 
     pub(super) fn put(&self, id: SignatureId, entry: Arc<Entry>) {
-        self.results.insert(id, entry);
+        self.cache.insert(id, entry);
     }
 
-    pub(super) fn forget(&self, id: &SignatureId) {
-        self.results.invalidate(id);
-    }
-
-    /// Drops the entry if it came from `region`, which now says that it has no such id.
-    pub(super) fn forget_from(&self, id: &SignatureId, region: RegionId) {
-        if self.get(id).is_some_and(|entry| entry.region() == region) {
-            self.forget(id);
+    /// Drops the result if it came from one of `regions`.
+    pub(super) fn forget(&self, id: &SignatureId, regions: RegionSet) {
+        if self.get(id).is_some_and(|entry| regions.contains(entry.region())) {
+            self.cache.invalidate(id);
         }
-    }
-
-    pub(super) fn mark_absent(&self, id: SignatureId, region: RegionId) {
-        let ttl = self.not_found_ttl.mul_f64(rand::random_range(0.9..=1.1));
-        self.absent.insert((id, region), Instant::now() + ttl);
-    }
-
-    pub(super) fn unmark_absent(&self, id: SignatureId, region: RegionId) {
-        self.absent.invalidate(&(id, region));
-    }
-
-    /// Drops the marks of an id.
-    pub(super) fn forget_absences(&self, id: &SignatureId, regions: RegionSet) {
-        regions.iter().for_each(|region| self.unmark_absent(*id, region));
-    }
-
-    /// Those of `regions` that said, not long ago, that they do not have the id.
-    pub(super) fn absent(&self, id: &SignatureId, regions: RegionSet) -> RegionSet {
-        regions.iter().filter(|region| self.absent_ttl(id, *region).is_some()).collect()
-    }
-
-    /// For how many seconds it is known that none of `regions` has the id.
-    pub(super) fn absent_everywhere(&self, id: &SignatureId, regions: RegionSet) -> Option<u64> {
-        let mut shortest = None;
-        for region in regions.iter() {
-            let left = self.absent_ttl(id, region)?;
-            shortest = Some(shortest.map_or(left, |shortest: Duration| shortest.min(left)));
-        }
-        shortest.map(|left| left.as_secs())
     }
 
     /// Brings the gauges up to date.
     pub(super) fn refresh_gauges(&self) {
-        self.results.run_pending_tasks();
-        self.absent.run_pending_tasks();
-        self.metrics.cache.entries.set(self.results.entry_count() as i64);
-        self.metrics.cache.bytes.set(self.results.weighted_size() as i64);
-    }
-
-    fn absent_ttl(&self, id: &SignatureId, region: RegionId) -> Option<Duration> {
-        let until = self.absent.get(&(*id, region))?;
-        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        self.cache.run_pending_tasks();
+        self.metrics.cache.entries.set(self.cache.entry_count() as i64);
+        self.metrics.cache.bytes.set(self.cache.weighted_size() as i64);
     }
 }
 
@@ -138,5 +116,80 @@ impl Expiry<SignatureId, Arc<Entry>> for Keep {
         _: Option<Duration>,
     ) -> Option<Duration> {
         Some(entry.keep())
+    }
+}
+
+/// Until when each region's "does not exist" is believed, by id.
+pub(super) struct Negative {
+    cache: Cache<SignatureId, Vec<(RegionId, Instant)>>,
+    ttl: Duration,
+}
+
+impl Negative {
+    fn new(ttl: Duration) -> Self {
+        let cache = Cache::builder().max_capacity(MAX_ABSENT).eviction_policy(EvictionPolicy::lru());
+        Self { cache: cache.time_to_live(ttl.mul_f64(1.1)).build(), ttl }
+    }
+
+    /// The entries of an id, those past their time included.
+    pub(super) fn get(&self, id: &SignatureId) -> Vec<(RegionId, Instant)> {
+        self.cache.get(id).unwrap_or_default()
+    }
+
+    pub(super) fn add(&self, id: SignatureId, region: RegionId) {
+        let now = Instant::now();
+        let mut regions = self.get(&id);
+        regions.retain(|(known, until)| *known != region && *until > now);
+        regions.push((region, now + self.ttl.mul_f64(rand::random_range(0.9..=1.1))));
+        self.cache.insert(id, regions);
+    }
+
+    pub(super) fn remove(&self, id: SignatureId, removed: RegionSet) {
+        let Some(mut regions) = self.cache.get(&id) else { return };
+        regions.retain(|(region, _)| !removed.contains(*region));
+        if regions.is_empty() { self.cache.invalidate(&id) } else { self.cache.insert(id, regions) }
+    }
+}
+
+/// What is known of ids beside their results.
+pub(super) struct Index {
+    cache: Cache<SignatureId, Known>,
+}
+
+/// What is known of one id beside its result.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    /// The regions that have the id. More than one is a conflict.
+    pub(super) holders: RegionSet,
+    /// The regions that have answered for it: they have it, or it does not exist there.
+    pub(super) answered: RegionSet,
+    /// When it was first seen pending.
+    pub(super) pending_since: Option<Instant>,
+    /// Its first final result was counted.
+    pub(super) final_seen: bool,
+    /// When regions that have not answered may be asked again.
+    pub(super) confirm_after: Option<Instant>,
+    /// When links may be renewed again.
+    pub(super) renew_links_after: Option<Instant>,
+}
+
+impl Index {
+    /// Beside a cache of `cache_bytes` a quarter of that, so that what fits a small container goes on fitting it.
+    fn new(cache_bytes: u64) -> Self {
+        let most = (cache_bytes / 4 / INDEX_BYTES_PER_ID).clamp(*INDEX_IDS.start(), *INDEX_IDS.end());
+        let cache = Cache::builder().max_capacity(most).eviction_policy(EvictionPolicy::lru());
+        Self { cache: cache.time_to_live(INDEX_LIFE).build() }
+    }
+
+    pub(super) fn get(&self, id: &SignatureId) -> Option<Known> {
+        self.cache.get(id)
+    }
+
+    pub(super) fn set(&self, id: SignatureId, known: Known) {
+        self.cache.insert(id, known);
+    }
+
+    pub(super) fn forget(&self, id: &SignatureId) {
+        self.cache.invalidate(id);
     }
 }

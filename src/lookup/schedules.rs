@@ -1,35 +1,46 @@
-//! Flights in thousands of orders of their steps: `flight.rs` once more, on a lock and tasks that shuttle schedules,
-//! over an upstream that answers, fails, panics or never comes back.
+//! Fills in thousands of orders of their steps: `table.rs`, `store.rs` and `fill.rs` once more, on a lock and tasks that
+//! shuttle schedules, over an upstream that answers, says that there is no such id, panics or never comes back.
 //!
-//! Every point where a thread could be held up is a point where any other may go first: a purge, another caller, the
-//! other region, the end of the process.
+//! Every point where a thread could be delayed is a point where any other may go first: a purge, another caller, a
+//! refresh, the other region, the end of the process.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use shuttle::future::{block_on, yield_now};
 use shuttle::rand::Rng;
 use shuttle::thread;
 
-use super::{Render, Settings, entry, learned, memory};
-use crate::domain::document::{Document, Ends};
+use super::{ask, decide, memory, record};
+use crate::answer::Moment;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName, Regions};
 use crate::domain::scope::{CallerId, Scopes};
 use crate::domain::signature_id::SignatureId;
-use crate::domain::verification::{Identity, UpstreamWords, Verdict, Verification};
+use crate::domain::verification::{UpstreamWords, Verdict, Verification};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
-use flight::{Boarding, Flights, Landing, Seat, Version};
+use ask::{Ask, Found, Heard, Landed, Missed, Progress};
+use fill::{Fills, landing};
+use record::{Entry, Lifetimes};
+use store::{Step, Store};
+use table::Joined;
 
-#[path = "flight.rs"]
-#[expect(clippy::duplicate_mod, reason = "the same file on other ground is the point")]
-mod flight;
+#[path = "fill.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
+mod fill;
+#[path = "store.rs"]
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
+mod store;
+#[path = "table.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
+mod table;
 
-/// What stands in for `super::ground`.
-mod ground {
+/// Stands in for `super::runtime`.
+mod runtime {
     use std::future::Future;
     use std::panic::AssertUnwindSafe;
 
@@ -38,28 +49,28 @@ mod ground {
 
     use super::*;
 
-    /// Runs a flight; where tasks end early, some are dropped at once, as by a runtime that shuts down, and some later.
-    pub(super) fn spawn(flight: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a fill; where tasks end early, some are dropped at once, as by a runtime that shuts down, and some later.
+    pub(super) fn spawn(fill: impl Future<Output = ()> + Send + 'static) {
         let fate = if ENDS_EARLY.get() { shuttle::rand::thread_rng().gen_range(0..4) } else { 3 };
         if fate == 0 {
-            return drop(flight);
+            return drop(fill);
         }
         // A panic ends the task alone, as in tokio.
-        let task = shuttle::future::spawn(AssertUnwindSafe(flight).catch_unwind().map(drop));
+        let task = shuttle::future::spawn(AssertUnwindSafe(fill).catch_unwind().map(drop));
         if fate == 1 {
             thread::spawn(move || task.abort());
         }
     }
 
-    /// Nothing takes time here.
+    /// There is no clock here.
     pub(super) async fn timeout_at<T>(
-        _deadline: tokio::time::Instant,
-        future: impl Future<Output = T>,
-    ) -> Option<T> {
-        Some(future.await)
+        _: tokio::time::Instant,
+        event: impl Future<Output = T>,
+    ) -> Result<T, std::convert::Infallible> {
+        Ok(event.await)
     }
 
-    /// Numbers its answers, and counts how many it is asked for at once.
+    /// Numbers its answers, and counts how many requests it works on at once.
     pub(super) struct Upstream {
         pub(super) answer: fn() -> Answer,
         pub(super) asked: AtomicUsize,
@@ -76,11 +87,8 @@ mod ground {
     }
 
     impl Upstream {
-        pub(super) async fn enter(
-            &self,
-            region: RegionId,
-            _caller: Option<CallerId>,
-        ) -> Result<RegionId, Fault> {
+        pub(super) async fn enter(&self, region: RegionId, _: Option<CallerId>) -> Result<RegionId, Fault> {
+            pause(2).await;
             Ok(region)
         }
 
@@ -95,14 +103,18 @@ mod ground {
             let busy = &self.busy[region.index()];
             self.most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             let _busy = Busy(busy);
-            for _ in 0..shuttle::rand::thread_rng().gen_range(1..6) {
-                yield_now().await;
-            }
+            pause(6).await;
             match (self.answer)() {
                 Answer::Found => Ok(found(id, region, number)),
                 Answer::Absent => Err(Fault::new(Kind::NotFound)),
                 Answer::Panic => std::panic::panic_any("the fill was told to"),
             }
+        }
+    }
+
+    async fn pause(most: u32) {
+        for _ in 0..shuttle::rand::thread_rng().gen_range(0..most) {
+            yield_now().await;
         }
     }
 }
@@ -122,110 +134,123 @@ enum Answer {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// An answer that carries its number.
 fn found(id: SignatureId, region: RegionId, number: usize) -> Verification {
-    Verification {
-        id,
-        region,
-        observed_at: "2026-11-22T10:00:00Z".parse().unwrap(),
-        verdict: Verdict::Passed,
-        submitted: None,
-        upstream: UpstreamWords { transaction_id: Some(number.to_string()), ..UpstreamWords::default() },
-        face: None,
-        document: None,
-        identity: Identity::default(),
-        media: Vec::new(),
-    }
+    let upstream = UpstreamWords { transaction_id: Some(number.to_string()), ..UpstreamWords::default() };
+    Verification { upstream, ..Verification::bare(id, region, Verdict::Passed) }
 }
 
-/// A document that says only which answer it was made of.
-fn render(verification: &Verification) -> Document {
-    let number = verification.upstream.transaction_id.clone().unwrap();
-    let end = number.len();
-    let ends = Ends { decision: end, checks: end, identity: end, media: end };
-    Document::new(format!("{number}}}").into_bytes(), ends)
+/// Which answer of the upstream this is.
+fn number(entry: &Entry) -> usize {
+    let json = entry.record().body.cut(Scopes::NONE, Moment::default(), Timestamp::UNIX_EPOCH).concat();
+    let (_, rest) = str::from_utf8(&json).unwrap().split_once(r#""transactionId":""#).unwrap();
+    rest.split('"').next().unwrap().parse().unwrap()
 }
 
-fn number(entry: &entry::Entry) -> usize {
-    let text = entry.document().cut(Scopes::NONE, false).concat();
-    str::from_utf8(&text).unwrap().trim_end_matches('}').parse().unwrap()
-}
+/// What a request to one region comes to.
+type Outcome = Result<Found, Missed>;
 
-/// Flights of one id to two regions.
-struct Airport {
-    flights: Arc<Flights>,
-    upstream: Arc<ground::Upstream>,
+/// Fills of one id in two regions.
+struct Harness {
+    fills: Arc<Fills>,
+    upstream: Arc<runtime::Upstream>,
     metrics: Arc<Metrics>,
     id: SignatureId,
     regions: Regions,
-    /// How many flights callers started.
+    /// How many fills callers started.
     started: AtomicUsize,
 }
 
-impl Airport {
+impl Harness {
     fn over(answer: fn() -> Answer, metrics: &Arc<Metrics>) -> Arc<Self> {
         let (regions, metrics) = (regions(), Arc::clone(metrics));
-        let upstream = Arc::new(ground::Upstream {
+        let upstream = Arc::new(runtime::Upstream {
             answer,
             asked: AtomicUsize::new(0),
             busy: Default::default(),
             most: AtomicUsize::new(0),
         });
-        let render: Render = Box::new(render);
-        let settings = Settings {
-            timeout: HOUR,
+        let store = Store::new(1 << 20, Lifetimes::all(HOUR), regions.all(), Arc::clone(&metrics));
+        let fills = Fills {
+            store,
+            upstream: Arc::clone(&upstream),
+            regions: regions.clone(),
             fill_timeout: HOUR,
-            max_bytes: 1 << 20,
-            lifetimes: entry::Lifetimes::all(HOUR),
-            regions: regions.all(),
-            render,
+            metrics: Arc::clone(&metrics),
         };
-        let flights = Flights::new(settings, Arc::clone(&upstream), Arc::clone(&metrics));
         let id = SignatureId::parse("S1").unwrap();
-        Arc::new(Self { flights, upstream, metrics, id, regions, started: AtomicUsize::new(0) })
+        Arc::new(Self {
+            fills: Arc::new(fills),
+            upstream,
+            metrics,
+            id,
+            regions,
+            started: AtomicUsize::new(0),
+        })
     }
 
-    fn region(&self, name: &str) -> RegionId {
-        self.regions.find(name).unwrap()
+    fn ask(&self, pin: Option<&str>, refresh: bool) -> Ask {
+        let route = self.regions.route(pin, self.regions.all()).unwrap();
+        Ask { id: self.id, route, caller: None, refresh, wants_media: false }
     }
 
-    /// What a caller does: looks into memory, boards, waits. `None` if the flight ended without landing.
-    fn call(&self, region: &str) -> Option<Landing> {
-        let entry = self.flights.memory().get(&self.id);
-        let seen = Version::of(entry.as_ref());
-        if let Some(entry) = entry.filter(|entry| entry.region() == self.region(region)) {
-            return Some(Landing::Found(entry, true));
-        }
-        thread::yield_now();
-        match self.flights.board(self.id, self.region(region), Some(seen), &Span::none()) {
-            Boarding::Landed(landing) => Some(landing),
-            Boarding::Flying(mut arrivals, seat) => {
-                self.started.fetch_add(usize::from(seat == Seat::First), Ordering::SeqCst);
-                let landing = block_on(arrivals.wait_for(Option::is_some)).ok()?;
-                landing.clone()
+    /// What a request does, but for its deadline.
+    fn find(&self, ask: Ask) -> Outcome {
+        let mut progress = Progress::default();
+        loop {
+            let fills = match self.fills.store.step(&ask, &progress, &Span::none()) {
+                Step::Answer(answer) => return answer,
+                Step::Wait(_, fills) => fills,
+            };
+            thread::yield_now();
+            progress.asks(fills.iter().map(|(region, _)| *region).collect());
+            for (region, joined) in fills {
+                progress.take(Heard { region, landed: self.landed(joined), joined: false });
             }
         }
     }
 
+    fn landed(&self, joined: Joined) -> Landed {
+        match joined {
+            Joined::Refused(fault) => Landed::Failed(fault),
+            Joined::UnderWay(receiver) => block_on(landing(receiver)),
+            Joined::Started(ticket, receiver) => {
+                self.started.fetch_add(1, Ordering::SeqCst);
+                self.fills.spawn(ticket, None);
+                block_on(landing(receiver))
+            }
+        }
+    }
+
+    fn call(&self, region: &str) -> Outcome {
+        self.find(self.ask(Some(region), false))
+    }
+
+    fn refresh(&self, region: &str) -> Outcome {
+        self.find(self.ask(Some(region), true))
+    }
+
     /// Calls `region` from so many threads.
-    fn callers(
-        self: &Arc<Self>,
-        region: &'static str,
-        count: usize,
-    ) -> Vec<thread::JoinHandle<Option<Landing>>> {
+    fn callers(self: &Arc<Self>, region: &'static str, count: usize) -> Vec<thread::JoinHandle<Outcome>> {
         let caller = |_| {
-            let airport = Arc::clone(self);
-            thread::spawn(move || airport.call(region))
+            let harness = Arc::clone(self);
+            thread::spawn(move || harness.call(region))
         };
         (0..count).map(caller).collect()
     }
 
-    /// Nothing is left on the table, whatever happened.
-    fn check_is_quiet(&self) {
-        for region in self.regions.all().iter() {
-            // What ended early may be about to leave.
-            while self.flights.is_in_flight(&self.id, region) {
-                thread::yield_now();
-            }
+    fn asked(&self) -> usize {
+        self.upstream.asked.load(Ordering::SeqCst)
+    }
+
+    fn purge(&self) {
+        self.fills.store.purge(&self.id, self.regions.all());
+    }
+
+    /// Waits until no fill is left, whatever became of it.
+    fn wait_until_quiet(&self) {
+        while self.metrics.lookups.fills_in_flight.get() > 0 {
+            thread::yield_now();
         }
     }
 }
@@ -234,7 +259,7 @@ fn regions() -> Regions {
     Regions::new(["my", "ph"].map(|name| RegionName::parse(name).unwrap()))
 }
 
-fn landings(callers: Vec<thread::JoinHandle<Option<Landing>>>) -> Vec<Option<Landing>> {
+fn outcomes(callers: Vec<thread::JoinHandle<Outcome>>) -> Vec<Outcome> {
     callers.into_iter().map(|caller| caller.join().unwrap()).collect()
 }
 

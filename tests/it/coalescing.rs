@@ -216,25 +216,29 @@ async fn fills_in_flight_counts_ids_and_returns_to_zero() {
 }
 
 #[tokio::test]
-async fn refreshes_join_one_another_and_whoever_asked_already() {
+async fn refreshes_join_no_older_fill_and_share_the_next_one() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    let numbered = |number: u32| {
+        let mut body = bodies::passed("S1");
+        body["transactionId"] = number.to_string().into();
+        Reply::json(body).gated(&gate)
+    };
+    upstream.answer("S1", [numbered(1), numbered(2)]);
     let gateway = Gateway::patient(&upstream).await;
-    let refreshers = async || join_all((0..10).map(|_| gateway.ask("/idv/S1", NO_CACHE))).await;
-    let mut cold = gateway.crowd("/idv/S1", 1).await;
-    cold.extend(refreshers().await);
-    gate.let_through(1);
-    let statuses =
-        answers(cold).await.iter().map(|answer| answer.cache_status().to_owned()).collect::<Vec<_>>();
-    assert_eq!(statuses[0], "idv-gateway; fwd=miss; stored");
-    assert!(statuses[1..].iter().all(|status| status == "idv-gateway; fwd=request"), "{statuses:?}");
-    assert_eq!(upstream.hits("S1"), 1);
-
-    let warm = refreshers().await;
+    let mut asked = gateway.crowd("/idv/S1", 1).await;
+    upstream.wait_for_hits("S1", 1).await;
+    asked.extend(join_all((0..10).map(|_| gateway.ask("/idv/S1", NO_CACHE))).await);
     gate.open();
-    assert!(answers(warm).await.iter().all(|answer| answer.cache_status() == "idv-gateway; fwd=request"));
-    assert_eq!(upstream.hits("S1"), 2, "ten refreshes of a warm id");
+    let answers = answers(asked).await;
+    assert_eq!(answers[0].cache_status(), "idv-gateway; fwd=miss; stored");
+    let number = |answer: &crate::support::Answer| answer.json()["upstream"]["transactionId"].clone();
+    assert_eq!(number(&answers[0]), "1");
+    for refreshed in &answers[1..] {
+        assert_eq!(refreshed.cache_status(), "idv-gateway; fwd=request");
+        assert_eq!(number(refreshed), "2", "from a request that was sent after it arrived");
+    }
+    assert_eq!(upstream.hits("S1"), 2);
 }
 
 #[tokio::test]

@@ -301,29 +301,30 @@ async fn upstream_failures(ledger: &Ledger) {
     assert_eq!(ledger.ask(&gateway, "/idv/x").await.code(), "upstream_unavailable");
 }
 
-/// As many fills under way as the gateway has room for: callers give up, their fills go on.
+/// As many fills under way as each region has room for, and callers who wait for all of them.
 async fn overload(ledger: &Ledger) {
     const REGIONS: usize = 64;
-    const FILLS: usize = 10_000;
+    const SHARE: usize = 10_000 / REGIONS;
     let upstream = Upstream::start().await;
     let silence = Gate::default();
     upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&silence)]);
-    let regions = (0..REGIONS).map(|n| region_at(&format!("r{n}"), &format!("{}/{n}", upstream.base_url())));
-    let times = "[request]\ntimeout = \"10ms\"\nfill_timeout = \"60s\"\n";
+    let region = |n| {
+        let region = region_at(&format!("r{n}"), &format!("{}/{n}", upstream.base_url()));
+        format!("{region}attempt_timeout = \"60s\"\n")
+    };
+    let regions = (0..REGIONS).map(region);
+    let times = "[request]\ntimeout = \"60s\"\nfill_timeout = \"60s\"\n";
     let gateway = Gateway::with(&[OPEN, times, &regions.collect::<String>()]).await;
-    // A caller who gives up early may leave before every region was asked for its id.
-    let mut n = 0;
-    eventually("as many fills as there can be", async || {
-        for _ in 0..=FILLS / REGIONS / 4 {
-            n += 1;
-            gateway.get(&format!("/idv/{n}")).await;
-        }
-        gateway.fills().await >= FILLS as f64
-    })
-    .await;
+    let mut waiting = Vec::new();
+    for n in 0..SHARE {
+        waiting.push(gateway.ask(&format!("/idv/{n}"), &[]).await);
+    }
+    let fills = async || gateway.fills().await as usize;
+    eventually("as many fills as there can be", async || fills().await == SHARE * REGIONS).await;
     let answer = ledger.ask(&gateway, "/idv/one-more?region=r0").await;
     assert_eq!(answer.gist(), (503, "overloaded".to_owned()));
-    assert_eq!(gateway.fills().await, FILLS as f64, "and no fill more");
+    assert_eq!(fills().await, SHARE * REGIONS, "and no fill more");
+    drop(waiting);
 }
 
 /// The end: not ready, and in the end what is still under way is answered.

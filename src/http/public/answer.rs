@@ -7,30 +7,24 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::response::Response;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::body::Sliced;
-use super::render::{media_json, write_part};
-use crate::domain::scope::{Scope, Scopes};
-use crate::lookup::{Found, Source};
+use crate::answer::Moment;
+use crate::domain::scope::Scopes;
+use crate::lookup::{Fetched, Found, Source};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The answer of a lookup, for somebody who may see `scopes`. For a fresh entry this is slicing, not JSON work.
+/// The answer of a lookup, for somebody who may see `scopes`. For a fresh final result this is slicing, not JSON work.
 pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
-    let entry = &found.entry;
-    let is_stale = matches!(found.source, Source::Stale { .. });
-    let now = Timestamp::now();
-    let slices = if scopes.contains(Scope::Media) && entry.has_dead_links(now) {
-        let mut media = Vec::new();
-        write_part(&mut media, "media", &media_json(entry.live_links(now)));
-        entry.document().cut_with_media(scopes, is_stale, media)
-    } else {
-        entry.document().cut(scopes, is_stale)
-    };
+    let retry_after = found.entry.retry_after(Instant::now());
+    let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
+    let slices = found.entry.record().body.cut(scopes, moment, Timestamp::now());
     let mut response = Response::new(Body::new(Sliced::new(slices)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(seconds) = entry.retry_after() {
+    if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, seconds.into());
     }
     response
@@ -44,13 +38,13 @@ pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
     let _ = match source {
         Source::Hit { ttl } => write!(text, "hit; ttl={ttl}"),
         Source::Stale { age } => write!(text, "hit; ttl=-{}", age.max(1)),
-        Source::Fetched { requested: true, .. } => write!(text, "fwd=request"),
-        Source::Fetched { stored, joined, .. } => {
+        Source::Refresh(_) => write!(text, "fwd=request"),
+        Source::Miss(Fetched { stored, joined }) => {
             let stored = if stored { "; stored" } else { "" };
             let joined = if joined { "; collapsed" } else { "" };
             write!(text, "fwd=miss{stored}{joined}")
         }
-        Source::Known => return,
+        Source::Index => return,
     };
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(CACHE_STATUS, value);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::domain::document::{MAX_SLICES, Slices};
+use crate::answer::{MAX_SLICES, Slices};
 
 /// Slices, sent in order.
 pub(super) struct Sliced {

@@ -14,7 +14,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::jwt::Verifier;
 use crate::domain::region::RegionSet;
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{CallerId, Scopes};
 use crate::http::error::{ApiError, Code};
 use crate::telemetry::metrics::Metrics;
 
@@ -44,6 +44,8 @@ pub(super) struct Caller {
     regions: RegionSet,
     /// Its place in the configuration.
     index: usize,
+    /// What tells it from other callers; `None` where nobody has to prove anything.
+    id: Option<CallerId>,
     limiter: Option<DefaultDirectRateLimiter>,
 }
 
@@ -55,8 +57,14 @@ impl Caller {
             scopes: settings.scopes,
             regions: settings.regions,
             index,
+            id: u16::try_from(index).ok().map(CallerId::new),
             limiter: settings.requests_per_second.map(limiter),
         }
+    }
+
+    /// What tells it from other callers; `None` where nobody has to prove anything.
+    pub(super) const fn id(&self) -> Option<CallerId> {
+        self.id
     }
 
     /// Its name.
@@ -116,7 +124,7 @@ impl Callers {
             keys: Vec::new(),
             subject: None,
         };
-        let anonymous = Some(Caller::new(0, &settings));
+        let anonymous = Some(Caller { id: None, ..Caller::new(0, &settings) });
         Self { callers: Box::default(), keys: ArcSwap::default(), tokens: None, anonymous, metrics }
     }
 

@@ -93,6 +93,7 @@ async fn show<'a>(
     let ask = Ask {
         id,
         route,
+        caller: caller.id(),
         refresh: options.refresh && caller.scopes().contains(Scope::Refresh),
         wants_media: scopes.contains(Scope::Media),
     };
@@ -104,7 +105,7 @@ async fn show<'a>(
     match found {
         Ok(found) => {
             record.source = Some(found.source);
-            record.status = Some(found.entry.status());
+            record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
             let answer = answer::answer(&found, scopes);
             record.disclosed = scopes.and(Scopes::SHOWING);
@@ -130,10 +131,10 @@ fn purge(
     if options.region.is_some() || options.decision_only {
         return Err(ApiError::new(
             Code::BadRequest,
-            "DELETE takes no query parameter: it forgets the id everywhere.",
+            "DELETE takes no query parameter: it forgets the id in all regions of the caller.",
         ));
     }
-    public.lookup.purge(id);
+    public.lookup.purge(id, caller.regions());
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

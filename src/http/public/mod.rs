@@ -7,7 +7,6 @@ mod caller;
 mod idv;
 mod jwt;
 mod options;
-mod render;
 
 use std::panic::AssertUnwindSafe;
 
@@ -28,7 +27,6 @@ pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use idv::Public;
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
-pub(crate) use render::Renderer;
 
 /// Surrounds one request to the public listener.
 pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Response {

@@ -1,4 +1,4 @@
-//! What holds of flights in whatever order their steps come.
+//! What holds of fills in whatever order their steps come.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,15 +6,14 @@ use std::sync::atomic::Ordering;
 use shuttle::rand::Rng;
 use shuttle::thread;
 
-use super::flight::Landing;
-use super::{Airport, Answer, ENDS_EARLY, landings, number, regions};
+use super::{Answer, ENDS_EARLY, Harness, number, outcomes, regions};
 use crate::domain::drift::DriftKind;
-use crate::domain::failure::Failure;
-use crate::domain::region::RegionSet;
+use crate::domain::failure::{Failure, Fault, Kind};
+use crate::lookup::ask::{Missed, Source};
 use crate::telemetry::metrics::Metrics;
 
-/// So many orders: half of them at random, half that put off few threads for long. Metrics take longer to make than
-/// most orders to run, so they are made once.
+/// So many orders: half of them at random, half that delay few threads for long. Metrics take longer to make than most
+/// orders to run, so they are made once.
 fn explore(scenario: fn(&Arc<Metrics>)) {
     let metrics = Arc::new(Metrics::new(regions().names(), &[]).unwrap());
     let scenario = move || {
@@ -26,118 +25,159 @@ fn explore(scenario: fn(&Arc<Metrics>)) {
 }
 
 #[test]
-fn whenever_callers_join_one_call_answers_them_all() {
+fn callers_share_one_call_in_every_order() {
     explore(|metrics| {
-        let airport = Airport::over(|| Answer::Found, metrics);
-        for landing in landings(airport.callers("my", 3)) {
-            assert!(matches!(landing, Some(Landing::Found(entry, true)) if number(&entry) == 1));
+        let harness = Harness::over(|| Answer::Found, metrics);
+        for outcome in outcomes(harness.callers("my", 3)) {
+            assert!(outcome.is_ok_and(|found| number(&found.entry) == 1));
         }
-        let counts = [&airport.started, &airport.upstream.asked].map(|count| count.load(Ordering::SeqCst));
-        assert_eq!(counts, [1, 1]);
-        airport.check_is_quiet();
+        assert_eq!((harness.started.load(Ordering::SeqCst), harness.asked()), (1, 1));
+        harness.wait_until_quiet();
     });
 }
 
 #[test]
-fn whenever_a_purge_comes_nothing_from_before_it_is_kept_or_shown_after_it() {
+fn a_refresh_is_answered_by_a_call_that_started_after_it_and_refreshes_share_calls() {
     explore(|metrics| {
-        let airport = Airport::over(|| Answer::Found, metrics);
-        let callers = airport.callers("my", 2);
-        let asked = || airport.upstream.asked.load(Ordering::SeqCst);
+        let harness = Harness::over(|| Answer::Found, metrics);
+        let callers = harness.callers("my", 1);
+        let refresh = || {
+            let harness = Arc::clone(&harness);
+            thread::spawn(move || {
+                let before = harness.asked();
+                let found = harness.refresh("my").ok().expect("it lands");
+                assert!(number(&found.entry) > before, "an answer that is older than the refresh");
+            })
+        };
+        let refreshes = [refresh(), refresh(), refresh()];
+        refreshes.into_iter().for_each(|refresh| refresh.join().unwrap());
+        outcomes(callers);
+        harness.wait_until_quiet();
+        assert!(harness.asked() <= 4);
+        assert!(
+            harness.upstream.most.load(Ordering::SeqCst) <= 2,
+            "the older fill, and one refresh at a time"
+        );
+        let last = harness.call("my").ok().expect("it is kept");
+        assert!(
+            number(&last.entry) > 1 || harness.asked() == 3,
+            "a refresh is not replaced by what is older"
+        );
+    });
+}
+
+#[test]
+fn nothing_from_before_a_purge_is_kept_or_shown_after_it() {
+    explore(|metrics| {
+        let harness = Harness::over(|| Answer::Found, metrics);
+        let callers = harness.callers("my", 2);
         // As often as not once the upstream works on it: that is when a purge is hardest to keep.
         let is_late = shuttle::rand::thread_rng().r#gen();
-        while is_late && asked() == 0 {
+        while is_late && harness.asked() == 0 {
             thread::yield_now();
         }
-        let before = asked();
-        airport.flights.purge(&airport.id);
-        let Some(Landing::Found(entry, _)) = airport.call("my") else { panic!("it lands") };
-        assert!(number(&entry) > before, "answered with what was forgotten");
-        landings(callers);
-        airport.check_is_quiet();
-        let kept = airport.flights.memory().get(&airport.id).map(|entry| number(&entry));
-        assert!(kept.is_some_and(|kept| kept > before), "kept what was forgotten: {kept:?}");
-        assert!(asked() <= 2, "one call before, one after");
+        let before = harness.asked();
+        harness.purge();
+        let found = harness.call("my").ok().expect("it lands");
+        assert!(number(&found.entry) > before, "answered with what was forgotten");
+        outcomes(callers);
+        harness.wait_until_quiet();
+        let asked = harness.asked();
+        assert!(asked <= 2, "one call before, one after");
+        let kept = harness.call("my").ok().expect("it is kept");
+        assert!(number(&kept.entry) > before, "kept what was forgotten");
+        assert_eq!(harness.asked(), asked, "what came after the purge is kept");
     });
 }
 
 #[test]
-fn whenever_two_regions_land_the_id_is_nobodys() {
+fn an_id_that_two_regions_have_is_ambiguous() {
     explore(|metrics| {
-        let airport = Airport::over(|| Answer::Found, metrics);
+        let harness = Harness::over(|| Answer::Found, metrics);
         let conflicts = || -> u64 {
-            let regions = airport.regions.all();
-            regions.iter().map(|region| airport.metrics.region(region).drift(DriftKind::Conflict).get()).sum()
+            let regions = harness.regions.all();
+            regions.iter().map(|region| harness.metrics.region(region).drift(DriftKind::Conflict).get()).sum()
         };
         let before = conflicts();
-        let (my, ph) = (airport.callers("my", 2), airport.callers("ph", 2));
-        landings(my);
-        landings(ph);
-        airport.check_is_quiet();
-        assert_eq!(airport.flights.learned().holders(&airport.id), airport.regions.all());
-        let anywhere = airport.regions.route(None, airport.regions.all()).unwrap();
-        let kept = airport.flights.memory().get(&airport.id);
-        assert!(kept.is_none_or(|entry| !entry.serves(&anywhere)), "it is one region's for who named none");
+        let (my, ph) = (harness.callers("my", 2), harness.callers("ph", 2));
+        outcomes(my);
+        outcomes(ph);
+        harness.wait_until_quiet();
+        let anywhere = harness.find(harness.ask(None, false));
+        assert!(anywhere.is_err_and(|missed| matches!(missed.failure, Failure::Ambiguous)));
         assert_eq!(conflicts() - before, 1);
     });
 }
 
 #[test]
-fn whenever_a_region_does_not_have_it_that_is_known_until_a_purge() {
+fn a_regions_no_is_kept_until_a_purge() {
     explore(|metrics| {
-        let airport = Airport::over(|| Answer::Absent, metrics);
-        let callers = airport.callers("my", 2);
+        let harness = Harness::over(|| Answer::Absent, metrics);
+        let callers = harness.callers("my", 2);
         let purge = {
-            let airport = Arc::clone(&airport);
-            thread::spawn(move || airport.flights.purge(&airport.id))
+            let harness = Arc::clone(&harness);
+            thread::spawn(move || harness.purge())
         };
-        let mut was_kept = false;
-        for landing in landings(callers) {
-            let Some(Landing::Failed(failure, is_kept)) = landing else { panic!("it lands") };
-            assert!(matches!(failure, Failure::NotFound(_)));
-            was_kept |= is_kept;
+        for outcome in outcomes(callers) {
+            assert!(outcome.is_err_and(|missed| matches!(missed.failure, Failure::NotFound(_))));
         }
         purge.join().unwrap();
-        airport.check_is_quiet();
-        assert!(airport.upstream.asked.load(Ordering::SeqCst) <= 2);
-        let my = RegionSet::only(airport.region("my"));
-        let absent = airport.flights.memory().absent(&airport.id, my);
-        airport.flights.purge(&airport.id);
-        assert!(absent.is_empty() || (absent == my && was_kept), "kept although nobody was told so");
-        assert!(airport.flights.memory().absent(&airport.id, my).is_empty());
+        harness.wait_until_quiet();
+        assert!(harness.asked() <= 2);
+        harness.purge();
+        let asked = harness.asked();
+        let outcome = harness.call("my");
+        assert!(matches!(outcome, Err(Missed { source: Source::Miss(_), .. })), "not from memory");
+        assert_eq!(harness.asked(), asked + 1);
+        harness.wait_until_quiet();
     });
 }
 
-/// Every way to end: callers are told, the key is free, and the next flight lands.
+/// Every way to end: callers are told, the key is free, and the next fill lands.
 fn every_end(metrics: &Arc<Metrics>) {
     let answer = || match shuttle::rand::thread_rng().gen_range(0..3) {
         0 => Answer::Panic,
         1 => Answer::Absent,
         _ => Answer::Found,
     };
-    let airport = Airport::over(answer, metrics);
-    let callers = airport.callers("my", 2);
-    let purge = {
-        let airport = Arc::clone(&airport);
-        thread::spawn(move || airport.flights.purge(&airport.id))
+    let harness = Harness::over(answer, metrics);
+    let callers = harness.callers("my", 2);
+    let refresh = {
+        let harness = Arc::clone(&harness);
+        thread::spawn(move || harness.refresh("my").is_ok())
     };
-    landings(callers);
+    let purge = {
+        let harness = Arc::clone(&harness);
+        thread::spawn(move || harness.purge())
+    };
+    outcomes(callers);
+    refresh.join().unwrap();
     purge.join().unwrap();
-    airport.check_is_quiet();
-    assert!(airport.upstream.most.load(Ordering::SeqCst) <= 2, "one before the purge, one after");
+    harness.wait_until_quiet();
+    assert!(
+        harness.upstream.most.load(Ordering::SeqCst) <= 3,
+        "one of each: older, refresh, after the purge"
+    );
     let mut tries = 0..100;
-    while airport.call("my").is_none() {
-        assert!(tries.next().is_some(), "the next one flies, sooner or later");
+    while is_cut_off(&harness) {
+        assert!(tries.next().is_some(), "the next fill lands sooner or later");
     }
+    harness.wait_until_quiet();
+}
+
+fn is_cut_off(harness: &Harness) -> bool {
+    let internal =
+        |failure: &Failure| matches!(failure, Failure::Upstream(_, Fault { kind: Kind::Internal, .. }));
+    harness.call("my").is_err_and(|missed| internal(&missed.failure))
 }
 
 #[test]
-fn whenever_a_fill_panics_those_who_wait_are_told_and_the_key_is_free() {
+fn when_a_fill_panics_its_callers_are_told_and_its_key_is_free() {
     explore(every_end);
 }
 
 #[test]
-fn whenever_a_flight_is_cut_off_those_who_wait_are_told_and_the_key_is_free() {
+fn when_a_fill_is_cut_off_its_callers_are_told_and_its_key_is_free() {
     ENDS_EARLY.set(true);
     explore(every_end);
     ENDS_EARLY.set(false);

@@ -1,0 +1,115 @@
+//! The task of one fill: started by the first who asks, joined by the rest, owned by none of them. It has its own
+//! deadline, and however it ends, it leaves the table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ask::Landed;
+use super::record::Record;
+use super::runtime::{Upstream, spawn, timeout_at};
+use super::store::Store;
+use super::table::{Receiver, Ticket};
+use crate::domain::failure::{Fault, Kind};
+use crate::domain::region::Regions;
+use crate::domain::scope::CallerId;
+use crate::domain::verification::Verification;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream;
+
+/// The largest result that is answered, in bytes. An honest answer of a mebibyte, the most that is read, renders to no
+/// more; one of broken text, which grows when it is repaired, could become six times as large.
+const MAX_RENDERED: usize = 9 << 18;
+
+/// What fills are made of.
+pub(super) struct Fills {
+    pub(super) store: Store,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) regions: Regions,
+    pub(super) fill_timeout: Duration,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Fills {
+    /// Spawns the task of a fill that was started, for the caller whose request started it.
+    pub(super) fn spawn(self: &Arc<Self>, ticket: Ticket, caller: Option<CallerId>) {
+        self.metrics.lookups.fills_in_flight.inc();
+        spawn(Fill { fills: Arc::clone(self), ticket }.run(caller));
+    }
+}
+
+/// One fill. Dropping it takes it off the table.
+struct Fill {
+    fills: Arc<Fills>,
+    ticket: Ticket,
+}
+
+impl Fill {
+    async fn run(self, caller: Option<CallerId>) {
+        let Some(fetched) = self.fetch(caller).await else { return };
+        let brought = fetched.and_then(|verification| self.render(&verification));
+        self.ticket.span.settle(upstream::outcome(brought.as_ref().err().map(|fault| fault.kind)));
+        let landed = self.fills.store.land(&self.ticket, brought);
+        let sender = self.ticket.landed.clone();
+        // The key is free when those who wait learn of it.
+        drop(self);
+        sender.send_replace(Some(landed));
+    }
+
+    /// Waits for its turn and asks the region. `None`: nobody waits any more, and the region was not asked.
+    async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Verification, Fault>> {
+        if let Some(after) = self.ticket.after.clone() {
+            self.unless_abandoned(landing(after)).await?;
+        }
+        let (id, region) = self.ticket.key;
+        let Fills { upstream, fill_timeout, .. } = &*self.fills;
+        let deadline = Instant::now() + *fill_timeout;
+        let entering = timeout_at(deadline, upstream.enter(region, caller));
+        let entered = self.unless_abandoned(entering).await?;
+        Some(match entered.unwrap_or_else(|_| Err(Fault::new(Kind::Timeout))) {
+            Ok(place) => upstream.fetch(place, id, deadline, &self.ticket.span).await,
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// Waits for `event`, for as long as somebody waits for this fill.
+    async fn unless_abandoned<T>(&self, event: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(event);
+        loop {
+            tokio::select! {
+                biased;
+                happened = &mut event => return Some(happened),
+                () = self.ticket.landed.closed() => {
+                    if self.fills.store.drop_abandoned(&self.ticket) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn render(&self, verification: &Verification) -> Result<Record, Fault> {
+        let record = Record::new(verification, self.fills.regions.name(verification.region));
+        if record.body.size() > MAX_RENDERED { Err(Fault::new(Kind::Malformed)) } else { Ok(record) }
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fills.metrics.panics.inc();
+            self.ticket.span.fail();
+        }
+        self.fills.metrics.lookups.fills_in_flight.dec();
+        self.fills.store.task_ended(&self.ticket);
+    }
+}
+
+/// What a fill came to. A fill that panicked or was cut off is a defect of ours.
+pub(super) async fn landing(mut receiver: Receiver) -> Landed {
+    match receiver.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(landed)) => landed.clone(),
+        Ok(None) | Err(_) => Landed::Failed(Fault::new(Kind::Internal)),
+    }
+}

@@ -1,0 +1,206 @@
+//! What is known of ids and which fills are under way, under one lock: a decision and what follows from it are one step,
+//! and neither a purge nor another region's answer can slip in between.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ask::{Ask, Found, Landed, Missed, Progress};
+use super::decide::{Decision, Purpose, Snapshot, decide};
+use super::memory::{Known, Memory};
+use super::record::{Entry, Lifetimes, Record};
+use super::runtime::{Mutex, MutexGuard};
+use super::table::{FillTable, Joined, Key, Ticket};
+use crate::domain::drift::DriftKind;
+use crate::domain::failure::{Fault, Kind};
+use crate::domain::region::{RegionId, RegionSet};
+use crate::domain::signature_id::SignatureId;
+use crate::domain::verification::Verdict;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Span;
+
+/// How often an id may be asked for again in regions that have not answered for it.
+const CONFIRM_GAP: Duration = Duration::from_secs(2);
+/// The largest result that is kept, in bytes; a larger one is answered and not kept.
+const MAX_KEPT: usize = 128 << 10;
+
+/// What is known, and what is under way.
+pub(super) struct Store {
+    /// Changed only while the lock on `fills` is held.
+    memory: Memory,
+    fills: Mutex<FillTable>,
+    lifetimes: Lifetimes,
+    metrics: Arc<Metrics>,
+}
+
+/// The next step of a request.
+pub(super) enum Step {
+    Answer(Result<Found, Missed>),
+    /// Wait for these regions.
+    Wait(Purpose, Vec<(RegionId, Joined)>),
+}
+
+impl Store {
+    pub(super) fn new(
+        max_bytes: u64,
+        lifetimes: Lifetimes,
+        regions: RegionSet,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let memory = Memory::new(max_bytes, lifetimes.not_found_ttl, Arc::clone(&metrics));
+        Self { memory, fills: Mutex::new(FillTable::new(regions)), lifetimes, metrics }
+    }
+
+    /// Decides on a request; if regions are to be asked, joins or starts their fills.
+    pub(super) fn step(&self, ask: &Ask, progress: &Progress, lookup: &Span) -> Step {
+        let now = Instant::now();
+        let mut fills = self.lock();
+        let known = self.look(&fills, &ask.id);
+        match decide(ask, &known, progress, now) {
+            Decision::Answer(answer) => Step::Answer(answer),
+            Decision::Ask(regions, purpose) => {
+                self.note_purpose(&ask.id, purpose, now);
+                let join = |region| (region, fills.join(ask, region, lookup));
+                Step::Wait(purpose, regions.iter().map(join).collect())
+            }
+        }
+    }
+
+    fn look(&self, fills: &FillTable, id: &SignatureId) -> Snapshot {
+        let known = self.memory.index.get(id).unwrap_or_default();
+        Snapshot {
+            entry: self.memory.results.get(id),
+            holders: known.holders,
+            answered: known.answered,
+            absent: self.memory.absent.get(id),
+            in_flight: fills.in_flight(id),
+            confirm_after: known.confirm_after,
+            renew_links_after: known.renew_links_after,
+        }
+    }
+
+    fn note_purpose(&self, id: &SignatureId, purpose: Purpose, now: Instant) {
+        let Some(mut known) = self.memory.index.get(id).filter(|_| purpose != Purpose::Find) else { return };
+        match purpose {
+            Purpose::Find => {}
+            Purpose::Confirm => known.confirm_after = Some(now + CONFIRM_GAP),
+            Purpose::RenewLinks => known.renew_links_after = Some(now + self.lifetimes.pending_ttl),
+        }
+        self.memory.index.set(*id, known);
+    }
+
+    /// Takes in what a fill brought, unless the id was purged meanwhile.
+    pub(super) fn land(&self, ticket: &Ticket, brought: Result<Record, Fault>) -> Landed {
+        let mut fills = self.lock();
+        let is_current = fills.is_current(&ticket.key, ticket.number);
+        let landed = match brought {
+            Ok(record) if is_current => self.found(ticket.key, record),
+            Ok(record) => Landed::Found { entry: self.entry(record), stored: false },
+            Err(Fault { kind: Kind::NotFound, .. }) => {
+                if is_current {
+                    self.absent(ticket.key);
+                }
+                Landed::Absent { stored: is_current }
+            }
+            Err(fault) => Landed::Failed(fault),
+        };
+        fills.remove(&ticket.key, ticket.number);
+        landed
+    }
+
+    fn found(&self, (id, region): Key, record: Record) -> Landed {
+        let denied = self.memory.absent.get(&id).into_iter().map(|(region, _)| region).collect::<RegionSet>();
+        self.memory.absent.remove(id, RegionSet::only(region));
+        let before = self.memory.index.get(&id).unwrap_or_default();
+        let mut known = before;
+        known.holders = before.holders.with(region);
+        known.answered = before.answered.or(denied).with(region);
+        known.renew_links_after = Some(Instant::now() + self.lifetimes.pending_ttl);
+        self.note_verdict(&mut known, region, record.verdict);
+        self.memory.index.set(id, known);
+        let entry = self.entry(record);
+        if known.holders.len() > 1 && !before.holders.contains(region) {
+            self.metrics.region(region).drift(DriftKind::Conflict).inc();
+            self.memory.results.forget(&id, RegionSet::ALL);
+            return Landed::Found { entry, stored: false };
+        }
+        let stored = entry.size() <= MAX_KEPT;
+        if stored {
+            self.memory.results.put(id, Arc::clone(&entry));
+        } else {
+            self.memory.results.forget(&id, RegionSet::only(region));
+        }
+        Landed::Found { entry, stored }
+    }
+
+    fn entry(&self, record: Record) -> Arc<Entry> {
+        Arc::new(Entry::new(record, &self.lifetimes, Instant::now()))
+    }
+
+    /// Counts an id's first final result, and how long it was seen pending before.
+    fn note_verdict(&self, known: &mut Known, region: RegionId, verdict: Verdict) {
+        let now = Instant::now();
+        if known.final_seen {
+            return;
+        }
+        if !verdict.is_final() {
+            known.pending_since.get_or_insert(now);
+            return;
+        }
+        known.final_seen = true;
+        let metrics = self.metrics.region(region);
+        metrics.observe_final(verdict);
+        if let Some(since) = known.pending_since {
+            metrics.time_to_final.observe((now - since).as_secs_f64());
+        }
+    }
+
+    /// A region says that the id does not exist there.
+    fn absent(&self, (id, region): Key) {
+        let only = RegionSet::only(region);
+        self.memory.absent.add(id, region);
+        self.memory.results.forget(&id, only);
+        let Some(mut known) = self.memory.index.get(&id) else { return };
+        let was_last = known.holders == only;
+        known.holders = known.holders.minus(only);
+        // Without a holder, what the other regions said is out of date: the id may be there now.
+        known.answered = if was_last { only } else { known.answered.with(region) };
+        self.memory.index.set(id, known);
+    }
+
+    /// Forgets what `regions` said of an id. Their fills go on for those who wait, but what they bring is not kept.
+    pub(super) fn purge(&self, id: &SignatureId, regions: RegionSet) {
+        let mut fills = self.lock();
+        fills.detach(id, regions);
+        self.memory.results.forget(id, regions);
+        self.memory.absent.remove(*id, regions);
+        let Some(mut known) = self.memory.index.get(id) else { return };
+        known.holders = known.holders.minus(regions);
+        known.answered = known.answered.minus(regions);
+        if known.holders.is_empty() {
+            self.memory.index.forget(id);
+        } else {
+            self.memory.index.set(*id, known);
+        }
+    }
+
+    /// Drops a fill that has not asked its region yet, if nobody waits for it any more. Returns whether it did.
+    pub(super) fn drop_abandoned(&self, ticket: &Ticket) -> bool {
+        self.lock().remove_abandoned(ticket)
+    }
+
+    /// The task of a fill has ended, however it did.
+    pub(super) fn task_ended(&self, ticket: &Ticket) {
+        self.lock().task_ended(&ticket.key, ticket.number);
+    }
+
+    /// Brings the cache's gauges up to date.
+    pub(super) fn refresh_gauges(&self) {
+        self.memory.results.refresh_gauges();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FillTable> {
+        self.fills.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
