@@ -74,6 +74,7 @@ impl App {
             lifecycle: lifecycle.clone(),
             audit,
             traces: traces.clone(),
+            max_wait: config.wait.max,
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);
         reloaders.push(caller_keys(config, &public)?);
@@ -180,6 +181,7 @@ fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: 
         final_ttl: config.cache.final_ttl,
         incomplete_ttl: config.cache.incomplete_ttl,
         pending_ttl: config.cache.pending_ttl,
+        pending_ttl_max: config.cache.pending_ttl_max,
         not_found_ttl: config.cache.not_found_ttl,
         stale_max: config.cache.stale_max,
     };
@@ -189,6 +191,10 @@ fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: 
         fill_timeout: config.request.fill_timeout,
         max_bytes: config.cache.max_bytes,
         lifetimes,
+        waits: lookup::WaitLimits {
+            max_waiters: config.wait.max_waiters,
+            polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),
+        },
         regions: regions.clone(),
     };
     Lookup::new(settings, upstream, Arc::clone(metrics))

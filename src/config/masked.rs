@@ -33,6 +33,9 @@ impl Config {
         writeln!(page, "timeout = \"{}\"", show_duration(self.request.timeout))?;
         writeln!(page, "discovery_wait = \"{}\"", show_duration(self.request.discovery_wait))?;
         writeln!(page, "fill_timeout = \"{}\"", show_duration(self.request.fill_timeout))?;
+        writeln!(page, "\n[wait]")?;
+        writeln!(page, "max = \"{}\"", show_duration(self.wait.max))?;
+        writeln!(page, "max_waiters = {}", self.wait.max_waiters)?;
         writeln!(page, "\n[drain]")?;
         writeln!(page, "delay = \"{}\"", show_duration(self.drain.delay))?;
         writeln!(page, "deadline = \"{}\"", show_duration(self.drain.deadline))?;

@@ -41,7 +41,7 @@ pub use self::settings::{
 };
 
 /// Sections that are read and checked, and refused all the same until what they set exists.
-const PLANNED: [&str; 3] = ["wait", "remote", "callbacks"];
+const PLANNED: [&str; 2] = ["remote", "callbacks"];
 const NOT_YET: &str = "this version does not have it yet; remove it";
 
 /// Reads the configuration from a file and the variables of this process.

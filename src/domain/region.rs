@@ -185,6 +185,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The route to one region, as if a request had named it.
+    pub const fn to(region: RegionId) -> Self {
+        Self { regions: RegionSet::only(region), pinned: true }
+    }
+
     /// The regions that may be asked.
     pub const fn regions(self) -> RegionSet {
         self.regions

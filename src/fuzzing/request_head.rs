@@ -20,7 +20,7 @@ use super::is_plain;
 use crate::domain::region::{RegionName, RegionSet, Regions};
 use crate::domain::scope::Scopes;
 use crate::http::{Audit, CallerSettings, Callers, Lifecycle, Public, Site};
-use crate::lookup::{Lifetimes, Lookup, Settings};
+use crate::lookup::{Lifetimes, Lookup, Settings, WaitLimits};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::Upstream;
@@ -138,6 +138,7 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
         fill_timeout: MINUTE,
         max_bytes: 1 << 20,
         lifetimes: Lifetimes::all(MINUTE),
+        waits: WaitLimits { max_waiters: 1, polls: Vec::new() },
         regions: regions.clone(),
     };
     let lookup = Arc::new(Lookup::new(settings, upstream, Arc::clone(&metrics)));
@@ -151,5 +152,6 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
         lifecycle,
         audit,
         traces: Traces::off(),
+        max_wait: MINUTE,
     }))
 }

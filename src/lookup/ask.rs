@@ -94,6 +94,17 @@ pub(super) enum Landed {
     Failed(Fault),
 }
 
+impl Landed {
+    /// Whether this ends a wait for the id: it is final, or no longer what it was. A result that is not kept ends one, too.
+    pub(super) fn is_news(&self) -> bool {
+        match self {
+            Self::Found { entry, stored } => entry.is_final() || !stored,
+            Self::Absent { stored } => *stored,
+            Self::Failed(_) => false,
+        }
+    }
+}
+
 /// The same as one request learns of it.
 pub(super) struct Heard {
     pub region: RegionId,

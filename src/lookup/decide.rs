@@ -223,7 +223,7 @@ mod tests {
         let region = regions().find(region).unwrap();
         let id = SignatureId::parse("S1").unwrap();
         let record = Record::new(&Verification::bare(id, region, verdict), regions().name(region));
-        Arc::new(Entry::new(record, &Lifetimes::all(SECOND * 10), now - SECOND * age))
+        Arc::new(Entry::new(record, &Lifetimes::all(SECOND * 10), Duration::ZERO, now - SECOND * age))
     }
 
     /// What a request to `my ph`, or to the region that is pinned, is answered.

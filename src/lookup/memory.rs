@@ -24,6 +24,8 @@ const MAX_ABSENT: u64 = 100_000;
 const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
 /// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
 const INDEX_BYTES_PER_ID: u64 = 720;
+/// When an id was first seen pending is forgotten this long after it was last seen so.
+const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
 const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -163,14 +165,31 @@ pub(super) struct Known {
     pub(super) holders: RegionSet,
     /// The regions that have answered for it: they have it, or it does not exist there.
     pub(super) answered: RegionSet,
-    /// When it was first seen pending.
-    pub(super) pending_since: Option<Instant>,
+    /// When it was seen pending.
+    pub(super) pending: Option<Pending>,
     /// Its first final result was counted.
     pub(super) final_seen: bool,
     /// When regions that have not answered may be asked again.
     pub(super) confirm_after: Option<Instant>,
     /// When links may be renewed again.
     pub(super) renew_links_after: Option<Instant>,
+    /// When a hint may cause another fetch.
+    pub(super) hint_after: Option<Instant>,
+}
+
+/// When an id was seen pending: first and last.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) since: Instant,
+    pub(super) seen: Instant,
+}
+
+impl Known {
+    /// For how long the id has been seen pending by `now`; zero if it was not, or is not remembered.
+    pub(super) fn pending_for(&self, now: Instant) -> Duration {
+        let remembered = self.pending.filter(|pending| now < pending.seen + PENDING_LIFE);
+        remembered.map_or(Duration::ZERO, |pending| now - pending.since)
+    }
 }
 
 impl Index {

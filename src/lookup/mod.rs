@@ -1,47 +1,45 @@
-//! Finding an id: decide from memory, else ask regions through fills, and decide again.
+//! Finding an id: decide from memory, else ask regions through fills, and decide again; and waiting for a final result.
 //!
 //! A fill is one task per id and region, shared by all who ask and owned by none of them.
 
 mod ask;
 mod decide;
 mod fill;
+mod find;
 mod memory;
 mod record;
 mod store;
 mod table;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, timeout_at};
-
 use crate::domain::failure::Failure;
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
-use crate::telemetry::metrics::{LookupOutcome, Metrics};
+use crate::telemetry::metrics::{CallbackOutcome, LookupOutcome, Metrics};
 use crate::telemetry::traces::Span;
 use crate::upstream::Upstream;
 
 pub(crate) use ask::{Ask, Fetched, Found, Missed, Source};
-use ask::{Heard, Landed, Progress};
-use decide::Purpose;
-use fill::{Fills, landing};
+use fill::Fills;
+use find::Finder;
 pub(crate) use record::Lifetimes;
-use store::{Step, Store};
-use table::Joined;
+use store::Store;
+use wait::Waits;
+pub(crate) use wait::{WaitLimits, Waiter};
 
 /// What finds ids.
 pub(crate) struct Lookup {
-    fills: Arc<Fills>,
-    timeout: Duration,
-    discovery_wait: Duration,
+    finder: Arc<Finder>,
+    waits: Arc<Waits>,
+    metrics: Arc<Metrics>,
 }
 
 /// What a lookup is made of.
 pub(crate) struct Settings {
-    /// How long a caller waits at most.
+    /// How long a caller waits at most, if it does not ask to wait for a final result.
     pub timeout: Duration,
     /// How long a found result is held for the other regions' answers.
     pub discovery_wait: Duration,
@@ -51,6 +49,8 @@ pub(crate) struct Settings {
     pub max_bytes: u64,
     /// How long results are kept.
     pub lifetimes: Lifetimes,
+    /// How many may wait, and how often they may ask.
+    pub waits: WaitLimits,
     /// The regions by name.
     pub regions: Regions,
 }
@@ -60,14 +60,17 @@ impl Lookup {
     pub(crate) fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Self {
         let store =
             Store::new(settings.max_bytes, settings.lifetimes, settings.regions.all(), Arc::clone(&metrics));
-        let fills = Fills {
+        let fills = Arc::new(Fills {
             store,
             upstream,
             regions: settings.regions,
             fill_timeout: settings.fill_timeout,
-            metrics,
-        };
-        Self { fills: Arc::new(fills), timeout: settings.timeout, discovery_wait: settings.discovery_wait }
+            metrics: Arc::clone(&metrics),
+        });
+        let (timeout, discovery_wait) = (settings.timeout, settings.discovery_wait);
+        let finder = Arc::new(Finder { fills, timeout, discovery_wait });
+        let waits = Waits::new(Arc::clone(&finder), settings.waits, Arc::clone(&metrics));
+        Self { finder, waits, metrics }
     }
 
     /// Finds an id, for a request with that span.
@@ -76,84 +79,51 @@ impl Lookup {
     /// No region that may be asked has it, or not all could be asked, or the time is up.
     pub(crate) async fn find(&self, ask: &Ask, request: &Span) -> Result<Found, Missed> {
         let span = request.lookup();
-        let deadline = Instant::now() + self.timeout;
-        let mut progress = Progress::default();
-        let answer = loop {
-            match self.fills.store.step(ask, &progress, &span) {
-                Step::Answer(answer) => break answer,
-                Step::Wait(purpose, fills) => {
-                    progress.asks(fills.iter().map(|(region, _)| *region).collect());
-                    let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));
-                    self.listen(fills.collect(), &mut progress, purpose, deadline).await;
-                }
-            }
-        };
-        self.count(&answer, &span);
-        answer
-    }
-
-    /// Forgets what `regions` said of an id. A fill under way will not put it back.
-    pub(crate) fn purge(&self, id: &SignatureId, regions: RegionSet) {
-        self.fills.store.purge(id, regions);
-    }
-
-    /// Brings the cache's gauges up to date.
-    pub(crate) fn refresh_gauges(&self) {
-        self.fills.store.refresh_gauges();
-    }
-
-    /// What one fill comes to, and how this request came by it; spawns it if it is new.
-    fn landing(&self, ask: &Ask, region: RegionId, joined: Joined) -> impl Future<Output = Heard> + use<> {
-        let (receiver, is_joined) = match joined {
-            Joined::Started(ticket, receiver) => {
-                self.fills.spawn(ticket, ask.caller);
-                (Ok(receiver), false)
-            }
-            Joined::UnderWay(receiver) => (Ok(receiver), true),
-            Joined::Refused(fault) => (Err(fault), false),
-        };
-        async move {
-            let landed = match receiver {
-                Ok(receiver) => landing(receiver).await,
-                Err(fault) => Landed::Failed(fault),
-            };
-            Heard { region, landed, joined: is_joined }
-        }
-    }
-
-    /// Takes in what regions answer: until all have, or the deadline comes, or a result has been held long enough for the
-    /// others.
-    async fn listen(
-        &self,
-        mut fills: FuturesUnordered<impl Future<Output = Heard>>,
-        progress: &mut Progress,
-        purpose: Purpose,
-        deadline: Instant,
-    ) {
-        let mut hold = (purpose == Purpose::Confirm).then(|| Instant::now() + self.discovery_wait);
-        loop {
-            let until = hold.map_or(deadline, |hold| hold.min(deadline));
-            match timeout_at(until, fills.next()).await {
-                Ok(Some(heard)) => progress.take(heard),
-                Ok(None) => return,
-                Err(_) if hold.is_some() => return,
-                Err(_) => return progress.time_is_up(),
-            }
-            if progress.found.is_some() {
-                hold.get_or_insert_with(|| Instant::now() + self.discovery_wait);
-            }
-        }
-    }
-
-    fn count(&self, answer: &Result<Found, Missed>, span: &Span) {
-        let outcome = match answer {
+        let answer = self.finder.search(ask, &span).await;
+        let outcome = match &answer {
             Ok(Found { source, .. }) | Err(Missed { failure: Failure::NotFound(_), source }) => {
                 outcome(*source)
             }
             Err(_) => LookupOutcome::Failed,
         };
-        self.fills.metrics.lookups.observe(outcome);
+        self.metrics.lookups.observe(outcome);
         span.word("idv.outcome", outcome.name());
+        answer
+    }
+
+    /// A place among those who wait for a result to become final. `None`: there are too many, or too many of this caller.
+    pub(crate) fn waiter(&self, ask: &Ask) -> Option<Waiter> {
+        self.waits.enter(ask.caller)
+    }
+
+    /// Waits until the result that was found is final, or until `end`; then gives the newest there is.
+    ///
+    /// # Errors
+    /// The id is no longer what it was: another region has it, too, or its region does not know it any more.
+    pub(crate) async fn until_final(
+        &self,
+        waiter: &Waiter,
+        ask: &Ask,
+        found: Found,
+        end: impl Future<Output = ()>,
+    ) -> Result<Found, Missed> {
+        self.waits.until_final(waiter, ask, found, end).await
+    }
+
+    /// Somebody says that an id has changed in `region`: fetches it once, if it is one that callers have asked about.
+    #[expect(dead_code, reason = "its caller is the callback listener, which comes next")]
+    pub(crate) fn hint(&self, id: SignatureId, region: RegionId) -> CallbackOutcome {
+        self.waits.hint(id, region)
+    }
+
+    /// Forgets what `regions` said of an id. A fill under way will not put it back.
+    pub(crate) fn purge(&self, id: &SignatureId, regions: RegionSet) {
+        self.finder.fills.store.purge(id, regions);
+    }
+
+    /// Brings the cache's gauges up to date.
+    pub(crate) fn refresh_gauges(&self) {
+        self.finder.fills.store.refresh_gauges();
     }
 }
 

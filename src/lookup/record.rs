@@ -20,8 +20,10 @@ pub(crate) struct Lifetimes {
     pub final_ttl: Duration,
     /// Incomplete results, which may still be revised.
     pub incomplete_ttl: Duration,
-    /// Pending and unrecognized results.
+    /// The shortest time between two fetches of a result that is not final.
     pub pending_ttl: Duration,
+    /// The longest.
+    pub pending_ttl_max: Duration,
     /// "Does not exist", per region.
     pub not_found_ttl: Duration,
     /// How far past their time final results may still be served when no region answers.
@@ -36,18 +38,30 @@ impl Lifetimes {
             final_ttl: time,
             incomplete_ttl: time,
             pending_ttl: time,
+            pending_ttl_max: time,
             not_found_ttl: time,
             stale_max: time,
         }
     }
 
-    /// How long a result with this verdict is fresh, before jitter.
-    const fn fresh(&self, verdict: Verdict) -> Duration {
-        match verdict {
-            Verdict::Passed | Verdict::Failed(_) | Verdict::Incomplete(Reason::UserTimeout) => self.final_ttl,
-            Verdict::Incomplete(_) => self.incomplete_ttl,
-            Verdict::Pending | Verdict::Unrecognized => self.pending_ttl,
+    /// How long a record is fresh whose id was first seen pending `pending_for` ago: final results spread by the jitter,
+    /// others until their next fetch is due.
+    fn fresh(&self, record: &Record, pending_for: Duration) -> Duration {
+        let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
+        match record.verdict {
+            Verdict::Passed | Verdict::Failed(_) | Verdict::Incomplete(Reason::UserTimeout) => {
+                self.final_ttl.mul_f64(jitter)
+            }
+            Verdict::Incomplete(_) => self.incomplete_ttl.mul_f64(jitter),
+            Verdict::Pending | Verdict::Unrecognized => self.next_fetch(pending_for, record.submitted),
         }
+    }
+
+    /// When a result that is not final is fetched again: the one schedule of polling callers, waiting callers and the cache.
+    /// The vendor sees polls grow rarer the longer a person takes, and rarer still while they are in the flow.
+    fn next_fetch(&self, pending_for: Duration, submitted: Option<bool>) -> Duration {
+        let gap = (pending_for / 2).min(self.pending_ttl_max).max(self.pending_ttl);
+        if submitted == Some(false) { gap * 3 } else { gap }
     }
 }
 
@@ -58,6 +72,8 @@ pub(crate) struct Record {
     pub region: RegionId,
     /// The verdict.
     pub verdict: Verdict,
+    /// Whether the person has finished, if the vendor says so.
+    pub submitted: Option<bool>,
     /// Our public JSON.
     pub body: Rendered,
 }
@@ -68,6 +84,7 @@ impl Record {
         Self {
             region: verification.region,
             verdict: verification.verdict,
+            submitted: verification.submitted,
             body: render(verification, region),
         }
     }
@@ -81,13 +98,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The entry of a record that arrived at `now`.
-    pub(super) fn new(record: Record, lifetimes: &Lifetimes, now: Instant) -> Self {
-        let is_final = record.verdict.is_final();
-        // Callers are told when to ask again: an answer that is not final must be gone by then.
-        let longest = if is_final { 1.0 + JITTER } else { 1.0 };
-        let fresh = lifetimes.fresh(record.verdict).mul_f64(rand::random_range(1.0 - JITTER..=longest));
-        let stale = if is_final { lifetimes.stale_max } else { Duration::ZERO };
+    /// The entry of a record that arrived at `now`; its id was first seen pending `pending_for` before.
+    pub(super) fn new(record: Record, lifetimes: &Lifetimes, pending_for: Duration, now: Instant) -> Self {
+        let fresh = lifetimes.fresh(&record, pending_for);
+        let stale = if record.verdict.is_final() { lifetimes.stale_max } else { Duration::ZERO };
         Self { record, fresh_until: now + fresh, keep: fresh + stale }
     }
 
@@ -106,6 +120,11 @@ impl Entry {
         self.record.verdict.is_final()
     }
 
+    /// Whether the verdict will not change any more: an incomplete result may still be revised.
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.record.verdict, Verdict::Passed | Verdict::Failed(_))
+    }
+
     /// When to ask again, in whole seconds, if the result is not final.
     pub(crate) fn retry_after(&self, now: Instant) -> Option<u64> {
         let left = self.fresh_until.saturating_duration_since(now);
@@ -116,6 +135,11 @@ impl Entry {
     pub(super) fn ttl(&self, now: Instant) -> Option<u64> {
         let left = self.fresh_until.checked_duration_since(now)?;
         (!left.is_zero()).then_some(left.as_secs())
+    }
+
+    /// When it ends; if the result is not final, when the next fetch is due.
+    pub(super) const fn fresh_until(&self) -> Instant {
+        self.fresh_until
     }
 
     /// The seconds since it was fresh.
@@ -136,5 +160,44 @@ impl Entry {
     /// The bytes it takes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + self.record.body.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        pending_ttl: Duration::from_secs(2),
+        pending_ttl_max: Duration::from_secs(30),
+        ..Lifetimes::all(Duration::from_secs(3600))
+    };
+
+    /// How many upstream calls somebody causes who polls for this many seconds, each time as told.
+    fn calls(seconds: u64, submitted: Option<bool>) -> usize {
+        let mut at = Duration::ZERO;
+        let mut calls = 0;
+        while at < Duration::from_secs(seconds) {
+            calls += 1;
+            at += LIFETIMES.next_fetch(at, submitted);
+        }
+        calls
+    }
+
+    #[test]
+    fn a_caller_who_polls_as_told_causes_few_calls() {
+        assert!(calls(70, Some(true)) <= 12, "{}", calls(70, Some(true)));
+        assert!((110..=130).contains(&calls(3600, None)), "{}", calls(3600, None));
+        let while_in_the_flow = calls(3600, Some(false));
+        assert!(while_in_the_flow <= calls(3600, None).div_ceil(3) + 2, "{while_in_the_flow}");
+    }
+
+    #[test]
+    fn the_schedule_grows_from_the_shortest_time_to_the_longest() {
+        let seconds = |pending_for, submitted| {
+            LIFETIMES.next_fetch(Duration::from_secs(pending_for), submitted).as_secs_f64()
+        };
+        assert_eq!([0, 4, 20, 60, 3600].map(|age| seconds(age, None)), [2.0, 2.0, 10.0, 30.0, 30.0]);
+        assert_eq!([0, 20, 60].map(|age| seconds(age, Some(false))), [6.0, 30.0, 90.0]);
     }
 }

@@ -4,11 +4,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Landed, Missed, Progress};
 use super::decide::{Decision, Purpose, Snapshot, decide};
-use super::memory::{Known, Memory};
+use super::memory::{Known, Memory, Pending};
 use super::record::{Entry, Lifetimes, Record};
 use super::runtime::{Mutex, MutexGuard};
 use super::table::{FillTable, Joined, Key, Ticket};
@@ -17,11 +18,13 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verdict;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{CallbackOutcome, Metrics};
 use crate::telemetry::traces::Span;
 
 /// How often an id may be asked for again in regions that have not answered for it.
 const CONFIRM_GAP: Duration = Duration::from_secs(2);
+/// How often a hint may cause a fetch of one id.
+const HINT_GAP: Duration = Duration::from_secs(2);
 /// The largest result that is kept, in bytes; a larger one is answered and not kept.
 const MAX_KEPT: usize = 128 << 10;
 
@@ -96,7 +99,7 @@ impl Store {
         let is_current = fills.is_current(&ticket.key, ticket.number);
         let landed = match brought {
             Ok(record) if is_current => self.found(ticket.key, record),
-            Ok(record) => Landed::Found { entry: self.entry(record), stored: false },
+            Ok(record) => Landed::Found { entry: self.entry(record, Duration::ZERO), stored: false },
             Err(Fault { kind: Kind::NotFound, .. }) => {
                 if is_current {
                     self.absent(ticket.key);
@@ -106,6 +109,9 @@ impl Store {
             Err(fault) => Landed::Failed(fault),
         };
         fills.remove(&ticket.key, ticket.number);
+        if landed.is_news() {
+            fills.watches.tell(&ticket.key.0);
+        }
         landed
     }
 
@@ -117,9 +123,11 @@ impl Store {
         known.holders = before.holders.with(region);
         known.answered = before.answered.or(denied).with(region);
         known.renew_links_after = Some(Instant::now() + self.lifetimes.pending_ttl);
-        self.note_verdict(&mut known, region, record.verdict);
+        let now = Instant::now();
+        let pending_for = before.pending_for(now);
+        self.note_verdict(&mut known, region, record.verdict, now);
         self.memory.index.set(id, known);
-        let entry = self.entry(record);
+        let entry = self.entry(record, pending_for);
         if known.holders.len() > 1 && !before.holders.contains(region) {
             self.metrics.region(region).drift(DriftKind::Conflict).inc();
             self.memory.results.forget(&id, RegionSet::ALL);
@@ -134,25 +142,21 @@ impl Store {
         Landed::Found { entry, stored }
     }
 
-    fn entry(&self, record: Record) -> Arc<Entry> {
-        Arc::new(Entry::new(record, &self.lifetimes, Instant::now()))
+    fn entry(&self, record: Record, pending_for: Duration) -> Arc<Entry> {
+        Arc::new(Entry::new(record, &self.lifetimes, pending_for, Instant::now()))
     }
 
-    /// Counts an id's first final result, and how long it was seen pending before.
-    fn note_verdict(&self, known: &mut Known, region: RegionId, verdict: Verdict) {
-        let now = Instant::now();
-        if known.final_seen {
-            return;
-        }
+    /// Remembers when an id is seen pending; counts its first final result, and how long it was pending before.
+    fn note_verdict(&self, known: &mut Known, region: RegionId, verdict: Verdict, now: Instant) {
         if !verdict.is_final() {
-            known.pending_since.get_or_insert(now);
-            return;
-        }
-        known.final_seen = true;
-        let metrics = self.metrics.region(region);
-        metrics.observe_final(verdict);
-        if let Some(since) = known.pending_since {
-            metrics.time_to_final.observe((now - since).as_secs_f64());
+            known.pending = Some(Pending { since: now - known.pending_for(now), seen: now });
+        } else if !known.final_seen {
+            known.final_seen = true;
+            let metrics = self.metrics.region(region);
+            metrics.observe_final(verdict);
+            if let Some(pending) = known.pending {
+                metrics.time_to_final.observe((now - pending.since).as_secs_f64());
+            }
         }
     }
 
@@ -183,6 +187,45 @@ impl Store {
         } else {
             self.memory.index.set(*id, known);
         }
+    }
+
+    /// What memory can answer now, without asking anybody.
+    pub(super) fn peek(&self, ask: &Ask) -> Option<Found> {
+        let known = self.look(&self.lock(), &ask.id);
+        match decide(ask, &known, &Progress::default(), Instant::now()) {
+            Decision::Answer(Ok(found)) => Some(found),
+            Decision::Answer(Err(_)) | Decision::Ask(..) => None,
+        }
+    }
+
+    /// Told of every change to an id that ends a wait for it.
+    pub(super) fn watch(&self, id: SignatureId) -> watch::Receiver<()> {
+        self.lock().watches.add(id)
+    }
+
+    /// Forgets the watches of an id that nobody holds any more.
+    pub(super) fn unwatch(&self, id: &SignatureId) {
+        self.lock().watches.prune(id);
+    }
+
+    /// Takes a hint that an id has changed, if it is known, not final, and had no other hint a moment ago.
+    ///
+    /// # Errors
+    /// Why there is nothing to fetch.
+    pub(super) fn take_hint(&self, id: &SignatureId) -> Result<RegionSet, CallbackOutcome> {
+        let _fills = self.lock();
+        let now = Instant::now();
+        let mut known = self.memory.index.get(id).ok_or(CallbackOutcome::Unknown)?;
+        let entry = self.memory.results.get(id);
+        if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
+            return Err(CallbackOutcome::Final);
+        }
+        if known.hint_after.is_some_and(|after| now < after) {
+            return Err(CallbackOutcome::Repeated);
+        }
+        known.hint_after = Some(now + HINT_GAP);
+        self.memory.index.set(*id, known);
+        Ok(known.holders)
     }
 
     /// Drops a fill that has not asked its region yet, if nobody waits for it any more. Returns whether it did.

@@ -49,6 +49,8 @@ pub(super) struct FillTable {
     /// How many tasks run for each region, those that nobody joins any more included.
     running: Box<[usize]>,
     next_number: u64,
+    /// Who is told when an id changes.
+    pub(super) watches: Watches,
 }
 
 struct Fill {
@@ -63,7 +65,7 @@ struct Fill {
 impl FillTable {
     pub(super) fn new(regions: RegionSet) -> Self {
         let running = vec![0; regions.len() as usize].into();
-        Self { regions, fills: HashMap::new(), running, next_number: 0 }
+        Self { regions, fills: HashMap::new(), running, next_number: 0, watches: Watches::default() }
     }
 
     /// Joins the fill of `ask` in `region`, or starts one. A refresh joins no fill that is older than it: it waits behind it,
@@ -148,6 +150,28 @@ impl FillTable {
             return RegionSet::EMPTY;
         }
         self.regions.iter().filter(|region| self.fills.contains_key(&(*id, *region))).collect()
+    }
+}
+
+/// Those who want to know when an id changes in a way that ends a wait: it is final, or ambiguous, or gone.
+#[derive(Default)]
+pub(super) struct Watches(HashMap<SignatureId, watch::Sender<()>>);
+
+impl Watches {
+    pub(super) fn add(&mut self, id: SignatureId) -> watch::Receiver<()> {
+        self.0.entry(id).or_default().subscribe()
+    }
+
+    pub(super) fn prune(&mut self, id: &SignatureId) {
+        if self.0.get(id).is_some_and(|watch| watch.receiver_count() == 0) {
+            self.0.remove(id);
+        }
+    }
+
+    pub(super) fn tell(&self, id: &SignatureId) {
+        if let Some(watch) = self.0.get(id) {
+            watch.send_replace(());
+        }
     }
 }
 

@@ -60,7 +60,7 @@ fn link(kind: &str, path: &str) -> Value {
 #[tokio::test]
 async fn f01_a_pass_with_a_forgery_label_is_passed() {
     let expected = json!({
-        "signatureId": ID, "status": "passed", "final": true, "reason": null, "region": "my",
+        "signatureId": ID, "status": "passed", "final": true, "reason": null, "region": "my", "submitted": true,
         "stale": false, "retryAfterSeconds": null,
         "upstream": { "transactionId": "d3fde1547eeaf226", "result": "PASS", "errorCode": "SUCCESS" },
         "checks": {
@@ -69,7 +69,7 @@ async fn f01_a_pass_with_a_forgery_label_is_passed() {
                 "events": [{ "event": "FE_FACE_CAPTURE", "result": "pass", "at": "2022-10-17T07:58:42.952Z" }],
             },
             "document": {
-                "result": "pass",
+                "result": "pass", "country": null,
                 "type": { "front": "MY-ID-MYKAD", "back": "MY-ID-MYKAD" },
                 "subType": { "front": "MY-ID-MYKAD", "back": "MY-ID-MYKAD" },
                 "qualityLabels": { "front": [], "back": [] },
@@ -77,7 +77,7 @@ async fn f01_a_pass_with_a_forgery_label_is_passed() {
                 "events": [{ "event": "FE_DOCUMENT_SCAN", "result": "pass", "at": "2022-10-17T07:58:02.952Z" }],
             },
         },
-        "identity": {
+        "identity": { "reference": null,
             "name": "AMINAH BINTI CONTOH", "idNumber": "771028-99-0001", "birthDate": "1977-10-28",
             "gender": "PEREMPUAN", "nationality": "MYS",
             "address": "1 JALAN REKAAN 2/3 TAMAN CONTOH 00000 KOTA FIKSYEN",
@@ -106,16 +106,16 @@ async fn f02_a_fail_in_the_other_generations_names_is_failed_with_its_reason() {
     let expected = json!({
         "signatureId": ID, "status": "failed", "final": true,
         "reason": { "code": "LIVENESS_ATTACK", "category": "fraud", "userCanRetry": false },
-        "region": "my", "stale": false, "retryAfterSeconds": null,
+        "region": "my", "submitted": true, "stale": false, "retryAfterSeconds": null,
         "upstream": { "transactionId": "0d5c8a7e21b94f36", "result": "FAIL", "errorCode": "LIVENESS_ATTACK" },
         "checks": {
             "face": { "result": "fail", "livenessScore": 0.0, "similarityScore": 82.0, "events": [] },
             "document": {
-                "result": "pass", "type": null, "subType": null, "qualityLabels": { "front": [], "back": [] },
+                "result": "pass", "country": null, "type": null, "subType": null, "qualityLabels": { "front": [], "back": [] },
                 "forgeryLabels": [], "events": [],
             },
         },
-        "identity": {
+        "identity": { "reference": null,
             "name": "SITI BINTI REKAAN", "idNumber": "771028-99-0002", "birthDate": "1977-10-28",
             "gender": "PEREMPUAN", "nationality": "MYS", "address": "7 LORONG CONTOH 00000 BANDAR FIKSYEN",
             "fields": {
@@ -143,12 +143,12 @@ async fn f03_lower_case_and_an_undocumented_spelling_are_understood() {
     let expected = json!({
         "signatureId": ID, "status": "failed", "final": true,
         "reason": { "code": "NO_SUPPORTED_CARD", "category": "document", "userCanRetry": true },
-        "region": "my", "stale": false, "retryAfterSeconds": null,
+        "region": "my", "submitted": true, "stale": false, "retryAfterSeconds": null,
         "upstream": { "transactionId": "5e10f9ab3c7d2248", "result": "fail", "errorCode": "NOT_SUPPORTED_CARD" },
         "checks": {
             "face": { "result": null, "livenessScore": null, "similarityScore": null, "events": [] },
             "document": {
-                "result": null, "type": null, "subType": null, "qualityLabels": null, "forgeryLabels": null,
+                "result": null, "country": null, "type": null, "subType": null, "qualityLabels": null, "forgeryLabels": null,
                 "events": [],
             },
         },
@@ -162,7 +162,7 @@ async fn f03_lower_case_and_an_undocumented_spelling_are_understood() {
 async fn f04_a_result_in_processing_is_pending_with_what_is_there_already() {
     let outcome = told(ID, ok("f04_processing.json")).await;
     let expected = json!({
-        "signatureId": ID, "status": "pending", "final": false, "reason": null, "region": "my",
+        "signatureId": ID, "status": "pending", "final": false, "reason": null, "region": "my", "submitted": null,
         "stale": false, "retryAfterSeconds": 2,
         "upstream": { "transactionId": "a1f4497b3e6d0c52", "result": null, "errorCode": null },
         "checks": {
@@ -171,12 +171,12 @@ async fn f04_a_result_in_processing_is_pending_with_what_is_there_already() {
                 "events": [{ "event": "FE_FACE_CAPTURE", "result": "pass", "at": "2022-10-17T07:58:42.952Z" }],
             },
             "document": {
-                "result": "pass", "type": null, "subType": null, "qualityLabels": { "front": [], "back": [] },
+                "result": "pass", "country": null, "type": null, "subType": null, "qualityLabels": { "front": [], "back": [] },
                 "forgeryLabels": null,
                 "events": [{ "event": "FE_DOCUMENT_SCAN", "result": "pass", "at": "2022-10-17T07:58:02.952Z" }],
             },
         },
-        "identity": {
+        "identity": { "reference": null,
             "name": "HALIMBAWA, MARIA KATHA", "idNumber": "09-0000001-0", "birthDate": "1977-10-28",
             "gender": null, "nationality": null, "address": null,
             "fields": {
@@ -218,7 +218,7 @@ async fn f06_an_error_of_the_upstream_is_tried_twice_and_named() {
 async fn f07_the_newer_generation_is_read_whole() {
     let id = "681760d460df34eb";
     let expected = json!({
-        "signatureId": id, "status": "passed", "final": true, "reason": null, "region": "my",
+        "signatureId": id, "status": "passed", "final": true, "reason": null, "region": "my", "submitted": true,
         "stale": false, "retryAfterSeconds": null,
         "upstream": { "transactionId": "77e0c3b1a95d4f08", "result": "PASS", "errorCode": "SUCCESS" },
         "checks": {
@@ -227,7 +227,7 @@ async fn f07_the_newer_generation_is_read_whole() {
                 "events": [{ "event": "FE_FACE_CAPTURE", "result": "pass", "at": "2025-10-18T09:58:45.004Z" }],
             },
             "document": {
-                "result": "pass",
+                "result": "pass", "country": "PHL",
                 "type": { "front": "PH-ID-PHILSYS", "back": "PH-ID-PHILSYS" },
                 "subType": { "front": "PH-ID-PHILSYS", "back": null },
                 "qualityLabels": { "front": [], "back": ["BLUR"] },
@@ -235,7 +235,7 @@ async fn f07_the_newer_generation_is_read_whole() {
                 "events": [{ "event": "FE_DOCUMENT_SCAN", "result": "pass", "at": "2025-10-18T09:58:32.000Z" }],
             },
         },
-        "identity": {
+        "identity": { "reference": "invented-user-7",
             "name": "PANANDA, JOSE LIKHA", "idNumber": "0000-0000-0000-0007", "birthDate": "1990-02-03",
             "gender": "MALE", "nationality": "PHL",
             "address": "12 KALYE HALIMBAWA, BARANGAY KATHA, LUNGSOD PANANDA",
@@ -266,7 +266,7 @@ async fn f08_a_person_who_ran_out_of_time_is_incomplete_and_may_try_again() {
     let expected = json!({
         "signatureId": ID, "status": "incomplete", "final": true,
         "reason": { "code": "USER_TIMEOUT", "category": "user", "userCanRetry": true },
-        "region": "my", "stale": false, "retryAfterSeconds": null,
+        "region": "my", "submitted": false, "stale": false, "retryAfterSeconds": null,
         "upstream": { "transactionId": "3be80a64d715f29c", "result": "INCOMPLETE", "errorCode": "USER_TIMEOUT" },
         "checks": { "face": null, "document": null },
         "identity": nobody(),
@@ -281,7 +281,7 @@ async fn f09_a_list_of_error_codes_gives_the_first_as_the_reason() {
     let expected = json!({
         "signatureId": id, "status": "failed", "final": true,
         "reason": { "code": "CARD_LOW_QUALITY_IMAGE", "category": "document", "userCanRetry": true },
-        "region": "my", "stale": false, "retryAfterSeconds": null,
+        "region": "my", "submitted": true, "stale": false, "retryAfterSeconds": null,
         "upstream": {
             "transactionId": "c92b5d0e8f174a63", "result": "FAIL", "errorCode": "CARD_LOW_QUALITY_IMAGE",
         },
@@ -384,6 +384,7 @@ async fn f18_a_body_that_breaks_off_is_asked_for_once_more() {
 /// A person of whom nothing was read.
 fn nobody() -> Value {
     json!({
+        "reference": null,
         "name": null, "idNumber": null, "birthDate": null, "gender": null, "nationality": null, "address": null,
         "fields": { "front": {}, "back": {} },
     })

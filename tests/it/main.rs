@@ -44,3 +44,4 @@ mod tls;
 mod token;
 mod traces;
 mod verdict;
+mod waiting;

@@ -84,6 +84,23 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
             sets(&[&["expired", "size", "replaced", "purged"]]),
         ),
         ("idv_fills_in_flight", "gauge", vec![], none()),
+        ("idv_waiters", "gauge", vec![], none()),
+        ("idv_pollers", "gauge", vec![], none()),
+        ("idv_polls_total", "counter", vec!["outcome"], sets(&[&["final", "pending", "failed", "skipped"]])),
+        (
+            "idv_callbacks_total",
+            "counter",
+            vec!["outcome"],
+            sets(&[&[
+                "fetched",
+                "unknown",
+                "final",
+                "repeated",
+                "over_budget",
+                "unauthenticated",
+                "malformed",
+            ]]),
+        ),
         (
             "idv_upstream_requests_total",
             "counter",

@@ -166,7 +166,7 @@ async fn quirk_08_null_may_stand_at_every_level() {
     assert_eq!(dialect.drift().await, Drift::new(), "null is never drift");
     let seen = dialect.read(json!({ "idvResult": null, "faceDetail": null, "docDetail": halves })).await;
     let expected = json!({
-        "result": null, "type": { "front": null, "back": null }, "subType": null,
+        "result": null, "country": null, "type": { "front": null, "back": null }, "subType": null,
         "qualityLabels": { "front": [], "back": [] }, "forgeryLabels": [],
         "events": [{ "event": null, "result": null, "at": null }],
     });

@@ -14,10 +14,13 @@ use crate::answer::Moment;
 use crate::domain::scope::Scopes;
 use crate::lookup::{Fetched, Found, Source};
 
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The answer of a lookup, for somebody who may see `scopes`. For a fresh final result this is slicing, not JSON work.
-pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
+///
+/// `waited`: how many seconds it could have been waited for.
+pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>) -> Response {
     let retry_after = found.entry.retry_after(Instant::now());
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
     let slices = found.entry.record().body.cut(scopes, moment, Timestamp::now());
@@ -26,6 +29,9 @@ pub(super) fn answer(found: &Found, scopes: Scopes) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(value) = waited.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok()) {
+        headers.insert(PREFERENCE_APPLIED, value);
     }
     response
 }

@@ -1,11 +1,13 @@
 //! `/idv/{signatureId}`: the way through, from a request's head to its answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
+use tokio::time::{Instant, sleep_until};
 
 use super::answer;
 use super::audit::Audit;
@@ -18,7 +20,7 @@ use crate::domain::signature_id::SignatureId;
 use crate::http::error::{ApiError, Code, no_such_route};
 use crate::http::exchange::AccessRecord;
 use crate::http::serve::{Lifecycle, Stage};
-use crate::lookup::{Ask, Lookup, Missed};
+use crate::lookup::{Ask, Found, Lookup, Missed};
 use crate::telemetry::metrics::{Metrics, RouteLabel};
 use crate::telemetry::traces::{Span, Traces};
 
@@ -41,6 +43,8 @@ pub(crate) struct Public {
     pub audit: Audit,
     /// Where requests get their spans from.
     pub traces: Traces,
+    /// The longest wait for a final result.
+    pub max_wait: Duration,
 }
 
 /// Answers a request to any other path of the public listener.
@@ -67,9 +71,12 @@ pub(super) async fn handle<'a>(
     public.callers.check_rate(caller)?;
     let id = signature_id(id)?;
     record.id = Some(id);
-    let options = RequestOptions::read(head.uri.query(), &head.headers)?;
+    let mut options = RequestOptions::read(head.uri.query(), &head.headers)?;
     if head.method == Method::DELETE {
         return purge(public, caller, &id, &options);
+    }
+    if head.method == Method::HEAD {
+        options.wait = None;
     }
     let answer = show(public, caller, id, &options, span, record).await;
     if head.method == Method::HEAD {
@@ -97,17 +104,26 @@ async fn show<'a>(
         refresh: options.refresh && caller.scopes().contains(Scope::Refresh),
         wants_media: scopes.contains(Scope::Media),
     };
+    let started = Instant::now();
     let found = tokio::select! {
         biased;
         found = public.lookup.find(&ask, span) => found,
         () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down(public)),
+    };
+    let wait = options.wait.map(|seconds| seconds.min(public.max_wait.as_secs())).filter(|wait| *wait > 0);
+    let (found, waited) = match (found, wait) {
+        (Ok(found), Some(seconds)) if !found.entry.is_final() => {
+            // On the heap: few requests wait, and the others should not be larger for it.
+            Box::pin(wait_for_final(public, &ask, found, seconds, started)).await
+        }
+        (found, _) => (found, None),
     };
     match found {
         Ok(found) => {
             record.source = Some(found.source);
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
-            let answer = answer::answer(&found, scopes);
+            let answer = answer::answer(&found, scopes, waited);
             record.disclosed = scopes.and(Scopes::SHOWING);
             Ok(answer)
         }
@@ -116,6 +132,26 @@ async fn show<'a>(
             Err(ApiError::from_failure(&failure, &public.regions))
         }
     }
+}
+
+/// Waits for the final result, at most `seconds` from the start of the request; not while the process shuts down, and not
+/// if too many wait. Returns the seconds if it waited.
+async fn wait_for_final(
+    public: &Public,
+    ask: &Ask,
+    found: Found,
+    seconds: u64,
+    started: Instant,
+) -> (Result<Found, Missed>, Option<u64>) {
+    let Some(waiter) = public.lookup.waiter(ask) else { return (Ok(found), None) };
+    let deadline = started + Duration::from_secs(seconds);
+    let end = async {
+        tokio::select! {
+            () = sleep_until(deadline) => {}
+            () = public.lifecycle.reached(Stage::Draining) => {}
+        }
+    };
+    (public.lookup.until_final(&waiter, ask, found, end).await, Some(seconds))
 }
 
 /// Forgets the id.

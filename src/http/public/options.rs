@@ -1,9 +1,11 @@
 //! What a request asks for beside the id: its query and its headers.
 
 use axum::http::HeaderMap;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, HeaderName};
 
 use crate::http::error::{ApiError, Code};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// What a request asks for beside the id.
 #[derive(Default)]
@@ -11,11 +13,14 @@ pub(super) struct RequestOptions<'a> {
     pub(super) region: Option<&'a str>,
     pub(super) decision_only: bool,
     pub(super) refresh: bool,
+    /// `Prefer: wait=N`: how many seconds to wait for a final result.
+    pub(super) wait: Option<u64>,
 }
 
 impl<'a> RequestOptions<'a> {
     pub(super) fn read(query: Option<&'a str>, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let mut options = Self { refresh: wants_refresh(headers), ..Self::default() };
+        let mut options =
+            Self { refresh: wants_refresh(headers), wait: preferred_wait(headers), ..Self::default() };
         let parameters =
             query.filter(|query| !query.is_empty()).into_iter().flat_map(|query| query.split('&'));
         for parameter in parameters {
@@ -41,4 +46,50 @@ fn wants_refresh(headers: &HeaderMap) -> bool {
     values
         .flat_map(|value| value.split(','))
         .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
+}
+
+/// The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, and one that is not a number is ignored.
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(',')).filter_map(|preference| {
+        let (preference, _parameters) = preference.split_once(';').unwrap_or((preference, ""));
+        preference.split_once('=')
+    });
+    let (_, value) = preferences.find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))?;
+    let value = value.trim();
+    let digits = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // More digits than fit are more than any limit.
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX)).filter(|seconds| *seconds > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_first_wait_counts_and_what_is_no_number_is_ignored() {
+        for (values, wait) in [
+            (&["wait=10"][..], Some(10)),
+            (&["respond-async, WAIT = 7 ; foo=bar"], Some(7)),
+            (&["respond-async", "wait=\"3\""], Some(3)),
+            (&["wait=5, wait=9"], Some(5)),
+            (&["wait=5", "wait=9"], Some(5)),
+            (&["wait=99999999999999999999999"], Some(u64::MAX)),
+            (&["wait=0"], None),
+            (&["wait=-1"], None),
+            (&["wait=+1"], None),
+            (&["wait=1.5"], None),
+            (&["wait=ten, wait=9"], None),
+            (&["wait="], None),
+            (&["wait"], None),
+            (&["waiting=5"], None),
+            (&[""], None),
+        ] {
+            let headers = values.iter().map(|value| (PREFER, HeaderValue::from_static(value)));
+            assert_eq!(preferred_wait(&headers.collect()), wait, "{values:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod lookup;
 mod process;
 mod region;
 mod snapshot;
+mod wait;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use http::{HttpMetrics, MethodLabel, RouteLabel};
 pub use lookup::{CacheMetrics, EvictionCause, LookupMetrics, LookupOutcome};
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
 pub use snapshot::{ANSWER_CLASSES, Durations, RegionSnapshot, Snapshot};
+pub use wait::{CallbackOutcome, PollOutcome, WaitMetrics};
 
 /// Every metric of the gateway.
 pub struct Metrics {
@@ -30,6 +32,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Lookups by outcome.
     pub lookups: LookupMetrics,
+    /// Waiters, pollers, polls and callbacks.
+    pub waits: WaitMetrics,
     /// The cache.
     pub cache: CacheMetrics,
     /// Per region, in configuration order.
@@ -61,6 +65,7 @@ impl Metrics {
         Ok(Self {
             http: HttpMetrics::new(&registry)?,
             lookups: LookupMetrics::new(&registry)?,
+            waits: WaitMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::all(&registry, &labels, &panics)?,
             reloads: Arc::new(ReloadMetrics::new(&registry)?),

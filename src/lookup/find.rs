@@ -1,0 +1,89 @@
+//! The way of one request through the lookup: decide, else ask regions and listen, and decide again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout_at};
+
+use super::ask::{Ask, Found, Heard, Landed, Missed, Progress};
+use super::decide::Purpose;
+use super::fill::{Fills, landing};
+use super::store::Step;
+use super::table::Joined;
+use crate::domain::region::RegionId;
+use crate::telemetry::traces::Span;
+
+/// What searches for ids.
+pub(super) struct Finder {
+    pub(super) fills: Arc<Fills>,
+    /// How long a request waits at most.
+    pub(super) timeout: Duration,
+    /// How long a found result is held for the other regions' answers.
+    pub(super) discovery_wait: Duration,
+}
+
+impl Finder {
+    /// Searches for an id, for a lookup with that span.
+    ///
+    /// # Errors
+    /// No region that may be asked has it, or not all could be asked, or the time is up.
+    pub(super) async fn search(&self, ask: &Ask, lookup: &Span) -> Result<Found, Missed> {
+        let deadline = Instant::now() + self.timeout;
+        let mut progress = Progress::default();
+        loop {
+            match self.fills.store.step(ask, &progress, lookup) {
+                Step::Answer(answer) => return answer,
+                Step::Wait(purpose, fills) => {
+                    progress.asks(fills.iter().map(|(region, _)| *region).collect());
+                    let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));
+                    self.listen(fills.collect(), &mut progress, purpose, deadline).await;
+                }
+            }
+        }
+    }
+
+    /// What one fill comes to, and how this request came by it; spawns it if it is new.
+    fn landing(&self, ask: &Ask, region: RegionId, joined: Joined) -> impl Future<Output = Heard> + use<> {
+        let (receiver, is_joined) = match joined {
+            Joined::Started(ticket, receiver) => {
+                self.fills.spawn(ticket, ask.caller);
+                (Ok(receiver), false)
+            }
+            Joined::UnderWay(receiver) => (Ok(receiver), true),
+            Joined::Refused(fault) => (Err(fault), false),
+        };
+        async move {
+            let landed = match receiver {
+                Ok(receiver) => landing(receiver).await,
+                Err(fault) => Landed::Failed(fault),
+            };
+            Heard { region, landed, joined: is_joined }
+        }
+    }
+
+    /// Takes in what regions answer: until all have, or the deadline comes, or a result has been held long enough for the
+    /// others.
+    async fn listen(
+        &self,
+        mut fills: FuturesUnordered<impl Future<Output = Heard>>,
+        progress: &mut Progress,
+        purpose: Purpose,
+        deadline: Instant,
+    ) {
+        let mut hold = (purpose == Purpose::Confirm).then(|| Instant::now() + self.discovery_wait);
+        loop {
+            let until = hold.map_or(deadline, |hold| hold.min(deadline));
+            match timeout_at(until, fills.next()).await {
+                Ok(Some(heard)) => progress.take(heard),
+                Ok(None) => return,
+                Err(_) if hold.is_some() => return,
+                Err(_) => return progress.time_is_up(),
+            }
+            if progress.found.is_some() {
+                hold.get_or_insert_with(|| Instant::now() + self.discovery_wait);
+            }
+        }
+    }
+}

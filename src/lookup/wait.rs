@@ -1,0 +1,265 @@
+//! Waiting for a final result: requests that wait, and one poller per id and region for all of them.
+//!
+//! A poller asks when the next fetch of its id is due, and lives as long as somebody waits. Whatever makes the result
+//! final, this poller, another request, a callback or another replica, wakes all who wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::ask::{Ask, Found, Missed};
+use super::find::Finder;
+use super::table::Key;
+use crate::domain::failure::{Failure, Kind};
+use crate::domain::region::{RegionId, Route};
+use crate::domain::scope::CallerId;
+use crate::domain::signature_id::SignatureId;
+use crate::telemetry::metrics::{CallbackOutcome, Metrics, PollOutcome};
+use crate::telemetry::traces::Span;
+
+/// How long a poller pauses after a poll that failed, at the least and at the most; doubled each time.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How many may wait, and how often they may ask.
+pub(crate) struct WaitLimits {
+    /// Requests that wait at once.
+    pub max_waiters: usize,
+    /// Polls at once, by region: short requests always find room.
+    pub polls: Vec<usize>,
+}
+
+/// Everybody who waits.
+pub(super) struct Waits {
+    finder: Arc<Finder>,
+    max_waiters: usize,
+    waiters: Mutex<Waiters>,
+    polls: Mutex<HashMap<Key, Weak<Poll>>>,
+    budgets: Box<[Arc<Semaphore>]>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    count: usize,
+    by_caller: HashMap<CallerId, usize>,
+}
+
+/// A place among those who wait, given back when dropped.
+pub(crate) struct Waiter {
+    waits: Arc<Waits>,
+    caller: Option<CallerId>,
+}
+
+/// The polling of one id in one region, which ends when the last who waits lets go of it.
+struct Poll {
+    waits: Arc<Waits>,
+    key: Key,
+    changes: watch::Receiver<()>,
+    /// Dropped, it ends the poller before its next poll.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Waits {
+    pub(super) fn new(finder: Arc<Finder>, limits: WaitLimits, metrics: Arc<Metrics>) -> Arc<Self> {
+        let budget = |polls| Arc::new(Semaphore::new(polls));
+        Arc::new(Self {
+            finder,
+            max_waiters: limits.max_waiters,
+            waiters: Mutex::default(),
+            polls: Mutex::default(),
+            budgets: limits.polls.into_iter().map(budget).collect(),
+            metrics,
+        })
+    }
+
+    /// A place for one more, of which one caller has at most half.
+    pub(super) fn enter(self: &Arc<Self>, caller: Option<CallerId>) -> Option<Waiter> {
+        let mut waiters = self.waiters();
+        let of_caller =
+            caller.map_or(0, |caller| waiters.by_caller.get(&caller).copied().unwrap_or_default());
+        if waiters.count >= self.max_waiters || of_caller >= self.max_waiters.div_ceil(2) {
+            return None;
+        }
+        waiters.count += 1;
+        if let Some(caller) = caller {
+            waiters.by_caller.insert(caller, of_caller + 1);
+        }
+        self.metrics.waits.waiters.inc();
+        Some(Waiter { waits: Arc::clone(self), caller })
+    }
+
+    /// Waits as `Lookup::until_final` says.
+    pub(super) async fn until_final(
+        self: &Arc<Self>,
+        _waiter: &Waiter,
+        ask: &Ask,
+        found: Found,
+        end: impl Future<Output = ()>,
+    ) -> Result<Found, Missed> {
+        let ask = Ask { refresh: false, ..*ask };
+        let poll = self.poll((ask.id, found.entry.region()), found.entry.fresh_until());
+        let mut changes = poll.changes.clone();
+        let mut newest = found;
+        let no_span = Span::none();
+        tokio::pin!(end);
+        loop {
+            // Seen before the search, so that no change between the two is missed.
+            changes.borrow_and_update();
+            tokio::select! {
+                biased;
+                searched = self.finder.search(&ask, &no_span) => match searched {
+                    Ok(found) if found.entry.is_final() => return Ok(found),
+                    Ok(found) => newest = found,
+                    Err(missed) if !missed.failure.is_no_answer() => return Err(missed),
+                    Err(_) => {}
+                },
+                () = &mut end => break,
+            }
+            tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => {}
+                () = &mut end => break,
+            }
+        }
+        Ok(self.finder.fills.store.peek(&ask).unwrap_or(newest))
+    }
+
+    /// The polling of `key`, started if nobody waits yet; its first poll is at `due`.
+    fn poll(self: &Arc<Self>, key: Key, due: Instant) -> Arc<Poll> {
+        let mut polls = self.polls();
+        if let Some(poll) = polls.get(&key).and_then(Weak::upgrade) {
+            return poll;
+        }
+        let changes = self.finder.fills.store.watch(key.0);
+        let poller = Poller { waits: Arc::clone(self), key };
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(poller.run(due, stopped));
+        let poll = Arc::new(Poll { waits: Arc::clone(self), key, changes, _stop: stop });
+        polls.insert(key, Arc::downgrade(&poll));
+        self.metrics.waits.pollers.inc();
+        poll
+    }
+
+    /// Fetches an id once, as `Lookup::hint` says.
+    pub(super) fn hint(self: &Arc<Self>, id: SignatureId, region: RegionId) -> CallbackOutcome {
+        let holders = match self.finder.fills.store.take_hint(&id) {
+            Ok(holders) => holders,
+            Err(outcome) => return outcome,
+        };
+        // Where an id is was learned from the upstream; the hint may be wrong about it.
+        let region = holders.single().unwrap_or(region);
+        let Ok(permit) = Arc::clone(&self.budgets[region.index()]).try_acquire_owned() else {
+            return CallbackOutcome::OverBudget;
+        };
+        let finder = Arc::clone(&self.finder);
+        tokio::spawn(async move {
+            // A refresh: what is under way may have been sent before the change.
+            let ask = Ask { refresh: true, ..ask_for(id, region) };
+            let _ = finder.search(&ask, &Span::none()).await;
+            drop(permit);
+        });
+        CallbackOutcome::Fetched
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn polls(&self) -> MutexGuard<'_, HashMap<Key, Weak<Poll>>> {
+        self.polls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn ask_for(id: SignatureId, region: RegionId) -> Ask {
+    Ask { id, route: Route::to(region), caller: None, refresh: false, wants_media: false }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut waiters = self.waits.waiters();
+        waiters.count -= 1;
+        if let Some(caller) = self.caller
+            && let Some(count) = waiters.by_caller.get_mut(&caller)
+        {
+            *count -= 1;
+        }
+        self.waits.metrics.waits.waiters.dec();
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        let mut polls = self.waits.polls();
+        if polls.get(&self.key).is_some_and(|poll| poll.strong_count() == 0) {
+            polls.remove(&self.key);
+        }
+        drop(polls);
+        // Replaced by one that nobody is told through, so that the store can forget the id.
+        self.changes = watch::channel(()).1;
+        self.waits.finder.fills.store.unwatch(&self.key.0);
+        self.waits.metrics.waits.pollers.dec();
+    }
+}
+
+/// The task of one poll.
+struct Poller {
+    waits: Arc<Waits>,
+    key: Key,
+}
+
+impl Poller {
+    async fn run(self, mut due: Instant, mut stopped: oneshot::Receiver<()>) {
+        let mut backoff = BACKOFF.0;
+        loop {
+            tokio::select! {
+                () = sleep_until(due) => {}
+                _ = &mut stopped => return,
+            }
+            let (outcome, next) = self.poll(backoff).await;
+            self.waits.metrics.waits.polled(outcome);
+            backoff = match outcome {
+                PollOutcome::Final => return,
+                PollOutcome::Pending => BACKOFF.0,
+                PollOutcome::Failed | PollOutcome::Skipped => (backoff * 2).min(BACKOFF.1),
+            };
+            due = next;
+        }
+    }
+
+    /// Polls once, if the region's budget allows. Returns when the next poll is due.
+    async fn poll(&self, backoff: Duration) -> (PollOutcome, Instant) {
+        let (id, region) = self.key;
+        let Ok(_permit) = self.waits.budgets[region.index()].try_acquire() else {
+            return (PollOutcome::Skipped, Instant::now() + backoff);
+        };
+        match self.waits.finder.search(&ask_for(id, region), &Span::none()).await {
+            Ok(found) if found.entry.is_final() => (PollOutcome::Final, Instant::now()),
+            Ok(found) => (PollOutcome::Pending, found.entry.fresh_until()),
+            Err(missed) => {
+                let pause = missed.failure.retry_after().unwrap_or_default().max(backoff);
+                (failed(&missed.failure), Instant::now() + pause)
+            }
+        }
+    }
+}
+
+/// Whether a region failed, or was not asked at all.
+const fn failed(failure: &Failure) -> PollOutcome {
+    match failure {
+        Failure::Upstream(_, fault)
+            if matches!(fault.kind, Kind::Busy | Kind::Unavailable | Kind::Overloaded) =>
+        {
+            PollOutcome::Skipped
+        }
+        Failure::Upstream(..)
+        | Failure::NotFound(_)
+        | Failure::Ambiguous
+        | Failure::RegionUndetermined { .. }
+        | Failure::Overloaded
+        | Failure::ShuttingDown
+        | Failure::Internal => PollOutcome::Failed,
+    }
+}
