@@ -60,7 +60,7 @@ impl App {
             regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
             cache_max_bytes: config.cache.max_bytes,
         };
-        let verifier = verifier(&config.auth)?;
+        let verifier = verifier(&config.auth, &metrics)?;
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
         let traces = traces(&config.telemetry, &regions)?;
@@ -230,7 +230,7 @@ fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
     }
 }
 
-fn verifier(auth: &Auth) -> io::Result<Option<Arc<Verifier>>> {
+fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>> {
     let (Auth::Jwt(jwt) | Auth::KeysAndJwt(jwt)) = auth else { return Ok(None) };
     let source = match &jwt.jwks {
         Jwks::File(path) => JwksSource::File(path.clone()),
@@ -241,7 +241,7 @@ fn verifier(auth: &Auth) -> io::Result<Option<Arc<Verifier>>> {
     };
     let settings = JwtSettings { issuer: jwt.issuer.clone(), audience: jwt.audience.clone(), source };
     let named = |error| io::Error::other(format!("auth.jwt: {error}"));
-    Ok(Some(Arc::new(Verifier::new(settings).map_err(named)?)))
+    Ok(Some(Arc::new(Verifier::new(settings, Arc::clone(&metrics.auth.jwks)).map_err(named)?)))
 }
 
 fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {

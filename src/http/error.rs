@@ -39,6 +39,7 @@ pub(super) enum Code {
     RegionUndetermined,
     Overloaded,
     ShuttingDown,
+    AuthenticationUnavailable,
     UpstreamTimeout,
 }
 
@@ -68,6 +69,9 @@ impl Code {
             Self::RegionUndetermined => ("region_undetermined", 503, "Region could not be determined"),
             Self::Overloaded => ("overloaded", 503, "Overloaded"),
             Self::ShuttingDown => ("shutting_down", 503, "Shutting down"),
+            Self::AuthenticationUnavailable => {
+                ("authentication_unavailable", 503, "Authentication unavailable")
+            }
             Self::UpstreamTimeout => ("upstream_timeout", 504, "Upstream timed out"),
         }
     }
@@ -121,6 +125,17 @@ impl ApiError {
     /// The caller asks too often.
     pub(super) const fn rate_limited(retry_after: u64) -> Self {
         let mut error = Self::new(Code::RateLimited, "This caller's requests per second are used up.");
+        error.retryable = true;
+        error.retry_after = Some(retry_after);
+        error
+    }
+
+    /// A token that cannot be judged, because the issuer's keys cannot be fetched.
+    pub(super) const fn authentication_unavailable(retry_after: u64) -> Self {
+        let mut error = Self::new(
+            Code::AuthenticationUnavailable,
+            "The keys of the token issuer cannot be fetched, so the token cannot be judged.",
+        );
         error.retryable = true;
         error.retry_after = Some(retry_after);
         error

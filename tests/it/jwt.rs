@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::support::issuer::{self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now};
@@ -59,8 +58,8 @@ impl Door {
         self.gateway.get_as(token, "/idv/S1").await.status
     }
 
-    async fn takes(&self, what: &str, token: &str) {
-        assert_eq!(self.status(token).await, 200, "{what} is taken");
+    async fn accepts(&self, what: &str, token: &str) {
+        assert_eq!(self.status(token).await, 200, "{what} is accepted");
     }
 
     async fn refuses(&self, what: &str, token: &str) {
@@ -83,19 +82,8 @@ async fn rsa_ec_and_ed25519_tokens_are_taken() {
     let keys = [SigningKey::rsa(), SigningKey::ec(), SigningKey::ed()];
     let door = Door::of(&issuer::jwks(&keys.each_ref())).await;
     for key in keys {
-        door.takes(key.id, &key.sign(&claims(SUBJECT))).await;
+        door.accepts(key.id, &key.sign(&claims(SUBJECT))).await;
     }
-}
-
-#[tokio::test]
-async fn a_token_without_a_key_id_is_taken_if_one_key_fits() {
-    let (ec, ed, other) = (SigningKey::ec(), SigningKey::ed(), SigningKey::other_ec());
-    let anonymous = |key: &SigningKey| key.sign_as(&Header::new(key.algorithm), &claims(SUBJECT));
-    let door = Door::of(&issuer::jwks(&[&ec, &ed])).await;
-    door.takes("a token that only one key can have signed", &anonymous(&ec)).await;
-    let door = Door::of(&issuer::jwks(&[&ec, &ed, &other])).await;
-    door.refuses("a token that either key may have signed", &anonymous(&ec)).await;
-    door.takes("the same token with its key's id", &ec.sign(&claims(SUBJECT))).await;
 }
 
 #[tokio::test]
@@ -103,10 +91,10 @@ async fn a_token_must_be_for_us_from_our_issuer_and_of_somebody() {
     let key = SigningKey::ec();
     let door = Door::of(&issuer::jwks(&[&key])).await;
     let good = claims(SUBJECT);
-    door.takes("a good token", &key.sign(&good)).await;
-    door.takes("one audience alone", &key.sign(&with(good.clone(), "aud", json!(AUDIENCE)))).await;
-    door.takes("several audiences", &key.sign(&with(good.clone(), "aud", json!(["x", AUDIENCE])))).await;
-    door.takes("no nbf", &key.sign(&without(good.clone(), "nbf"))).await;
+    door.accepts("a good token", &key.sign(&good)).await;
+    door.accepts("one audience alone", &key.sign(&with(good.clone(), "aud", json!(AUDIENCE)))).await;
+    door.accepts("several audiences", &key.sign(&with(good.clone(), "aud", json!(["x", AUDIENCE])))).await;
+    door.accepts("no nbf", &key.sign(&without(good.clone(), "nbf"))).await;
     for name in ["iss", "aud", "sub", "exp"] {
         door.refuses(&format!("a token without {name}"), &key.sign(&without(good.clone(), name))).await;
         door.refuses(&format!("{name} null"), &key.sign(&with(good.clone(), name, Value::Null))).await;
@@ -133,13 +121,13 @@ async fn a_token_must_be_for_us_from_our_issuer_and_of_somebody() {
 }
 
 #[tokio::test]
-async fn a_tokens_times_are_read_with_half_a_minute_of_leeway() {
+async fn a_tokens_times_have_half_a_minute_of_leeway() {
     let key = SigningKey::ec();
     let door = Door::of(&issuer::jwks(&[&key])).await;
     let at = |name, seconds: i64| key.sign(&with(claims(SUBJECT), name, json!(now() + seconds)));
-    door.takes("a token that ended ten seconds ago", &at("exp", -10)).await;
+    door.accepts("a token that ended ten seconds ago", &at("exp", -10)).await;
     door.refuses("a token that ended 35 seconds ago", &at("exp", -35)).await;
-    door.takes("a token that begins in 20 seconds", &at("nbf", 20)).await;
+    door.accepts("a token that begins in 20 seconds", &at("nbf", 20)).await;
     door.refuses("a token that begins in two minutes", &at("nbf", 120)).await;
 }
 
@@ -148,7 +136,7 @@ async fn a_token_does_not_choose_how_it_is_checked() {
     let (rsa, ec, ed) = (SigningKey::rsa(), SigningKey::ec(), SigningKey::ed());
     let door = Door::of(&issuer::jwks(&[&rsa, &ec, &ed])).await;
     let good = ec.sign(&claims(SUBJECT));
-    door.takes("a good token", &good).await;
+    door.accepts("a good token", &good).await;
     let payload = good.split('.').nth(1).expect("a token has claims");
     for algorithm in ["none", "None", "NONE", "", "HS256"] {
         let header = base64url(json!({ "alg": algorithm, "kid": "ec", "typ": "JWT" }).to_string().as_bytes());
@@ -157,19 +145,18 @@ async fn a_token_does_not_choose_how_it_is_checked() {
         door.refuses(&format!("algorithm {algorithm:?}, signed"), &format!("{header}.{payload}.{signature}"))
             .await;
     }
-    for key in [&ec, &ed] {
-        let secret = EncodingKey::from_secret(&key.public_bytes());
-        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-            let header = Header { alg: algorithm, ..key.header() };
-            let token = jsonwebtoken::encode(&header, &claims(SUBJECT), &secret).expect("a secret signs");
-            door.refuses(&format!("{algorithm:?} with the public half of {}", key.id), &token).await;
+    for key in [&rsa, &ec, &ed] {
+        for algorithm in ["HS256", "HS384", "HS512", key.algorithm()] {
+            let header = with(key.header(), "alg", json!(algorithm));
+            let token = issuer::sign_with_secret(&header, &claims(SUBJECT), &key.public_bytes());
+            door.refuses(&format!("{algorithm} with the public half of {}", key.id), &token).await;
         }
     }
     let ec_as_rsa = ec.clone().called("rsa");
     door.refuses("an ES256 token that names the RSA key", &ec_as_rsa.sign(&claims(SUBJECT))).await;
     let ed_as_ec = ed.clone().called("ec");
     door.refuses("an EdDSA token that names the EC key", &ed_as_ec.sign(&claims(SUBJECT))).await;
-    let rs512 = Header { alg: Algorithm::RS512, ..rsa.header() };
+    let rs512 = with(rsa.header(), "alg", json!("RS512"));
     door.refuses("RS512 of the RSA key", &rsa.sign_as(&rs512, &claims(SUBJECT))).await;
 }
 
@@ -181,23 +168,22 @@ async fn only_the_issuers_keys_sign() {
     door.refuses("another key under the same id", &forged).await;
     door.refuses("an unknown key", &other.sign(&claims(SUBJECT))).await;
 
-    let own_key = serde_json::from_value(other.jwk()).expect("a key");
-    let brought =
-        Header { jwk: Some(own_key), jku: Some("http://127.0.0.1:9/keys".to_owned()), ..other.header() };
+    let brought = with(other.header(), "jwk", other.jwk());
+    let brought = with(brought, "jku", json!("http://127.0.0.1:9/keys"));
     door.refuses("a key that the token brings along", &other.sign_as(&brought, &claims(SUBJECT))).await;
 
     let good = ec.sign(&claims(SUBJECT));
     let [header, _, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("not a token") };
     let promoted = base64url(with(claims(SUBJECT), "sub", json!("ledger")).to_string().as_bytes());
     door.refuses("claims that were changed", &format!("{header}.{promoted}.{signature}")).await;
-    door.takes("the token as signed", &good).await;
+    door.accepts("the token as signed", &good).await;
 }
 
 #[tokio::test]
 async fn an_extension_that_we_do_not_know_refuses_the_token() {
     let key = SigningKey::ec();
     let door = Door::of(&issuer::jwks(&[&key])).await;
-    let critical = Header { crit: Some(vec!["bound-to".to_owned()]), ..key.header() };
+    let critical = with(key.header(), "crit", json!(["bound-to"]));
     door.refuses("a critical extension", &key.sign_as(&critical, &claims(SUBJECT))).await;
 }
 
@@ -210,12 +196,11 @@ async fn keys_that_are_not_for_signatures_of_ours_do_not_count() {
     let unheard_of = json!({ "kty": "LWE", "kid": "new", "q": 3 });
     let keys = json!({ "keys": [secret, for_encryption, for_another, unheard_of, "no key", ed.jwk()] });
     let door = Door::of(&keys).await;
-    door.takes("the one good key", &ed.sign(&claims(SUBJECT))).await;
+    door.accepts("the one good key", &ed.sign(&claims(SUBJECT))).await;
     door.refuses("a key for encryption", &ec.sign(&claims(SUBJECT))).await;
     door.refuses("a key for another algorithm", &rsa.sign(&claims(SUBJECT))).await;
-    let header = Header { kid: Some("secret".to_owned()), ..Header::new(Algorithm::HS256) };
-    let secret = EncodingKey::from_secret(b"a shared secret");
-    let token = jsonwebtoken::encode(&header, &claims(SUBJECT), &secret).expect("a secret signs");
+    let header = json!({ "alg": "HS256", "kid": "secret" });
+    let token = issuer::sign_with_secret(&header, &claims(SUBJECT), b"a shared secret");
     door.refuses("a shared secret", &token).await;
 }
 
@@ -382,11 +367,8 @@ async fn an_unknown_key_id_fetches_the_key_set_again_and_what_goes_wrong_then_ha
     ];
     let failures = failures.map(|failure| async {
         let rotating = Rotating::to(failure, &upstream).await;
-        eventually("the second fetch", async || {
-            assert_eq!(rotating.by_new().await, 401);
-            rotating.endpoint.fetches() == 2
-        })
-        .await;
+        eventually("the second fetch", async || rotating.by_new().await == 503).await;
+        assert_eq!(rotating.endpoint.fetches(), 2);
         assert_eq!(rotating.by_old().await, 200, "the old key is kept");
     });
     let hanging = async {
@@ -410,7 +392,7 @@ async fn an_unknown_key_id_fetches_the_key_set_again_and_what_goes_wrong_then_ha
 }
 
 #[tokio::test]
-async fn without_any_key_the_endpoint_is_asked_again_soon_with_the_token_of_that_moment() {
+async fn the_key_set_is_asked_for_with_the_token_of_that_moment() {
     let key = SigningKey::ec();
     let endpoint = KeyEndpoint::start([Reply::text(503, ""), Reply::json(issuer::jwks(&[&key]))]).await;
     let (upstream, scratch) = (upstream().await, Scratch::new());
@@ -418,12 +400,39 @@ async fn without_any_key_the_endpoint_is_asked_again_soon_with_the_token_of_that
     let auth = format!("{}jwks_token_file = \"{}\"\n", from_endpoint(&endpoint), text(&file));
     let gateway = Gateway::with(&[&auth, &gateway::region("my", &upstream), CALLERS]).await;
     let token = key.sign(&claims(SUBJECT));
-    assert_eq!(gateway.get_as(&token, "/idv/S1").await.status, 401);
+    assert_eq!(gateway.get_as(&token, "/idv/S1").await.status, 503);
     scratch.write("token", "second");
     eventually("the key set", async || gateway.get_as(&token, "/idv/S1").await.status == 200).await;
     let sent = endpoint.received();
     let sent: Vec<_> = sent.iter().map(|request| request.header("authorization")).collect();
     assert_eq!(sent, [Some("Bearer first"), Some("Bearer second")]);
+}
+
+/// Each way to fail to authenticate, once, in both ways to prove oneself.
+#[tokio::test]
+async fn every_refusal_is_counted_by_its_reason() {
+    let (upstream, scratch, key) = (upstream().await, Scratch::new(), SigningKey::ec());
+    let jwks = scratch.write("jwks.json", &issuer::jwks(&[&key]).to_string());
+    let jwks = format!("jwks_file = \"{}\"", text(&jwks));
+    let region = gateway::region("my", &upstream);
+    let gateway = Gateway::with(&[&mode("keys+jwt", &jwks), &region, CALLERS]).await;
+    let expired = key.sign(&with(claims(SUBJECT), "exp", json!(now() - 60)));
+    let forged = SigningKey::other_ec().called("ec").sign(&claims(SUBJECT));
+    for (reason, bearer) in [
+        ("missing", ""),
+        ("unknown_key", "a-wrong-key"),
+        ("bad_token", &forged),
+        ("expired_token", &expired),
+        ("unknown_subject", &key.sign(&claims("nobody"))),
+    ] {
+        assert_eq!(gateway.get_as(bearer, "/idv/S1").await.status, 401);
+        let series = format!("idv_auth_failures_total{{reason=\"{reason}\"}}");
+        assert_eq!(gateway.metric(&series).await, 1.0, "{reason}");
+    }
+    assert_eq!(gateway.metric("idv_jwks_keys").await, 1.0);
+    let gateway = Gateway::with(&[&mode("jwt", &jwks), &region, CALLERS]).await;
+    assert_eq!(gateway.get_as("a-wrong-key", "/idv/S1").await.status, 401);
+    assert_eq!(gateway.metric("idv_auth_failures_total{reason=\"bad_token\"}").await, 1.0);
 }
 
 #[tokio::test]
@@ -460,15 +469,37 @@ async fn a_key_file_is_followed_and_a_broken_one_never_replaces_a_good_one() {
 }
 
 #[tokio::test]
+async fn keys_of_a_wrong_size_are_refused_at_the_start() {
+    let rsa = |bytes: usize| json!({ "kty": "RSA", "n": base64url(&vec![0xff; bytes]), "e": "AQAB" });
+    let ed = |bytes: usize| json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(&vec![1; bytes]) });
+    let of = |key: Value| json!({ "keys": [key] }).to_string();
+    for (keys, code) in [
+        (of(rsa(255)), 78),
+        (of(rsa(256)), 0),
+        (of(rsa(512)), 0),
+        (of(rsa(513)), 78),
+        (of(ed(31)), 78),
+        (of(ed(33)), 78),
+    ] {
+        assert_eq!(check_config_of(&keys).await.code, Some(code), "{keys}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_file_without_a_usable_key_is_refused_at_the_start() {
-    let scratch = Scratch::new();
     for content in ["", "[]", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"QUJD"}]}"#] {
-        scratch.write("jwks.json", content);
-        let region = gateway::region_at("my", "http://127.0.0.1:9");
-        let config = format!("{}{region}{CALLERS}", from_file(&scratch, "jwks.json"));
-        let config = scratch.write("gateway.toml", &config);
-        let checked = process::run(&["check-config", "--config", text(&config)]).await;
+        let checked = check_config_of(content).await;
         assert_eq!(checked.code, Some(78), "{content:?}: {checked:?}");
         assert!(checked.stderr.contains("auth.jwt"), "{checked:?}");
     }
+}
+
+/// What `check-config` says of a configuration with this key set.
+async fn check_config_of(keys: &str) -> process::Finished {
+    let scratch = Scratch::new();
+    scratch.write("jwks.json", keys);
+    let region = gateway::region_at("my", "http://127.0.0.1:9");
+    let config = format!("{}{region}{CALLERS}", from_file(&scratch, "jwks.json"));
+    let config = scratch.write("gateway.toml", &config);
+    process::run(&["check-config", "--config", text(&config)]).await
 }

@@ -12,11 +12,11 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use super::jwt::Verifier;
+use super::jwt::{Refusal, Verifier};
 use crate::domain::region::RegionSet;
 use crate::domain::scope::{CallerId, Scopes};
 use crate::http::error::{ApiError, Code};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.
 pub(super) type KeyHash = [u8; 32];
@@ -145,12 +145,11 @@ impl Callers {
         if let Some(anonymous) = &self.anonymous {
             return Ok(anonymous);
         }
-        let bearer = bearer(headers).unwrap_or_default();
-        let found = match self.by_key(bearer) {
-            Some(caller) => Some(caller),
+        let bearer = bearer(headers).ok_or_else(|| self.unauthenticated(AuthFailure::Missing))?;
+        match self.by_key(bearer) {
+            Some(caller) => Ok(caller),
             None => self.by_token(bearer).await,
-        };
-        found.ok_or(UNAUTHENTICATED)
+        }
     }
 
     /// Compares with every key, whichever it is, so that the time taken says nothing.
@@ -163,10 +162,33 @@ impl Callers {
         self.callers.get(found as usize)
     }
 
-    async fn by_token(&self, bearer: &[u8]) -> Option<&Caller> {
-        let (verifier, subjects) = self.tokens.as_ref()?;
-        let subject = verifier.subject(bearer).await?;
-        self.callers.get(*subjects.get(&subject)?)
+    async fn by_token(&self, bearer: &[u8]) -> Result<&Caller, ApiError> {
+        let Some((verifier, subjects)) = &self.tokens else {
+            return Err(self.unauthenticated(AuthFailure::UnknownKey));
+        };
+        let subject = verifier.subject(bearer).await.map_err(|refusal| self.refused(refusal))?;
+        let caller = subjects.get(&subject).and_then(|index| self.callers.get(*index));
+        caller.ok_or_else(|| self.unauthenticated(AuthFailure::UnknownSubject))
+    }
+
+    fn refused(&self, refusal: Refusal) -> ApiError {
+        match refusal {
+            Refusal::NotAToken if !self.keys.load().is_empty() => {
+                self.unauthenticated(AuthFailure::UnknownKey)
+            }
+            Refusal::NotAToken | Refusal::Bad => self.unauthenticated(AuthFailure::BadToken),
+            Refusal::Expired => self.unauthenticated(AuthFailure::ExpiredToken),
+            Refusal::KeysUnavailable(retry_after) => {
+                self.metrics.auth.failed(AuthFailure::KeysUnavailable);
+                ApiError::authentication_unavailable(retry_after.as_secs())
+            }
+        }
+    }
+
+    /// Counts a refusal. All of them are the same answer.
+    fn unauthenticated(&self, reason: AuthFailure) -> ApiError {
+        self.metrics.auth.failed(reason);
+        ApiError::new(Code::Unauthenticated, "Send a valid key or token: Authorization: Bearer <it>.")
     }
 
     /// Refuses a caller who asks too often.
@@ -181,12 +203,9 @@ impl Callers {
     }
 }
 
-/// One answer for a wrong, a withdrawn and a missing proof.
-const UNAUTHENTICATED: ApiError =
-    ApiError::new(Code::Unauthenticated, "Send a valid key or token: Authorization: Bearer <it>.");
-
-/// The text after `Bearer`. That there is at most one such header is checked before.
+/// The text after `Bearer`, if there is any. That there is at most one such header is checked before.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let (scheme, text) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| text.trim_ascii())
+    let text = text.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !text.is_empty()).then_some(text)
 }

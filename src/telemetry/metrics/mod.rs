@@ -2,6 +2,7 @@
 //!
 //! Each part of the gateway holds the handles it increments, resolved once; nothing is looked up by label later.
 
+mod auth;
 mod families;
 mod http;
 mod lookup;
@@ -19,6 +20,7 @@ use crate::domain::region::{RegionId, RegionName};
 use families::{counter, counters, gauge, gauges};
 use process::Process;
 
+pub use auth::{AuthFailure, AuthMetrics, JwksMetrics};
 pub use http::{HttpMetrics, MethodLabel, RouteLabel};
 pub use lookup::{CacheMetrics, EvictionCause, LookupMetrics, LookupOutcome};
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
@@ -30,6 +32,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests to the public listener.
     pub http: HttpMetrics,
+    /// Authentication of callers.
+    pub auth: AuthMetrics,
     /// Lookups by outcome.
     pub lookups: LookupMetrics,
     /// Waiters, pollers, polls and callbacks.
@@ -64,6 +68,7 @@ impl Metrics {
         let panics = counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?;
         Ok(Self {
             http: HttpMetrics::new(&registry)?,
+            auth: AuthMetrics::new(&registry)?,
             lookups: LookupMetrics::new(&registry)?,
             waits: WaitMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,

@@ -20,3 +20,4 @@ mod f_clients;
 mod g_limits;
 mod g_process;
 mod g_signals;
+mod j_tokens;

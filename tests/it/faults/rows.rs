@@ -166,4 +166,11 @@ pub const ROWS: &[(u16, &str, &str)] = &[
         "/livez < 1 s; parse time bounded by the body cap",
     ),
     (149, "/metrics, /admin asked on the public port; public API on the admin port", "404 both ways"),
+    (
+        157,
+        "key sets: same key twice, one kid twice, no kid, key without kid, padded base64, `key_ops`, malformed keys of every type",
+        "every fitting key tried; no panic",
+    ),
+    (158, "token times with fractions", "accepted within their time"),
+    (159, "issuer away before the first key set; after it", "503 with Retry-After; known keys keep working"),
 ];

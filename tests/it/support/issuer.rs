@@ -1,9 +1,17 @@
 //! An issuer of callers' tokens: test keys, tokens signed with them, and the endpoint that serves the key set.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair as RsaKeyPair;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RsaPublicKeyComponents,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
@@ -19,33 +27,36 @@ pub const AUDIENCE: &str = "idv-gateway";
 #[derive(Clone)]
 pub struct SigningKey {
     pub id: &'static str,
-    pub algorithm: Algorithm,
-    key: EncodingKey,
+    pair: Pair,
+}
+
+#[derive(Clone)]
+enum Pair {
+    Rsa(Arc<RsaKeyPair>),
+    Ec(Arc<EcdsaKeyPair>),
+    Ed(Arc<Ed25519KeyPair>),
 }
 
 impl SigningKey {
     pub fn rsa() -> Self {
-        Self::of("rsa", Algorithm::RS256, EncodingKey::from_rsa_der(&rsa("rsa")))
+        Self { id: "rsa", pair: rsa("rsa") }
     }
 
     pub fn other_rsa() -> Self {
-        Self::of("other-rsa", Algorithm::RS256, EncodingKey::from_rsa_der(&rsa("other-rsa")))
+        Self { id: "other-rsa", pair: rsa("other-rsa") }
     }
 
     pub fn ec() -> Self {
-        Self::of("ec", Algorithm::ES256, EncodingKey::from_ec_der(&pkcs8("ec")))
+        Self { id: "ec", pair: ec("ec") }
     }
 
     pub fn other_ec() -> Self {
-        Self::of("other-ec", Algorithm::ES256, EncodingKey::from_ec_der(&pkcs8("other-ec")))
+        Self { id: "other-ec", pair: ec("other-ec") }
     }
 
     pub fn ed() -> Self {
-        Self::of("ed", Algorithm::EdDSA, EncodingKey::from_ed_der(&pkcs8("ed")))
-    }
-
-    fn of(id: &'static str, algorithm: Algorithm, key: EncodingKey) -> Self {
-        Self { id, algorithm, key }
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8("ed")).expect("a test key");
+        Self { id: "ed", pair: Pair::Ed(pair.into()) }
     }
 
     /// The same key under another id.
@@ -53,24 +64,46 @@ impl SigningKey {
         Self { id, ..self }
     }
 
+    pub fn algorithm(&self) -> &'static str {
+        match self.pair {
+            Pair::Rsa(_) => "RS256",
+            Pair::Ec(_) => "ES256",
+            Pair::Ed(_) => "EdDSA",
+        }
+    }
+
     /// Its public half, as it stands in a key set.
     pub fn jwk(&self) -> Value {
-        let jwk = Jwk::from_encoding_key(&self.key, self.algorithm).expect("a test key has a public half");
-        let mut jwk = serde_json::to_value(jwk).expect("a key can be written as JSON");
+        let mut jwk = match &self.pair {
+            Pair::Rsa(pair) => {
+                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public());
+                json!({ "kty": "RSA", "n": base64url(&n), "e": base64url(&e) })
+            }
+            Pair::Ec(pair) => {
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y) })
+            }
+            Pair::Ed(pair) => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(pair.public_key().as_ref()) })
+            }
+        };
+        jwk["alg"] = json!(self.algorithm());
         jwk["kid"] = json!(self.id);
         jwk
     }
 
     /// The bytes of its public half.
     pub fn public_bytes(&self) -> Vec<u8> {
-        let jwk = serde_json::from_value(self.jwk()).expect("a key that was just written");
-        let key = DecodingKey::from_jwk(&jwk).expect("a key that was just written");
-        key.try_get_as_bytes().expect("not an RSA key").to_vec()
+        match &self.pair {
+            Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Ec(pair) => pair.public_key().as_ref().to_vec(),
+            Pair::Ed(pair) => pair.public_key().as_ref().to_vec(),
+        }
     }
 
     /// The header of its tokens.
-    pub fn header(&self) -> Header {
-        Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) }
+    pub fn header(&self) -> Value {
+        json!({ "typ": "JWT", "alg": self.algorithm(), "kid": self.id })
     }
 
     /// A token with these claims.
@@ -79,14 +112,48 @@ impl SigningKey {
     }
 
     /// A token with this header and these claims.
-    pub fn sign_as(&self, header: &Header, claims: &Value) -> String {
-        jsonwebtoken::encode(header, claims, &self.key).expect("a test key signs")
+    pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&unsigned(header, claims))
+    }
+
+    /// A token of an encoded header and encoded claims.
+    pub fn sign_text(&self, message: &str) -> String {
+        format!("{message}.{}", base64url(&self.signature(message.as_bytes())))
+    }
+
+    fn signature(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match &self.pair {
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).expect("a test key signs");
+                signature
+            }
+            Pair::Ec(pair) => pair.sign(&random, message).expect("a test key signs").as_ref().to_vec(),
+            Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
+        }
     }
 }
 
-fn rsa(name: &str) -> Vec<u8> {
+/// A token "signed" with a shared secret.
+pub fn sign_with_secret(header: &Value, claims: &Value, secret: &[u8]) -> String {
+    let message = unsigned(header, claims);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    format!("{message}.{}", base64url(hmac::sign(&key, message.as_bytes()).as_ref()))
+}
+
+fn unsigned(header: &Value, claims: &Value) -> String {
+    [header, claims].map(|part| base64url(part.to_string().as_bytes())).join(".")
+}
+
+fn rsa(name: &str) -> Pair {
     let key = PrivatePkcs1KeyDer::from_pem_file(pem(name)).expect("a test key");
-    key.secret_pkcs1_der().to_vec()
+    Pair::Rsa(RsaKeyPair::from_der(key.secret_pkcs1_der()).expect("a test key").into())
+}
+
+fn ec(name: &str) -> Pair {
+    let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+    Pair::Ec(EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8(name), &random).expect("a test key").into())
 }
 
 fn pkcs8(name: &str) -> Vec<u8> {
@@ -113,18 +180,9 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// Text as tokens carry it.
+/// Bytes as tokens carry them.
 pub fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits =
-            chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for n in 0..=chunk.len() {
-            text.push(DIGITS[(bits >> (18 - 6 * n)) as usize & 63] as char);
-        }
-    }
-    text
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The endpoint of a key set: a scripted upstream that gives key sets where it else gives tokens.

@@ -1,0 +1,105 @@
+//! Callers' tokens, such as Kubernetes projected service-account tokens: who signed them, for whom, until when.
+//!
+//! Verified here with ring, which TLS already links, and not by a JWT library: those that use ring read neither several
+//! keys of one id nor padded base64.
+
+mod issuer;
+mod keys;
+mod token;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::telemetry::metrics::JwksMetrics;
+use issuer::IssuerKeys;
+use token::{Expected, Token, Wrong};
+
+pub(crate) use issuer::JwksSource;
+
+/// What tokens must say, and whose keys they are checked with.
+pub(crate) struct JwtSettings {
+    /// The `iss` of a good token.
+    pub issuer: String,
+    /// One of the `aud` of a good token.
+    pub audience: String,
+    /// Where the keys are.
+    pub source: JwksSource,
+}
+
+/// Checks callers' tokens.
+pub(crate) struct Verifier {
+    expected: Expected,
+    keys: Arc<IssuerKeys>,
+}
+
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is not a token, or not one that we can check.
+    NotAToken,
+    /// Its signature or its claims are wrong.
+    Bad,
+    /// Its time is over.
+    Expired,
+    /// The issuer's keys cannot be fetched, so nobody can say. Ask again after this time.
+    KeysUnavailable(Duration),
+}
+
+impl Verifier {
+    /// A verifier. Keys in a file are read now; an endpoint is asked when the first token comes.
+    ///
+    /// # Errors
+    /// The key file cannot be read or holds no key that we can use.
+    pub(crate) fn new(settings: JwtSettings, metrics: Arc<JwksMetrics>) -> io::Result<Self> {
+        let expected = Expected { issuer: settings.issuer, audience: settings.audience };
+        let keys = Arc::new(IssuerKeys::new(settings.source, metrics));
+        keys.reload_file()?;
+        Ok(Self { expected, keys })
+    }
+
+    /// Reads the key file again, if there is one. Returns whether its keys have changed.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no key that we can use.
+    pub(crate) fn reload_file(&self) -> io::Result<bool> {
+        self.keys.reload_file()
+    }
+
+    /// The `sub` of a good token. The claims are checked before the signature, which costs more.
+    pub(super) async fn subject(&self, token: &[u8]) -> Result<String, Refusal> {
+        let token = Token::read(token).ok_or(Refusal::NotAToken)?;
+        let asked = Instant::now();
+        let mut keys = self.keys.known();
+        if keys.is_empty() {
+            keys = self.keys.fetched(asked).await;
+        }
+        if keys.is_empty() {
+            return Err(Refusal::KeysUnavailable(self.keys.retry_after()));
+        }
+        token.check(&self.expected, Timestamp::now()).map_err(Refusal::from)?;
+        if !token.is_signed_by(&keys) {
+            // By a key that is new, perhaps.
+            keys = self.keys.fetched(asked).await;
+            if !token.is_signed_by(&keys) {
+                let may_be_unknown = self.keys.is_issuer_away() && !token.has_candidate(&keys);
+                let unavailable = Refusal::KeysUnavailable(self.keys.retry_after());
+                return Err(if may_be_unknown { unavailable } else { Refusal::Bad });
+            }
+        }
+        self.keys.refresh_if_old(asked);
+        Ok(token.into_subject())
+    }
+}
+
+impl From<Wrong> for Refusal {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Expired => Self::Expired,
+            Wrong::Other => Self::Bad,
+        }
+    }
+}
