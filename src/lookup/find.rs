@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Heard, Landed, Missed, Progress};
 use super::decide::Purpose;
 use super::fill::{Fills, landing};
+use super::runtime::timeout_at;
 use super::store::Step;
 use super::table::Joined;
 use crate::domain::region::RegionId;

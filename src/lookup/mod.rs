@@ -143,7 +143,7 @@ mod runtime {
     pub(super) use std::sync::{Mutex, MutexGuard};
 
     pub(super) use tokio::spawn;
-    pub(super) use tokio::time::timeout_at;
+    pub(super) use tokio::time::{sleep_until, timeout_at};
 
     pub(super) use crate::upstream::Upstream;
 }

@@ -1,4 +1,4 @@
-//! Fills in thousands of orders of their steps: `table.rs`, `store.rs` and `fill.rs` once more, on a lock and tasks that
+//! Fills and waits in thousands of orders of their steps: the files that share state once more, on a lock and tasks that
 //! shuttle schedules, over an upstream that answers, says that there is no such id, panics or never comes back.
 //!
 //! Every point where a thread could be delayed is a point where any other may go first: a purge, another caller, a
@@ -25,19 +25,27 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
 use ask::{Ask, Found, Heard, Landed, Missed, Progress};
 use fill::{Fills, landing};
+use find::Finder;
 use record::{Entry, Lifetimes};
 use store::{Step, Store};
 use table::Joined;
+use wait::{WaitLimits, Waits};
 
 #[path = "fill.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
 mod fill;
+#[path = "find.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
+mod find;
 #[path = "store.rs"]
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
 mod store;
 #[path = "table.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
 mod table;
+#[path = "wait.rs"]
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
+mod wait;
 
 /// Stands in for `super::runtime`.
 mod runtime {
@@ -62,12 +70,17 @@ mod runtime {
         }
     }
 
-    /// There is no clock here.
+    /// There is no clock here: no time is ever up.
     pub(super) async fn timeout_at<T>(
         _: tokio::time::Instant,
         event: impl Future<Output = T>,
-    ) -> Result<T, std::convert::Infallible> {
+    ) -> Result<T, ()> {
         Ok(event.await)
+    }
+
+    /// Any time may come next.
+    pub(super) async fn sleep_until(_: tokio::time::Instant) {
+        pause(4).await;
     }
 
     /// Numbers its answers, and counts how many requests it works on at once.
@@ -105,7 +118,9 @@ mod runtime {
             let _busy = Busy(busy);
             pause(6).await;
             match (self.answer)() {
-                Answer::Found => Ok(found(id, region, number)),
+                Answer::Found => Ok(found(id, region, number, Verdict::Passed)),
+                Answer::FoundLater if number < 3 => Ok(found(id, region, number, Verdict::Pending)),
+                Answer::FoundLater => Ok(found(id, region, number, Verdict::Passed)),
                 Answer::Absent => Err(Fault::new(Kind::NotFound)),
                 Answer::Panic => std::panic::panic_any("the fill was told to"),
             }
@@ -128,6 +143,8 @@ thread_local! {
 #[derive(Clone, Copy)]
 enum Answer {
     Found,
+    /// Pending twice, then found.
+    FoundLater,
     Absent,
     Panic,
 }
@@ -135,9 +152,9 @@ enum Answer {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An answer that carries its number.
-fn found(id: SignatureId, region: RegionId, number: usize) -> Verification {
+fn found(id: SignatureId, region: RegionId, number: usize, verdict: Verdict) -> Verification {
     let upstream = UpstreamWords { transaction_id: Some(number.to_string()), ..UpstreamWords::default() };
-    Verification { upstream, ..Verification::bare(id, region, Verdict::Passed) }
+    Verification { upstream, ..Verification::bare(id, region, verdict) }
 }
 
 /// Which answer of the upstream this is.
@@ -153,6 +170,7 @@ type Outcome = Result<Found, Missed>;
 /// Fills of one id in two regions.
 struct Harness {
     fills: Arc<Fills>,
+    waits: Arc<Waits>,
     upstream: Arc<runtime::Upstream>,
     metrics: Arc<Metrics>,
     id: SignatureId,
@@ -170,23 +188,24 @@ impl Harness {
             busy: Default::default(),
             most: AtomicUsize::new(0),
         });
-        let store = Store::new(1 << 20, Lifetimes::all(HOUR), regions.all(), Arc::clone(&metrics));
-        let fills = Fills {
+        let lifetimes = Lifetimes {
+            pending_ttl: Duration::ZERO,
+            pending_ttl_max: Duration::ZERO,
+            ..Lifetimes::all(HOUR)
+        };
+        let store = Store::new(1 << 20, lifetimes, regions.all(), Arc::clone(&metrics));
+        let fills = Arc::new(Fills {
             store,
             upstream: Arc::clone(&upstream),
             regions: regions.clone(),
             fill_timeout: HOUR,
             metrics: Arc::clone(&metrics),
-        };
+        });
+        let finder = Finder { fills: Arc::clone(&fills), timeout: HOUR, discovery_wait: HOUR };
+        let limits = WaitLimits { max_waiters: 10, polls: vec![1, 1] };
+        let waits = Waits::new(Arc::new(finder), limits, Arc::clone(&metrics));
         let id = SignatureId::parse("S1").unwrap();
-        Arc::new(Self {
-            fills: Arc::new(fills),
-            upstream,
-            metrics,
-            id,
-            regions,
-            started: AtomicUsize::new(0),
-        })
+        Arc::new(Self { fills, waits, upstream, metrics, id, regions, started: AtomicUsize::new(0) })
     }
 
     fn ask(&self, pin: Option<&str>, refresh: bool) -> Ask {
@@ -237,6 +256,17 @@ impl Harness {
             thread::spawn(move || harness.call(region))
         };
         (0..count).map(caller).collect()
+    }
+
+    /// Waits for the final result in `my`, or until `end`.
+    fn wait(&self, end: impl Future<Output = ()>) -> Outcome {
+        let ask = self.ask(Some("my"), false);
+        let found = self.find(ask)?;
+        if found.entry.is_final() {
+            return Ok(found);
+        }
+        let waiter = self.waits.enter(None).expect("there is room");
+        block_on(self.waits.until_final(&waiter, &ask, found, end))
     }
 
     fn asked(&self) -> usize {

@@ -4,14 +4,15 @@
 //! final, this poller, another request, a callback or another replica, wakes all who wait.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Missed};
 use super::find::Finder;
+use super::runtime::{Mutex, MutexGuard, sleep_until, spawn};
 use super::table::Key;
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, Route};
@@ -136,7 +137,7 @@ impl Waits {
         let changes = self.finder.fills.store.watch(key.0);
         let poller = Poller { waits: Arc::clone(self), key };
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(poller.run(due, stopped));
+        spawn(poller.run(due, stopped));
         let poll = Arc::new(Poll { waits: Arc::clone(self), key, changes, _stop: stop });
         polls.insert(key, Arc::downgrade(&poll));
         self.metrics.waits.pollers.inc();
@@ -155,7 +156,7 @@ impl Waits {
             return CallbackOutcome::OverBudget;
         };
         let finder = Arc::clone(&self.finder);
-        tokio::spawn(async move {
+        spawn(async move {
             // A refresh: what is under way may have been sent before the change.
             let ask = Ask { refresh: true, ..ask_for(id, region) };
             let _ = finder.search(&ask, &Span::none()).await;

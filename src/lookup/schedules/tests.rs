@@ -66,6 +66,33 @@ fn a_refresh_is_answered_by_a_call_that_started_after_it_and_refreshes_share_cal
     });
 }
 
+/// Two who wait, a purge, and somebody who stops waiting.
+#[test]
+fn whoever_waits_is_answered_and_nobody_polls_for_those_who_left() {
+    explore(|metrics| {
+        let harness = Harness::over(|| Answer::FoundLater, metrics);
+        let wait = |harness: Arc<Harness>| thread::spawn(move || harness.wait(std::future::pending()));
+        let waiting = [wait(Arc::clone(&harness)), wait(Arc::clone(&harness))];
+        let leaving = {
+            let harness = Arc::clone(&harness);
+            thread::spawn(move || harness.wait(shuttle::future::yield_now()).is_ok())
+        };
+        let purge = {
+            let harness = Arc::clone(&harness);
+            thread::spawn(move || harness.purge())
+        };
+        for outcome in waiting {
+            let found = outcome.join().unwrap().ok().expect("an answer");
+            assert!(found.entry.is_final(), "whoever waits without end gets the final result");
+        }
+        assert!(leaving.join().unwrap());
+        purge.join().unwrap();
+        harness.wait_until_quiet();
+        assert_eq!((metrics.waits.waiters.get(), metrics.waits.pollers.get()), (0, 0));
+        assert!(harness.upstream.most.load(Ordering::SeqCst) <= 2, "one call before the purge, one after");
+    });
+}
+
 #[test]
 fn nothing_from_before_a_purge_is_kept_or_shown_after_it() {
     explore(|metrics| {
