@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use secrecy::zeroize::Zeroizing;
-
 use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
+use crate::files;
 use crate::http::{
     Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, Tls,
     TlsFiles, Verifier,
@@ -225,13 +224,13 @@ fn callers(
 /// A caller's keys, where keys count.
 fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
     match auth {
-        Auth::Keys | Auth::KeysAndJwt(_) => caller.read_keys(),
-        Auth::None | Auth::Jwt(_) => Ok(Vec::new()),
+        Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),
+        Auth::None | Auth::Jwt { .. } => Ok(Vec::new()),
     }
 }
 
 fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>> {
-    let (Auth::Jwt(jwt) | Auth::KeysAndJwt(jwt)) = auth else { return Ok(None) };
+    let Some(jwt) = auth.jwt() else { return Ok(None) };
     let source = match &jwt.jwks {
         Jwks::File(path) => JwksSource::File(path.clone()),
         Jwks::Url(url) => {
@@ -248,7 +247,7 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     match &telemetry.audit_key_file {
         _ if !telemetry.audit => Ok(Audit::off()),
         Some(path) => {
-            let key = Zeroizing::new(std::fs::read(path)?);
+            let key = files::read(path)?;
             if key.len() < MIN_AUDIT_KEY {
                 return Err(io::Error::other(AUDIT_KEY_TOO_SHORT));
             }
@@ -260,9 +259,8 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
 
 fn traces(telemetry: &config::Telemetry, regions: &Regions) -> io::Result<Traces> {
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
-    let url = otlp.endpoint.url();
-    let client = collector_client(&url, otlp.ca_file.as_deref())?;
-    Traces::start(Collector { url, timeout: otlp.timeout, client }, regions.names())
+    let client = collector_client(&otlp.url, otlp.ca_file.as_deref())?;
+    Traces::start(Collector { url: otlp.url.clone(), timeout: otlp.timeout, client }, regions.names())
 }
 
 fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {

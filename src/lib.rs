@@ -7,6 +7,7 @@ pub mod config;
 
 mod answer;
 mod app;
+mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;

@@ -4,6 +4,8 @@ use std::io;
 
 use serde_json::ser::Formatter;
 
+use crate::domain::text::is_hidden;
+
 /// Compact JSON in which every character is visible. JSON itself would leave line separators and marks of writing
 /// direction as they are: an answer that a caller shows or logs must not read other than it is.
 pub(super) struct Visible;
@@ -20,12 +22,4 @@ impl Formatter for Visible {
         }
         out.write_all(rest.as_bytes())
     }
-}
-
-/// Control characters, and characters without a shape of their own: soft hyphen, byte order mark, marks of direction, tags.
-fn is_hidden(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -1,117 +1,85 @@
-//! `[auth]`: the mode, and whose JWTs are taken. Knows callers only by whether anyone could be let in.
+//! `[auth]`: how callers prove who they are, and whose tokens are accepted.
 
-use std::net::SocketAddr;
-
-use super::files;
-use super::reader::{Section, Setting};
-use super::settings::{Auth, Caller, Jwks, Jwt};
-use super::suggest;
-use super::url::document_url;
-use super::value::{Raw, text};
+use super::mistake::hint;
+use super::reader::Section;
+use super::secret::readable;
+use super::settings::{Auth, Caller, Jwks, Jwt, Server};
+use super::url::{document_url, is_loopback};
+use super::value::{Parsed, Raw, text};
 
 const MODES: [&str; 4] = ["keys", "jwt", "keys+jwt", "none"];
 
-const NONE_IS_LOCAL: &str =
-    "none lets everyone in, so server.listen must be loopback; write keys, or listen on 127.0.0.1";
-const JWT_MISSING: &str = "missing; this mode needs [auth.jwt]: issuer, audience, and jwks_url or jwks_file";
-const JWT_UNUSED: &str = "has no effect in this mode; set auth.mode to jwt or keys+jwt, or remove it";
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    None,
-    Keys,
-    Jwt,
-    KeysAndJwt,
-}
-
-pub(super) fn auth(root: &mut Section<'_>, listen: Option<SocketAddr>) -> Option<Auth> {
-    let mut section = root.subsection_or_empty("auth");
-    let mode = section.read("mode", mode).or(Mode::Keys);
-    if mode == Some(Mode::None) && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
-        section.mistake("mode", NONE_IS_LOCAL);
+pub(super) fn auth(section: &mut Section<'_>) -> Auth {
+    let mode = section.read("mode", mode).unwrap_or("keys");
+    let jwt = section.optional("jwt", jwt);
+    let takes_tokens = matches!(mode, "jwt" | "keys+jwt");
+    if takes_tokens && jwt.is_none() {
+        let message = "missing; this mode needs [auth.jwt]: issuer, audience, and jwks_url or jwks_file";
+        section.notes().conflict("auth.jwt", "auth.mode", message);
     }
-    let jwt = jwt(&mut section);
-    let auth = match (mode, jwt) {
-        (Some(Mode::None), Setting::Absent) => Some(Auth::None),
-        (Some(Mode::Keys), Setting::Absent) => Some(Auth::Keys),
-        (Some(Mode::Jwt), Setting::Given(jwt)) => Some(Auth::Jwt(jwt)),
-        (Some(Mode::KeysAndJwt), Setting::Given(jwt)) => Some(Auth::KeysAndJwt(jwt)),
-        (Some(Mode::Jwt | Mode::KeysAndJwt), Setting::Absent) => {
-            section.mistake("jwt", JWT_MISSING);
-            None
-        }
-        (Some(Mode::None | Mode::Keys), Setting::Given(_) | Setting::Wrong) => {
-            section.mistake("jwt", JWT_UNUSED);
-            None
-        }
-        (None, _) | (Some(Mode::Jwt | Mode::KeysAndJwt), Setting::Wrong) => None,
-    };
-    section.finish();
-    auth
-}
-
-fn mode(raw: &Raw<'_>) -> Result<Mode, String> {
-    match raw.text()? {
-        "none" => Ok(Mode::None),
-        "keys" => Ok(Mode::Keys),
-        "jwt" => Ok(Mode::Jwt),
-        "keys+jwt" => Ok(Mode::KeysAndJwt),
-        other => Err(format!("unknown mode; {}", suggest::hint(other, &MODES))),
+    if !takes_tokens && jwt.is_some() && !section.notes().is_wrong("auth.mode") {
+        section.mistake("jwt", "has no effect in this mode; set auth.mode to jwt or keys+jwt, or remove it");
+    }
+    match (mode, jwt) {
+        ("jwt", Some(jwt)) => Auth::Jwt { jwt },
+        ("keys+jwt", Some(jwt)) => Auth::KeysAndJwt { jwt },
+        ("none", _) => Auth::None,
+        _ => Auth::Keys,
     }
 }
 
-fn jwt(auth: &mut Section<'_>) -> Setting<Jwt> {
-    let mut section = match auth.subsection("jwt") {
-        Setting::Absent => return Setting::Absent,
-        Setting::Wrong => return Setting::Wrong,
-        Setting::Given(section) => section,
-    };
-    let issuer = section.required("issuer", text, "write the iss of the tokens to take");
+fn mode(raw: &Raw) -> Parsed<&'static str> {
+    let text = raw.text()?;
+    let known = MODES.into_iter().find(|mode| *mode == text);
+    known.ok_or_else(|| format!("unknown mode; {}", hint(text, &MODES)))
+}
+
+fn jwt(section: &mut Section<'_>) -> Jwt {
+    let issuer = section.required("issuer", text, "write the iss of the tokens to accept");
     let audience = section.required("audience", text, "write the aud that tokens for this gateway carry");
-    let url = section.read("jwks_url", jwks_url);
-    let file = section.read("jwks_file", |raw| files::readable(raw).map(Jwks::File));
-    let jwks = section.one_of(("jwks_url", url), ("jwks_file", file));
-    let ca_file = section.read("jwks_ca_file", files::readable).optional();
-    let token_file = section.read("jwks_token_file", files::readable).optional();
-    section.finish();
-    match (issuer, audience, jwks, ca_file, token_file) {
-        (Some(issuer), Some(audience), Some(jwks), Some(jwks_ca_file), Some(jwks_token_file)) => {
-            Setting::Given(Jwt { issuer, audience, jwks, jwks_ca_file, jwks_token_file })
-        }
-        _ => Setting::Wrong,
+    let file = |raw: &Raw| readable(raw).map(Jwks::File);
+    let jwks = section.one_of(("jwks_url", jwks_url), ("jwks_file", file));
+    Jwt {
+        issuer: issuer.unwrap_or_default(),
+        audience: audience.unwrap_or_default(),
+        jwks: jwks.unwrap_or_else(|| Jwks::Url(String::new())),
+        jwks_ca_file: section.read("jwks_ca_file", readable),
+        jwks_token_file: section.read("jwks_token_file", readable),
     }
 }
 
-fn jwks_url(raw: &Raw<'_>) -> Result<Jwks, String> {
+fn jwks_url(raw: &Raw) -> Parsed<Jwks> {
     let url = document_url(raw)?;
-    if url.is_https() || url.is_loopback() {
-        return Ok(Jwks::Url(url.to_string()));
+    if url.scheme() == "https" || is_loopback(&url) {
+        return Ok(Jwks::Url(url.into()));
     }
     Err("http lets the network choose the keys; write https (http only for a loopback host)".to_owned())
 }
 
-/// Notes that no caller could ever be let in.
-pub(super) fn refuse_locked_door(root: &Section<'_>, auth: &Auth, callers: &[Caller]) {
-    let has_key = |caller: &Caller| !caller.key_sha256.is_empty() || caller.key_sha256_file.is_some();
-    let keys = callers.iter().any(has_key);
+/// Notes that everyone could do everything from elsewhere, or that nobody could do anything.
+pub(super) fn refuse_open_or_locked(root: &Section<'_>, auth: &Auth, server: &Server, callers: &[Caller]) {
+    if *auth == Auth::None && !server.listen.ip().is_loopback() {
+        let message =
+            "none accepts everyone, so server.listen must be loopback; write keys, or listen on 127.0.0.1";
+        root.notes().conflict("auth.mode", "server.listen", message);
+    }
+    let keys = callers.iter().any(|caller| !caller.key_sha256.is_empty() || caller.key_sha256_file.is_some());
     let subjects = callers.iter().any(|caller| caller.subject.is_some());
-    let (open, needed) = match auth {
+    let (is_open, needed) = match auth {
         Auth::None => (true, ""),
         Auth::Keys => (keys, "key_sha256"),
-        Auth::Jwt(_) => (subjects, "subject"),
-        Auth::KeysAndJwt(_) => (keys || subjects, "key_sha256 or subject"),
+        Auth::Jwt { .. } => (subjects, "subject"),
+        Auth::KeysAndJwt { .. } => (keys || subjects, "key_sha256 or subject"),
     };
-    if !open {
-        root.mistake(
-            "callers",
-            &format!("nobody could be let in: write at least one of [[callers]] with a name and {needed}"),
-        );
+    if !is_open {
+        let message = format!("nobody could authenticate; write [[callers]], a name and {needed}");
+        root.notes().conflict("callers", "auth.mode", &message);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{CALLER, REGION, expect_mistakes, found, given, parsed};
+    use super::super::testing::{CALLER, REGION, expect_mistakes, given, keys, parsed};
     use super::*;
 
     const JWT: &str = "[auth.jwt]\nissuer = \"https://idp.example\"\naudience = \"idv-gateway\"\n";
@@ -124,11 +92,11 @@ mod tests {
         let text = format!(
             "[auth]\nmode = \"jwt\"\n{JWT}jwks_url = \"https://idp.example/keys?p=a\"\n{REGION}{SUBJECT}"
         );
-        let Auth::Jwt(jwt) = parsed(&text, &[]).unwrap().auth else { panic!("not jwt") };
+        let Auth::Jwt { jwt } = parsed(&text, &[]).unwrap().auth else { panic!("not jwt") };
         assert_eq!(jwt.jwks, Jwks::Url("https://idp.example/keys?p=a".to_owned()));
         assert_eq!((jwt.issuer.as_str(), jwt.audience.as_str()), ("https://idp.example", "idv-gateway"));
         let text = format!("[auth]\nmode = \"keys+jwt\"\n{JWT}jwks_file = \"Cargo.toml\"");
-        assert!(matches!(given(&text).unwrap().auth, Auth::KeysAndJwt(_)));
+        assert!(matches!(given(&text).unwrap().auth, Auth::KeysAndJwt { .. }));
         let text = text.replace("jwks_file = \"Cargo.toml\"", "jwks_url = \"http://127.0.0.1:9/keys\"");
         assert!(given(&text).is_ok());
     }
@@ -148,7 +116,7 @@ mod tests {
                 "keep one",
             ),
             (&jwt("jwks_url = \"http://idp.example\""), "auth.jwt.jwks_url", "https"),
-            (&jwt("jwks_file = \"/nonexistent\""), "auth.jwt.jwks_file", "No such file"),
+            (&jwt("jwks_file = \"/nonexistent\""), "auth.jwt.jwks_file", "/nonexistent: No such file"),
             (&jwt("isuer = \"a\""), "auth.jwt.isuer", "did you mean `issuer`?"),
             ("[auth.jwt]", "auth.jwt.issuer", "missing"),
             ("[auth.jwt]\naudience = \"\"", "auth.jwt.audience", "is empty"),
@@ -156,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn somebody_can_be_let_in() {
-        let callers = |auth: &str, callers: &str| found(&format!("{auth}\n{REGION}{callers}"), &[]);
-        assert!(callers("", "")[0].message.contains("with a name and key_sha256"));
-        assert_eq!(callers("", SUBJECT)[0].key, "callers");
+    fn somebody_can_authenticate() {
+        let callers = |auth: &str, callers: &str| keys(&format!("{auth}\n{REGION}{callers}"));
         let jwt = format!("[auth]\nmode = \"jwt\"\n{JWT}jwks_file = \"Cargo.toml\"\n");
-        assert!(callers(&jwt, CALLER)[0].message.contains("subject"));
-        assert!(parsed(&format!("[auth]\nmode = \"none\"\n{REGION}"), &[]).is_ok());
+        for (auth, caller) in [("", ""), ("", SUBJECT), (&*jwt, CALLER)] {
+            assert_eq!(callers(auth, caller), ["callers"], "{auth}{caller}");
+        }
+        assert!(callers("[auth]\nmode = \"none\"", "").is_empty());
     }
 }

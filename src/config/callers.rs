@@ -1,67 +1,77 @@
-//! `[[callers]]`: who may ask, and what they may see. Knows regions by name.
+//! `[[callers]]`: who may ask, and what they may see.
 
-use std::collections::HashMap;
+use std::io;
 use std::num::NonZeroU32;
-use std::path::Path;
 
+use super::mistake::hint;
+use super::reader::{Section, Unique};
+use super::secret::{invalid, parsed_file, text_of};
+use super::settings::{Caller, Region};
+use super::value::{Parsed, Raw, text, text_or_texts, texts, whole};
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
+use crate::files;
 
-use super::files;
-use super::reader::{Section, Setting};
-use super::settings::Caller;
-use super::suggest;
-use super::value::{Raw, text, text_or_texts, texts, whole};
+/// SHA-256 of nothing: what an unset shell variable hashes to.
+const HASH_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// Every caller; `None` if one of them is wrong. `regions`: the names they may use, `None` if one is wrong.
-pub(super) fn callers(root: &mut Section<'_>, regions: Option<&[RegionName]>) -> Option<Vec<Caller>> {
-    let sections = match root.subsections("callers") {
-        Setting::Absent => return Some(Vec::new()),
-        Setting::Wrong => return None,
-        Setting::Given(sections) => sections,
-    };
-    let mut taken = Taken::default();
-    let callers: Vec<_> = sections.into_iter().map(|section| caller(section, &mut taken, regions)).collect();
-    callers.into_iter().collect()
+impl Caller {
+    /// The hashes of this caller's keys now: those of the configuration, then those of the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line of it is not a hash.
+    pub fn read_keys(&self) -> io::Result<Vec<[u8; 32]>> {
+        match &self.key_sha256_file {
+            Some(path) => self.keys_with(&files::read(path)?),
+            None => Ok(self.key_sha256.clone()),
+        }
+    }
+
+    /// The hashes of this caller's keys if its file holds `content`.
+    ///
+    /// # Errors
+    /// A line of it is not a hash.
+    pub fn keys_with(&self, content: &[u8]) -> io::Result<Vec<[u8; 32]>> {
+        Ok([self.key_sha256.clone(), key_hashes(content)?].concat())
+    }
 }
 
-/// What the callers above have taken, and where.
-#[derive(Default)]
-struct Taken {
-    names: HashMap<String, String>,
-    subjects: HashMap<String, String>,
-    keys: HashMap<[u8; 32], String>,
-}
-
-fn caller(mut section: Section<'_>, taken: &mut Taken, regions: Option<&[RegionName]>) -> Option<Caller> {
-    let name = section.required("name", name, "write a name for logs and metrics");
-    let key_sha256 = section.list("key_sha256", text_or_texts, files::key_hash).or(Vec::new());
-    let key_sha256_file = section.read("key_sha256_file", files::readable).optional();
-    let subject = section.read("subject", text).optional();
-    let scopes = section.list("scopes", texts, scope).or(Vec::new());
-    let regions = own_regions(&mut section, regions);
-    let limit = section.read("requests_per_second", whole(1..=1_000_000)).optional();
-    let own = section.path_of("");
-    if let Some(other) = name.clone().and_then(|name| taken.names.insert(name, own.clone())) {
-        section.mistake("name", &format!("is the name of {other} too; give every caller its own"));
-    }
-    if let Some(other) = subject.clone().flatten().and_then(|subject| taken.subjects.insert(subject, own)) {
-        section.mistake("subject", &format!("is that of {other} too; one subject is one caller"));
-    }
-    take_keys(&section, key_sha256.as_deref(), key_sha256_file.as_ref().and_then(Option::as_deref), taken);
-    section.finish();
-    Some(Caller {
-        name: name?,
-        key_sha256: key_sha256?,
-        key_sha256_file: key_sha256_file?,
-        subject: subject?,
-        scopes: scopes?.into_iter().collect::<Scopes>(),
-        regions: regions?,
-        requests_per_second: limit?.and_then(NonZeroU32::new),
+/// `regions`: those of the file, `None` for one whose name is wrong.
+pub(super) fn callers(root: &mut Section<'_>, regions: &[Option<Region>]) -> Vec<Caller> {
+    let (mut names, mut subjects, mut keys) = (Unique::new(), Unique::new(), Unique::new());
+    root.sections("callers", |section| {
+        let caller = caller(section, regions);
+        if !caller.name.is_empty() {
+            names.claim(section, "name", caller.name.clone());
+        }
+        if let Some(subject) = caller.subject.clone() {
+            subjects.claim(section, "subject", subject);
+        }
+        for (index, key) in caller.key_sha256.iter().enumerate() {
+            keys.claim(section, &format!("key_sha256[{index}]"), *key);
+        }
+        let all = caller.read_keys().unwrap_or_default();
+        for key in all.into_iter().skip(caller.key_sha256.len()) {
+            keys.claim(section, "key_sha256_file", key);
+        }
+        caller
     })
 }
 
-fn name(raw: &Raw<'_>) -> Result<String, String> {
+fn caller(section: &mut Section<'_>, regions: &[Option<Region>]) -> Caller {
+    let limit = section.read("requests_per_second", whole(1..=1_000_000));
+    Caller {
+        name: section.required("name", name, "write a name for logs and metrics").unwrap_or_default(),
+        key_sha256: section.list("key_sha256", text_or_texts, key_hash).unwrap_or_default(),
+        key_sha256_file: section.read("key_sha256_file", |raw| parsed_file(raw, key_hashes)),
+        subject: section.read("subject", text),
+        scopes: section.list("scopes", texts, scope).unwrap_or_default().into_iter().collect::<Scopes>(),
+        regions: own_regions(section, regions),
+        requests_per_second: limit.and_then(NonZeroU32::new),
+    }
+}
+
+fn name(raw: &Raw) -> Parsed<String> {
     let name = raw.text()?;
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let well_formed = (1..=64).contains(&name.len()) && name.bytes().all(is_name_byte);
@@ -72,58 +82,63 @@ fn name(raw: &Raw<'_>) -> Result<String, String> {
     }
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+fn scope(text: &str) -> Parsed<Scope> {
     Scope::from_name(text)
-        .ok_or_else(|| format!("unknown scope; {}", suggest::hint(text, &Scope::ALL.map(Scope::name))))
+        .ok_or_else(|| format!("unknown scope; {}", hint(text, &Scope::ALL.map(Scope::name))))
 }
 
-fn own_regions(section: &mut Section<'_>, known: Option<&[RegionName]>) -> Option<Option<Vec<RegionName>>> {
-    let region = |text: &str| {
-        let name = RegionName::parse(text);
-        let name = name.filter(|name| known.is_none_or(|known| known.contains(name)));
-        let known: Vec<_> = known.unwrap_or_default().iter().map(RegionName::as_str).collect();
-        name.ok_or_else(|| format!("is none of [[regions]]; {}", suggest::hint(text, &known)))
+fn own_regions(section: &mut Section<'_>, all: &[Option<Region>]) -> Option<Vec<RegionName>> {
+    let known: Vec<&str> = all.iter().flatten().map(|region| region.name.as_str()).collect();
+    let parse = |text: &str| {
+        // A region whose name is wrong may be the one that is meant.
+        let is_known = known.contains(&text) || known.len() < all.len();
+        let name = RegionName::parse(text).filter(|_| is_known);
+        name.ok_or_else(|| format!("is none of [[regions]]; {}", hint(text, &known)))
     };
-    let regions = section.list("regions", texts, region).optional()?;
-    if regions.as_ref().is_some_and(Vec::is_empty) {
-        section.mistake(
-            "regions",
-            "is empty, so this caller could ask nothing; leave it out to allow every region",
-        );
+    let regions = section.list("regions", texts, parse)?;
+    if regions.is_empty() {
+        let message = "is empty, so this caller could ask nothing; leave it out to allow every region";
+        let path = section.path_of("regions");
+        section.notes().conflict(&path, &path, message);
     }
     Some(regions)
 }
 
-/// Claims the caller's keys, those in its file too: whose a request is must be certain.
-fn take_keys(section: &Section<'_>, inline: Option<&[[u8; 32]]>, file: Option<&Path>, taken: &mut Taken) {
-    let from_file = file.map_or(Ok(Vec::new()), files::key_file).unwrap_or_else(|error| {
-        section.mistake("key_sha256_file", &error.to_string());
-        Vec::new()
-    });
-    let inline = inline.unwrap_or_default().iter().enumerate();
-    let inline = inline.map(|(index, key)| (format!("key_sha256[{index}]"), *key));
-    let from_file = from_file.into_iter().map(|key| ("key_sha256_file".to_owned(), key));
-    let own = section.path_of("");
-    for (at, key) in inline.chain(from_file) {
-        let other = taken.keys.entry(key).or_insert_with(|| own.clone());
-        if *other != own {
-            section.mistake(&at, &format!("is a key of {other} too; give every caller its own"));
-        }
+/// The SHA-256 that 64 hexadecimal digits stand for.
+fn key_hash(text: &str) -> Parsed<[u8; 32]> {
+    let mut hash = [0; 32];
+    let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hex {
+        let found = text.chars().count();
+        return Err(format!(
+            "expected 64 hexadecimal digits, found {found} characters; `idv-gateway hash-key` makes them"
+        ));
     }
+    if text.eq_ignore_ascii_case(HASH_OF_NOTHING) {
+        return Err("is the hash of an empty key; was the key unset when it was hashed?".to_owned());
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).map_err(|error| error.to_string())?;
+    }
+    Ok(hash)
+}
+
+/// The hashes in a key file: one a line; `#` starts a comment.
+fn key_hashes(content: &[u8]) -> io::Result<Vec<[u8; 32]>> {
+    let lines = text_of(content)?.trim_start_matches('\u{feff}').lines().enumerate();
+    let lines = lines.map(|(index, line)| (index + 1, line.split('#').next().unwrap_or_default().trim()));
+    let hash =
+        |(number, line)| key_hash(line).map_err(|message| invalid(format!("line {number}: {message}")));
+    lines.filter(|(_, line)| !line.is_empty()).map(hash).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{REGION, TempFile, found, parsed};
+    use super::super::testing::{CALLER, REGION, TempFile, expect_mistakes_of, found, keys, parsed};
     use super::*;
 
     fn callers_of(callers: &str) -> Vec<Caller> {
         parsed(&format!("{REGION}{callers}"), &[]).unwrap().callers
-    }
-
-    fn keys_of(callers: &str) -> Vec<(String, String)> {
-        let mistakes = found(&format!("{REGION}{callers}"), &[]);
-        mistakes.into_iter().map(|mistake| (mistake.key, mistake.message)).collect()
     }
 
     fn hash(digits: &str) -> String {
@@ -131,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_may_have_one_key_or_several_and_sees_little_unless_told() {
+    fn a_caller_may_have_one_key_or_several_and_sees_little_by_default() {
         let text = format!(
             "[[callers]]\nname = \"a.b\"\nkey_sha256 = \"{}\"\n\
              [[callers]]\nname = \"c\"\nkey_sha256 = [\"{}\", \"{}\"]\n\
@@ -152,27 +167,24 @@ mod tests {
 
     #[test]
     fn bad_callers_are_named() {
-        let good = hash("ab");
-        let table = [
-            ("scopes = []", "callers[0].name", "missing"),
-            ("name = \"a b\"", "callers[0].name", "1 to 64"),
-            ("key_sha256 = \"abc\"", "callers[0].key_sha256[0]", "64 hexadecimal digits, found 3"),
-            ("key_sha256 = [1]", "callers[0].key_sha256", "list of texts"),
-            ("key_sha256_file = \"/nonexistent\"", "callers[0].key_sha256_file", "No such file"),
-            ("scopes = [\"media\", \"check\"]", "callers[0].scopes[1]", "did you mean `checks`?"),
-            ("scopes = \"media\"", "callers[0].scopes", "list"),
-            ("regions = [\"sg\"]", "callers[0].regions[0]", "known are my"),
-            ("regions = []", "callers[0].regions", "leave it out"),
-            ("requests_per_second = 0", "callers[0].requests_per_second", "from 1"),
-            ("subject = \"\"", "callers[0].subject", "is empty"),
-            ("scope = [\"media\"]", "callers[0].scope", "did you mean `scopes`?"),
-        ];
-        for (lines, key, fragment) in table {
-            let other = format!("[[callers]]\nname = \"z\"\nkey_sha256 = \"{good}\"");
-            let mistakes = keys_of(&format!("[[callers]]\n{lines}\n{other}"));
-            let hit = mistakes.iter().any(|(at, message)| at == key && message.contains(fragment));
-            assert!(hit, "{lines}: expected {key}: {fragment}, found {mistakes:?}");
-        }
+        let other = format!("[[callers]]\nname = \"z\"\nkey_sha256 = \"{}\"", hash("ab"));
+        expect_mistakes_of(
+            |lines| format!("{REGION}[[callers]]\n{lines}\n{other}"),
+            &[
+                ("scopes = []", "callers[0].name", "missing"),
+                ("name = \"a b\"", "callers[0].name", "1 to 64"),
+                ("key_sha256 = \"abc\"", "callers[0].key_sha256[0]", "64 hexadecimal digits, found 3"),
+                ("key_sha256 = [1]", "callers[0].key_sha256", "list of texts"),
+                ("key_sha256_file = \"/nonexistent\"", "callers[0].key_sha256_file", "No such file"),
+                ("scopes = [\"media\", \"check\"]", "callers[0].scopes[1]", "did you mean `checks`?"),
+                ("scopes = \"media\"", "callers[0].scopes", "list"),
+                ("regions = [\"sg\"]", "callers[0].regions[0]", "known are my"),
+                ("regions = []", "callers[0].regions", "leave it out"),
+                ("requests_per_second = 0", "callers[0].requests_per_second", "from 1"),
+                ("subject = \"\"", "callers[0].subject", "is empty"),
+                ("scope = [\"media\"]", "callers[0].scope", "did you mean `scopes`?"),
+            ],
+        );
     }
 
     #[test]
@@ -180,32 +192,32 @@ mod tests {
         let file = TempFile::new("hashes", &hash("cc"));
         let path = file.path().display();
         let text = format!(
-            "[[callers]]\nname = \"a\"\nsubject = \"s\"\nkey_sha256 = [\"{ab}\", \"{cc}\"]\n\
+            "{REGION}[[callers]]\nname = \"a\"\nsubject = \"s\"\nkey_sha256 = [\"{ab}\", \"{cc}\"]\n\
              [[callers]]\nname = \"a\"\nsubject = \"s\"\nkey_sha256 = [\"{dd}\", \"{ab}\"]\n\
              key_sha256_file = \"{path}\"",
             ab = hash("ab"),
             cc = hash("CC"),
             dd = hash("dd"),
         );
-        let mistakes = keys_of(&text);
-        let keys: Vec<_> = mistakes.iter().map(|(key, _)| key.trim_start_matches("callers[1].")).collect();
-        assert_eq!(keys, ["name", "subject", "key_sha256[1]", "key_sha256_file"]);
-        assert!(mistakes.iter().all(|(_, message)| message.contains("callers[0]")));
+        let wrong =
+            ["name", "subject", "key_sha256[1]", "key_sha256_file"].map(|key| format!("callers[1].{key}"));
+        assert_eq!(keys(&text).into_iter().collect::<std::collections::BTreeSet<_>>(), wrong.into());
+        assert!(found(&text, &[]).iter().all(|mistake| mistake.message.contains("callers[0]")));
     }
 
     #[test]
-    fn a_bad_line_of_a_key_file_is_told_by_number() {
-        let file = TempFile::new("bad-hashes", "# keys\nhunter2\n");
-        let text = format!("[[callers]]\nname = \"a\"\nkey_sha256_file = \"{}\"", file.path().display());
-        let mistakes = keys_of(&text);
-        assert!(mistakes[0].1.contains("line 2") && !mistakes[0].1.contains("hunter2"), "{mistakes:?}");
+    fn a_key_file_has_a_hash_a_line_and_comments() {
+        let text = format!("\u{feff}# rotated\n{}\n\n  {} # new\r\n", hash("ab"), hash("CD"));
+        assert_eq!(key_hashes(text.as_bytes()).unwrap(), [[0xab; 32], [0xcd; 32]]);
+        for bad in ["not-a-hash-but-the-key", HASH_OF_NOTHING] {
+            let message = key_hashes(format!("{}\n{bad}", hash("ab")).as_bytes()).unwrap_err().to_string();
+            assert!(message.contains("line 2") && !message.contains(bad), "{message}");
+        }
     }
 
     #[test]
-    fn regions_that_could_not_be_read_cause_no_second_mistake() {
-        let text = "[[regions]]\nname = \"My\"\naccess_key = \"a\"\nsecret_key = \"b\"\n\
-                    [[callers]]\nname = \"a\"\nregions = [\"my\"]\n";
-        let mistakes = found(text, &[]);
-        assert!(mistakes.iter().all(|mistake| !mistake.key.starts_with("callers[0]")), "{mistakes:?}");
+    fn a_region_with_a_wrong_name_causes_no_second_mistake() {
+        let region = "[[regions]]\nname = \"My\"\naccess_key = \"a\"\nsecret_key = \"b\"\nbase_url = \"https://a.example\"";
+        assert_eq!(keys(&format!("{region}\n{CALLER}regions = [\"my\"]\n")), ["regions[0].name"]);
     }
 }

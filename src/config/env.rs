@@ -1,18 +1,15 @@
-//! Variables `IDV__SECTION__KEY` laid over the file, before it is read. Knows which parts of the file are
-//! lists of named sections and which keys are two spellings of one setting. Knows no types: values stay text.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Variables `IDV__SECTION__KEY`, which override the file before it is read. Knows which keys are two spellings of one
+//! setting. Knows no types: values stay text.
 
 use toml::{Table, Value};
 
-use super::mistake::Mistake;
-use super::otlp;
+use super::mistake::{Mistake, Place};
+use super::source::{Origins, join};
 
 /// What every variable of ours starts with.
-pub(super) const PREFIX: &str = "IDV__";
-
-/// Lists of sections whose elements are addressed by index or by name.
-const LISTS: [&str; 2] = ["regions", "callers"];
+const PREFIX: &str = "IDV__";
+/// What every standard variable of OpenTelemetry starts with.
+const STANDARD_PREFIX: &str = "OTEL_";
 
 /// Keys that are two spellings of one setting: a variable for one replaces the other of the file.
 const SPELLINGS: [(&str, &str); 4] = [
@@ -22,251 +19,109 @@ const SPELLINGS: [(&str, &str); 4] = [
     ("url", "url_file"),
 ];
 
-/// Which settings came from which variable.
-#[derive(Default)]
-pub(super) struct Variables {
-    /// Path of a setting to the variable that gave it.
-    by_path: BTreeMap<String, String>,
-    /// Sections that only variables have.
-    sections: BTreeSet<String>,
-}
-
-impl Variables {
-    /// Whether a variable gave the setting at `path`.
-    pub(super) fn gave(&self, path: &str) -> bool {
-        self.by_path.contains_key(path)
-    }
-
-    /// What to name for a mistake at `path`: the variables that made it, else the path.
-    pub(super) fn blame(&self, path: &str) -> Vec<String> {
-        let (setting, item) = path.rsplit_once('[').unwrap_or((path, ""));
-        let list = self.by_path.get(setting).filter(|_| item.ends_with(']'));
-        if let Some(variable) = self.by_path.get(path).or(list) {
-            return vec![variable.clone()];
-        }
-        if !self.sections.contains(path) {
-            return vec![path.to_owned()];
-        }
-        let below = format!("{path}.");
-        self.by_path
-            .iter()
-            .filter(|(path, _)| path.starts_with(&below))
-            .map(|(_, name)| name.clone())
-            .collect()
-    }
-}
-
-/// The variables of this process that start with [`PREFIX`] or are standard ones of traces; one that is not UTF-8 is a
-/// mistake.
+/// The variables of this process that concern the gateway. One that is not UTF-8 is a mistake.
 pub(super) fn of_process() -> (Vec<(String, String)>, Vec<Mistake>) {
     let (mut variables, mut mistakes) = (Vec::new(), Vec::new());
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         match value.into_string() {
-            _ if !name.starts_with(PREFIX) && !name.starts_with(otlp::PREFIX) => {}
+            _ if !name.starts_with(PREFIX) && !name.starts_with(STANDARD_PREFIX) => {}
             Ok(value) => variables.push((name, value)),
-            Err(_) => mistakes.push(Mistake { key: name, message: "is not UTF-8 text".to_owned() }),
+            Err(_) => mistakes.push(mistake(name, "is not UTF-8 text".to_owned())),
         }
     }
     (variables, mistakes)
 }
 
-/// Lays the variables over the file; those that fit nowhere are mistakes.
-pub(super) fn overlay(root: &mut Table, env: &[(String, String)]) -> (Variables, Vec<Mistake>) {
-    let lists = LISTS.map(|list| (list, element_names(root.get(list))));
-    let (mut variables, mut mistakes) = (Variables::default(), Vec::new());
-    for (name, value) in env.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
-        let applied =
-            parse_name(name, &lists).and_then(|steps| apply(root, &steps, name, value, &mut variables));
-        mistakes.extend(applied.err().map(|message| Mistake { key: name.clone(), message }));
+/// The standard variables of OpenTelemetry as settings. An empty one counts as absent, as the standard says.
+pub(super) fn standard(env: &[(String, String)], origins: &mut Origins) -> Table {
+    let mut table = Table::new();
+    for (name, value) in env {
+        if name.starts_with(STANDARD_PREFIX) && !value.is_empty() {
+            origins.give(name.clone(), name);
+            table.insert(name.clone(), Value::String(value.clone()));
+        }
     }
-    (variables, mistakes)
+    table
 }
 
-/// One step down the file.
-enum Step {
-    Key(String),
-    Element(usize),
+/// Writes the variables over the file; those that fit nowhere are mistakes.
+pub(super) fn overlay(root: &mut Table, origins: &mut Origins, env: &[(String, String)]) -> Vec<Mistake> {
+    let ours = env.iter().filter(|(name, _)| name.starts_with(PREFIX));
+    let applied = ours.map(|(name, value)| (name, set(root, origins, name, value)));
+    applied.filter_map(|(name, set)| Some(mistake(name.clone(), set.err()?))).collect()
 }
 
-fn parse_name(name: &str, lists: &[(&str, Vec<String>)]) -> Result<Vec<Step>, String> {
+fn mistake(variable: String, message: String) -> Mistake {
+    Mistake { place: Place::Variable(variable), message }
+}
+
+fn set(root: &mut Table, origins: &mut Origins, name: &str, value: &str) -> Result<(), String> {
+    const IS_SECTION: &str = "names a section, not a setting; name a key in it";
     let words: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
     if words.iter().any(String::is_empty) {
         return Err("expected a name such as IDV__SERVER__LISTEN".to_owned());
     }
-    let list = lists.iter().find(|(list, _)| *list == words[0]);
-    let mut steps: Vec<Step> = words.iter().cloned().map(Step::Key).collect();
-    if let (Some((list, names)), Some(word)) = (list, words.get(1)) {
-        steps[1] = Step::Element(find_element(list, names, word)?);
+    let (mut section, mut path) = (root, String::new());
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        path = join(&path, &word);
+        if words.peek().is_none() {
+            if section.get(&word).is_some_and(holds_sections) {
+                return Err(IS_SECTION.to_owned());
+            }
+            return give(section, origins, &path, (name, value));
+        }
+        let mut below = section.entry(word).or_insert_with(|| Value::Table(Table::new()));
+        if let Some(elements) = below.as_array().filter(|elements| elements.iter().all(Value::is_table)) {
+            let index = find_element(&path, elements, &words.next().unwrap_or_default())?;
+            path = format!("{path}[{index}]");
+            below = &mut below[index];
+        }
+        let has_no_keys = || format!("matches nothing: {path} has no keys below it");
+        section = below.as_table_mut().ok_or_else(has_no_keys)?;
     }
-    Ok(steps)
+    Err(IS_SECTION.to_owned())
 }
 
-/// The names of a list's elements, as variables spell them.
-fn element_names(list: Option<&Value>) -> Vec<String> {
-    let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    let name = |element: &Value| element.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let elements = list.and_then(Value::as_array).into_iter().flatten();
-    elements.map(|element| name(element).chars().map(fold).collect()).collect()
-}
-
-fn find_element(list: &str, names: &[String], word: &str) -> Result<usize, String> {
-    let matching: Vec<usize> = (0..names.len()).filter(|index| names[*index] == word).collect();
-    if let [index] = matching[..] {
-        return Ok(index);
-    }
-    if !matching.is_empty() {
-        return Err(format!(
-            "matches several {list}; use the index: IDV__{}__0__…",
-            list.to_ascii_uppercase()
-        ));
-    }
-    let index = word.parse().ok().filter(|index| *index < names.len());
-    let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    index.ok_or_else(|| format!("matches nothing: the file's {list} are: {known} (by name, or index from 0)"))
-}
-
-fn apply(
-    root: &mut Table,
-    steps: &[Step],
-    name: &str,
-    value: &str,
-    variables: &mut Variables,
+/// Writes one value, and removes the setting's other spelling unless another variable gave that.
+fn give(
+    section: &mut Table,
+    origins: &mut Origins,
+    path: &str,
+    variable: (&str, &str),
 ) -> Result<(), String> {
-    let whole_section = || "names a section, not a setting; name a key in it".to_owned();
-    let Some((Step::Key(key), sections)) = steps.split_last() else { return Err(whole_section()) };
-    let (section, path) = descend(root, sections, variables)?;
-    if section.get(key).is_some_and(holds_sections) {
-        return Err(whole_section());
-    }
-    let path_of = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    if let Some(other) = variables.by_path.insert(path_of(key), name.to_owned()) {
+    let (name, value) = variable;
+    if let Some(other) = origins.give(path.to_owned(), name) {
         return Err(format!("says the same as {other}; keep one of them"));
     }
-    section.insert(key.clone(), Value::String(value.to_owned()));
-    if let Some(other) = other_spelling(key).filter(|other| !variables.gave(&path_of(other))) {
+    let (above, key) = path.rsplit_once('.').unwrap_or(("", path));
+    section.insert(key.to_owned(), Value::String(value.to_owned()));
+    let pair = SPELLINGS.iter().find(|(a, b)| *a == key || *b == key);
+    if let Some(other) = pair.map(|(a, b)| if *a == key { *b } else { *a })
+        && !origins.is_variable(&join(above, other))
+    {
         section.remove(other);
     }
     Ok(())
-}
-
-/// The section at the end of `steps` and its path. Sections that the file does not have are made.
-fn descend<'t>(
-    root: &'t mut Table,
-    steps: &[Step],
-    variables: &mut Variables,
-) -> Result<(&'t mut Table, String), String> {
-    let (mut section, mut path, mut rest) = (root, String::new(), steps);
-    if let [Step::Key(list), Step::Element(index), below @ ..] = steps {
-        let element =
-            section.get_mut(list).and_then(|list| list.get_mut(*index)).and_then(Value::as_table_mut);
-        section = element.ok_or_else(|| format!("matches nothing: {list}[{index}] is no section"))?;
-        (path, rest) = (format!("{list}[{index}]"), below);
-    }
-    for step in rest {
-        let Step::Key(key) = step else { return Err("matches nothing".to_owned()) };
-        path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        if !section.contains_key(key) {
-            variables.sections.insert(path.clone());
-        }
-        let below = section.entry(key.clone()).or_insert_with(|| Value::Table(Table::new()));
-        section =
-            below.as_table_mut().ok_or_else(|| format!("matches nothing: {path} has no keys below it"))?;
-    }
-    Ok((section, path))
 }
 
 fn holds_sections(value: &Value) -> bool {
     value.is_table() || value.as_array().is_some_and(|items| items.iter().any(Value::is_table))
 }
 
-fn other_spelling(key: &str) -> Option<&'static str> {
-    let pair = SPELLINGS.iter().find(|(a, b)| *a == key || *b == key)?;
-    Some(if pair.0 == key { pair.1 } else { pair.0 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = r#"
-        [server]
-        listen = "127.0.0.1:8080"
-        [[regions]]
-        name = "my"
-        access_key_file = "/keys/my"
-        [[regions]]
-        name = "my-two"
-        [[callers]]
-        name = "on.boarding"
-        scopes = ["checks"]
-    "#;
-
-    fn laid_over(name: &str, value: &str) -> Result<Table, String> {
-        let mut table: Table = FILE.parse().unwrap();
-        let (_, mistakes) = overlay(&mut table, &[(name.to_owned(), value.to_owned())]);
-        match mistakes.into_iter().next() {
-            None => Ok(table),
-            Some(mistake) => {
-                assert_eq!(mistake.key, name);
-                Err(mistake.message)
-            }
-        }
-    }
-
-    #[test]
-    fn a_variable_sets_a_key_whether_the_file_has_it_or_not() {
-        assert_eq!(laid_over("IDV__SERVER__LISTEN", "x").unwrap()["server"]["listen"].as_str(), Some("x"));
-        assert_eq!(
-            laid_over("IDV__SERVER__TLS__CERT_FILE", "x").unwrap()["server"]["tls"]["cert_file"].as_str(),
-            Some("x")
-        );
-        assert_eq!(
-            laid_over("IDV__CACHE__FINAL_TTL", "1h").unwrap()["cache"]["final_ttl"].as_str(),
-            Some("1h")
-        );
-        assert!(laid_over("IDV_SERVER__LISTEN", "x").is_ok_and(|table| table == FILE.parse().unwrap()));
-    }
-
-    #[test]
-    fn elements_are_found_by_name_or_index() {
-        for (name, index) in [("MY", 0), ("0", 0), ("my", 0), ("MY_TWO", 1), ("1", 1)] {
-            let table = laid_over(&format!("IDV__REGIONS__{name}__CONCURRENCY"), "9").unwrap();
-            assert_eq!(table["regions"][index]["concurrency"].as_str(), Some("9"), "{name}");
-        }
-        assert!(laid_over("IDV__CALLERS__ON_BOARDING__SCOPES", "media").is_ok());
-    }
-
-    #[test]
-    fn a_variable_for_one_spelling_replaces_the_other() {
-        let table = laid_over("IDV__REGIONS__MY__ACCESS_KEY", "x").unwrap();
-        assert!(table["regions"][0].get("access_key_file").is_none());
-    }
-
-    #[test]
-    fn a_variable_that_fits_nowhere_is_a_mistake() {
-        let table = [
-            ("IDV__REGIONS__PH__ACCESS_KEY", "matches nothing"),
-            ("IDV__REGIONS__2__ACCESS_KEY", "matches nothing"),
-            ("IDV__REGIONS__MY", "names a section"),
-            ("IDV__REGIONS", "names a section"),
-            ("IDV__SERVER", "names a section"),
-            ("IDV__SERVER__LISTEN__PORT", "matches nothing"),
-            ("IDV__CALLERS__0__SCOPES__0", "matches nothing"),
-            ("IDV__", "expected a name"),
-            ("IDV__SERVER__", "expected a name"),
-        ];
-        for (name, fragment) in table {
-            let message = laid_over(name, "x").unwrap_err();
-            assert!(message.contains(fragment), "{name}: {message}");
-        }
-    }
-
-    #[test]
-    fn one_setting_takes_one_variable() {
-        let env = ["IDV__REGIONS__0__CONCURRENCY", "IDV__REGIONS__MY__CONCURRENCY"]
-            .map(|name| (name.to_owned(), "9".to_owned()));
-        let (_, mistakes) = overlay(&mut FILE.parse().unwrap(), &env);
-        assert!(mistakes[0].message.contains("the same as IDV__REGIONS__0__CONCURRENCY"), "{mistakes:?}");
+/// The element of a list of sections that `word` addresses: by its name, or by its index from 0.
+fn find_element(list: &str, elements: &[Value], word: &str) -> Result<usize, String> {
+    let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let name = |element: &Value| element.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let names: Vec<String> =
+        elements.iter().map(|element| name(element).chars().map(fold).collect()).collect();
+    let matching: Vec<usize> = (0..names.len()).filter(|index| names[*index] == word).collect();
+    match matching[..] {
+        [index] => Ok(index),
+        [] => word.parse().ok().filter(|index| *index < names.len()).ok_or_else(|| {
+            format!("matches nothing: the file's {list} are: {} (by name, or index from 0)", names.join(", "))
+        }),
+        _ => Err(format!("matches several {list}; use the index: IDV__{}__0__…", list.to_ascii_uppercase())),
     }
 }

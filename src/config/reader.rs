@@ -1,68 +1,63 @@
-//! A section of the file being read: gives out its settings one by one, notes every mistake, and at the end
-//! names the keys nobody asked for. Knows no setting.
+//! A section of the file being read: hands out its settings one by one and notes every mistake. A setting that is wrong
+//! reads like one that is absent, so that reading goes on and no mistake hides another. Knows no setting.
 
 use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::env::Variables;
-use super::mistake::Mistake;
-use super::suggest;
-use super::value::Raw;
+use super::mistake::{Mistake, hint};
+use super::source::{Origins, join};
+use super::value::{Parsed, Raw, show_duration};
 
-/// What one reading has found wrong so far.
+/// The mistakes found so far.
 pub(super) struct Notes {
-    variables: Variables,
+    origins: Origins,
     mistakes: RefCell<Vec<Mistake>>,
+    wrong_paths: RefCell<BTreeSet<String>>,
 }
 
 impl Notes {
-    pub(super) const fn new(variables: Variables, mistakes: Vec<Mistake>) -> Self {
-        Self { variables, mistakes: RefCell::new(mistakes) }
+    pub(super) fn new(origins: Origins, mistakes: Vec<Mistake>) -> Self {
+        Self { origins, mistakes: RefCell::new(mistakes), wrong_paths: RefCell::default() }
     }
 
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes.into_inner()
     }
 
-    /// Notes a mistake at `path`, or at the variables that made it.
-    fn add(&self, path: &str, message: &str) {
-        let note = |key: String| Mistake { key, message: message.to_owned() };
-        self.mistakes.borrow_mut().extend(self.variables.blame(path).into_iter().map(note));
+    /// Notes a mistake at `path`.
+    pub(super) fn add(&self, path: &str, message: &str) {
+        let mistake = |place| Mistake { place, message: message.to_owned() };
+        self.mistakes.borrow_mut().extend(self.origins.places(path).into_iter().map(mistake));
+        self.wrong_paths.borrow_mut().insert(path.to_owned());
     }
-}
 
-/// A setting as found.
-pub(super) enum Setting<T> {
-    /// Not there.
-    Absent,
-    /// There, but wrong: the mistake is noted.
-    Wrong,
-    /// There.
-    Given(T),
-}
-
-impl<T> Setting<T> {
-    /// The setting, or `default` if it is absent. `None`: it is wrong.
-    pub(super) fn or(self, default: T) -> Option<T> {
-        match self {
-            Self::Absent => Some(default),
-            Self::Wrong => None,
-            Self::Given(value) => Some(value),
+    /// Notes at `path` that it does not go together with the setting at `other`, unless one of them is
+    /// wrong by itself.
+    pub(super) fn conflict(&self, path: &str, other: &str, message: &str) {
+        if !self.is_wrong(path) && !self.is_wrong(other) {
+            self.add(path, message);
         }
     }
 
-    /// A setting that may be absent. The outer `None`: it is wrong.
-    pub(super) fn optional(self) -> Option<Option<T>> {
-        match self {
-            Self::Absent => Some(None),
-            Self::Wrong => None,
-            Self::Given(value) => Some(Some(value)),
+    /// Whether the setting at `path`, or something below it, is wrong.
+    pub(super) fn is_wrong(&self, path: &str) -> bool {
+        self.wrong_paths.borrow().iter().any(|wrong| wrong.starts_with(path))
+    }
+
+    /// Notes at `path` that `time` is longer than `limit`, which is the setting at `other`.
+    pub(super) fn at_most(&self, (path, time): (&str, Duration), (other, limit): (&str, Duration)) {
+        if time > limit {
+            let limit = show_duration(limit);
+            self.conflict(path, other, &format!("is longer than {other} ({limit}); lower it, or raise that"));
         }
     }
 }
 
-/// A section of the file. Call [`Section::finish`] when all its keys are read.
+/// A section of the file.
 pub(super) struct Section<'n> {
     notes: &'n Notes,
     path: String,
@@ -71,123 +66,116 @@ pub(super) struct Section<'n> {
 }
 
 impl<'n> Section<'n> {
-    pub(super) const fn root(table: Table, notes: &'n Notes) -> Self {
-        Self { notes, path: String::new(), table, known: Vec::new() }
+    /// Reads the sections and keys at the top of a table.
+    pub(super) fn root<T>(table: Table, notes: &'n Notes, read: impl FnOnce(&mut Self) -> T) -> T {
+        Section::read_all(notes, String::new(), table, read)
     }
 
-    /// One value.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&Raw<'_>) -> Result<T, String>,
-    ) -> Setting<T> {
-        let Some(value) = self.take(key) else { return Setting::Absent };
-        let from_env = self.notes.variables.gave(&self.path_of(key));
-        match parse(&Raw { value: &value, from_env }) {
-            Ok(parsed) => Setting::Given(parsed),
-            Err(message) => self.wrong(key, &message),
+    /// A table whose unknown keys are no mistakes.
+    pub(super) fn unchecked(path: &str, table: Table, notes: &'n Notes) -> Self {
+        Self { notes, path: path.to_owned(), table, known: Vec::new() }
+    }
+
+    fn read_all<T>(notes: &'n Notes, path: String, table: Table, read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut section = Section { notes, path, table, known: Vec::new() };
+        let settings = read(&mut section);
+        for key in section.table.keys() {
+            section.mistake(key, &format!("unknown key; {}", hint(key, &section.known)));
         }
+        settings
     }
 
-    /// One value that must be there; `what` says what to write. `None`: the mistake is noted.
+    /// One value; `None` if it is absent or wrong.
+    pub(super) fn read<T>(&mut self, key: &'static str, parse: impl FnOnce(&Raw) -> Parsed<T>) -> Option<T> {
+        let value = self.take(key)?;
+        let from_env = self.notes.origins.is_variable(&self.path_of(key));
+        parse(&Raw { value: &value, from_env }).map_err(|message| self.mistake(key, &message)).ok()
+    }
+
+    /// Whether a key is there and not read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// One value that must be there; `what` says what to write.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&Raw<'_>) -> Result<T, String>,
+        parse: impl FnOnce(&Raw) -> Parsed<T>,
         what: &str,
     ) -> Option<T> {
-        match self.read(key, parse) {
-            Setting::Absent => {
-                self.mistake(key, &format!("missing; {what}"));
-                None
-            }
-            Setting::Wrong => None,
-            Setting::Given(value) => Some(value),
+        if !self.has(key) {
+            self.missing(key, what);
         }
+        self.read(key, parse)
     }
 
-    /// A list of texts, each parsed by itself so that every bad one is named.
+    /// A list of texts, each parsed by itself so that every bad one is named; bad ones are left out.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
-        split: impl FnOnce(&Raw<'_>) -> Result<Vec<String>, String>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Setting<Vec<T>> {
-        let texts = match self.read(key, split) {
-            Setting::Absent => return Setting::Absent,
-            Setting::Wrong => return Setting::Wrong,
-            Setting::Given(texts) => texts,
-        };
-        let mut parsed = Vec::with_capacity(texts.len());
-        for (index, text) in texts.iter().enumerate() {
-            match parse(text) {
-                Ok(item) => parsed.push(item),
-                Err(message) => self.mistake(&format!("{key}[{index}]"), &message),
-            }
-        }
-        if parsed.len() == texts.len() { Setting::Given(parsed) } else { Setting::Wrong }
+        split: impl FnOnce(&Raw) -> Parsed<Vec<String>>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<Vec<T>> {
+        let texts = self.read(key, split)?;
+        let items = texts.iter().enumerate().filter_map(|(index, text)| {
+            parse(text).map_err(|message| self.mistake(&format!("{key}[{index}]"), &message)).ok()
+        });
+        Some(items.collect())
     }
 
-    /// The one of two settings that is given. `None`: neither or both, which is noted, or a wrong one.
-    pub(super) fn one_of<T>(&self, first: (&str, Setting<T>), second: (&str, Setting<T>)) -> Option<T> {
-        match (first.1, second.1) {
-            (Setting::Given(value), Setting::Absent) | (Setting::Absent, Setting::Given(value)) => {
-                Some(value)
-            }
-            (Setting::Wrong, Setting::Absent) | (Setting::Absent, Setting::Wrong) => None,
-            (Setting::Absent, Setting::Absent) => {
-                self.mistake(first.0, &format!("missing; write {} or {}", first.0, second.0));
-                None
-            }
-            (Setting::Given(_) | Setting::Wrong, Setting::Given(_) | Setting::Wrong) => {
-                self.mistake(first.0, &format!("given together with {}; keep one of them", second.0));
-                None
-            }
+    /// The one of two settings that is given.
+    pub(super) fn one_of<T>(
+        &mut self,
+        (first, parse_first): (&'static str, impl FnOnce(&Raw) -> Parsed<T>),
+        (second, parse_second): (&'static str, impl FnOnce(&Raw) -> Parsed<T>),
+    ) -> Option<T> {
+        match (self.has(first), self.has(second)) {
+            (true, true) => self.mistake(first, &format!("given together with {second}; keep one of them")),
+            (false, false) => self.mistake(first, &format!("missing; write {first} or {second}")),
+            (true, false) | (false, true) => {}
         }
+        let (one, other) = (self.read(first, parse_first), self.read(second, parse_second));
+        one.or(other)
     }
 
-    /// A section below this one.
-    pub(super) fn subsection(&mut self, key: &'static str) -> Setting<Section<'n>> {
-        let path = self.path_of(key);
-        match self.take(key) {
-            None => Setting::Absent,
-            Some(Value::Table(table)) => Setting::Given(Section { path, ..Section::root(table, self.notes) }),
-            Some(_) => self.wrong(key, &format!("expected a section: write [{path}] and its keys below")),
-        }
+    /// A section whose keys all have defaults; the defaults if it is absent.
+    pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let table = self.take_table(key).unwrap_or_default();
+        Section::read_all(self.notes, self.path_of(key), table, read)
     }
 
-    /// A section below this one, empty if it is absent or wrong: for sections whose keys all have defaults.
-    pub(super) fn subsection_or_empty(&mut self, key: &'static str) -> Section<'n> {
-        let path = self.path_of(key);
-        match self.subsection(key) {
-            Setting::Given(section) => section,
-            Setting::Absent | Setting::Wrong => Section { path, ..Section::root(Table::new(), self.notes) },
-        }
+    /// A section that may be absent.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let table = self.take_table(key)?;
+        Some(Section::read_all(self.notes, self.path_of(key), table, read))
     }
 
     /// Several sections of one name, `[[key]]` in the file.
-    pub(super) fn subsections(&mut self, key: &'static str) -> Setting<Vec<Section<'n>>> {
-        let expected =
-            format!("expected sections: write [[{key}]], in two brackets, and the keys of one below");
-        let values = match self.take(key) {
-            None => return Setting::Absent,
-            Some(Value::Array(values)) => values,
-            Some(_) => return self.wrong(key, &expected),
+    pub(super) fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let tables = self.take(key).map_or_else(|| Ok(Vec::new()), Value::try_into::<Vec<Table>>);
+        let tables = tables.unwrap_or_else(|_| {
+            let message = format!("expected sections: write [[{key}]], in two brackets, and its keys below");
+            self.mistake(key, &message);
+            Vec::new()
+        });
+        let read = |(index, table)| {
+            Section::read_all(self.notes, format!("{}[{index}]", self.path_of(key)), table, &mut read)
         };
-        let mut sections = Vec::with_capacity(values.len());
-        for (index, value) in values.into_iter().enumerate() {
-            let Value::Table(table) = value else { return self.wrong(key, &expected) };
-            let path = format!("{}[{index}]", self.path_of(key));
-            sections.push(Section { path, ..Section::root(table, self.notes) });
-        }
-        Setting::Given(sections)
+        tables.into_iter().enumerate().map(read).collect()
     }
 
     /// Refuses a key that may not be here, with the reason.
-    pub(super) fn refuse(&mut self, key: &'static str, message: &str) {
+    pub(super) fn refuse(&mut self, key: &str, message: &str) {
         if self.table.remove(key).is_some() {
             self.mistake(key, message);
         }
+    }
+
+    /// Notes that a key is missing; `what` says what to write.
+    pub(super) fn missing(&mut self, key: &'static str, what: &str) {
+        self.known.push(key);
+        self.notes.conflict(&self.path_of(key), &self.path_of(key), &format!("missing; {what}"));
     }
 
     /// Notes a mistake at a key of this section, or at the section itself if `key` is empty.
@@ -195,61 +183,67 @@ impl<'n> Section<'n> {
         self.notes.add(&self.path_of(key), message);
     }
 
-    /// Notes a mistake of a variable that stands for no key of the file.
-    pub(super) fn mistake_of_variable(&self, name: &str, message: &str) {
-        self.notes.add(name, message);
+    /// The mistakes found so far, for those that concern several sections.
+    pub(super) const fn notes(&self) -> &'n Notes {
+        self.notes
     }
 
-    /// Notes every key that nobody asked for.
-    pub(super) fn finish(self) {
-        for key in self.table.keys() {
-            // A key in quotes may hold anything, and a mistake is one line.
-            self.mistake(
-                &key.escape_debug().to_string(),
-                &format!("unknown key; {}", suggest::hint(key, &self.known)),
-            );
-        }
-    }
-
-    /// The path of a key of this section.
+    /// The path of a key of this section, or of the section itself if `key` is empty.
     pub(super) fn path_of(&self, key: &str) -> String {
-        match (self.path.as_str(), key) {
-            ("", key) => key.to_owned(),
-            (path, "") => path.to_owned(),
-            (path, key) => format!("{path}.{key}"),
-        }
-    }
-
-    fn wrong<T>(&self, key: &str, message: &str) -> Setting<T> {
-        self.mistake(key, message);
-        Setting::Wrong
+        join(&self.path, key)
     }
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
         self.table.remove(key)
     }
+
+    fn take_table(&mut self, key: &'static str) -> Option<Table> {
+        let message = format!("expected a section: write [{}] and its keys below", self.path_of(key));
+        self.take(key)?.try_into().map_err(|_| self.mistake(key, &message)).ok()
+    }
+}
+
+/// Values that no two sections may share, and the section that has each.
+pub(super) struct Unique<T>(HashMap<T, String>);
+
+impl<T: Eq + Hash> Unique<T> {
+    pub(super) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Notes a mistake at `key` of `section` if another section has `value`.
+    pub(super) fn claim(&mut self, section: &Section<'_>, key: &str, value: T) {
+        let own = section.path_of("");
+        let owner = self.0.entry(value).or_insert_with(|| own.clone());
+        if *owner != own {
+            section.mistake(key, &format!("is that of {owner} too; each needs its own"));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::value;
+    use super::super::{mistake::Place, source};
     use super::*;
 
     fn mistakes(text: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<(String, String)> {
-        let notes = Notes::new(Variables::default(), Vec::new());
-        let mut root = Section::root(text.parse().unwrap(), &notes);
-        read(&mut root);
-        root.finish();
-        notes.into_mistakes().into_iter().map(|mistake| (mistake.key, mistake.message)).collect()
+        let (table, origins) = source::parse("gateway.toml", text).unwrap();
+        let notes = Notes::new(origins, Vec::new());
+        Section::root(table, &notes, read);
+        let of_key = |mistake: Mistake| match mistake.place {
+            Place::Key { path, .. } => (path, mistake.message),
+            place @ (Place::File { .. } | Place::Variable(_)) => panic!("{place:?}"),
+        };
+        notes.into_mistakes().into_iter().map(of_key).collect()
     }
 
     #[test]
-    fn keys_nobody_asked_for_are_mistakes_with_a_hint() {
+    fn unknown_keys_are_mistakes_with_a_hint() {
         let found = mistakes("[server]\nlisten = \"a\"\nlistn = \"b\"", |root| {
-            let mut server = root.subsection_or_empty("server");
-            assert!(matches!(server.read("listen", value::text), Setting::Given(_)));
-            server.finish();
+            let listen = root.section("server", |server| server.read("listen", value::text));
+            assert_eq!(listen.as_deref(), Some("a"));
         });
         assert_eq!(found, [("server.listn".to_owned(), "unknown key; did you mean `listen`?".to_owned())]);
     }
@@ -257,8 +251,8 @@ mod tests {
     #[test]
     fn sections_and_lists_of_sections_are_told_apart() {
         let found = mistakes("[regions]\n[[server]]", |root| {
-            assert!(matches!(root.subsections("regions"), Setting::Wrong));
-            assert!(matches!(root.subsection("server"), Setting::Wrong));
+            assert!(root.sections("regions", |_| ()).is_empty());
+            assert!(root.optional("server", |_| ()).is_none());
         });
         assert!(found[0].0 == "regions" && found[0].1.contains("[[regions]]"), "{found:?}");
         assert!(found[1].0 == "server" && found[1].1.contains("[server]"), "{found:?}");
@@ -268,21 +262,35 @@ mod tests {
     fn every_bad_item_of_a_list_is_named() {
         let found = mistakes("words = [\"good\", \"bad\", \"worse\"]", |root| {
             let parse = |word: &str| if word == "good" { Ok(()) } else { Err("not good".to_owned()) };
-            assert!(matches!(root.list("words", value::texts, parse), Setting::Wrong));
+            assert_eq!(root.list("words", value::texts, parse), Some(vec![()]));
         });
         assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["words[1]", "words[2]"]);
     }
 
     #[test]
-    fn exactly_one_of_two() {
+    fn exactly_one_of_two_settings_is_given() {
         let one = |text| {
             mistakes(text, |root| {
-                let (first, second) = (root.read("a", value::text), root.read("b", value::text));
-                root.one_of(("a", first), ("b", second));
+                root.one_of(("a", value::text), ("b", value::text));
             })
         };
         assert!(one("a = \"x\"").is_empty() && one("b = \"x\"").is_empty());
         assert!(one("")[0].1.contains("missing; write a or b"));
         assert!(one("a = \"x\"\nb = \"x\"")[0].1.contains("together with b"));
+        assert_eq!(one("b = 1").len(), 1, "a wrong setting is not also missing");
+    }
+
+    #[test]
+    fn a_wrong_setting_conflicts_with_no_other() {
+        let found = mistakes("a = \"x\"", |root| {
+            root.mistake("a", "wrong");
+            root.read("a", value::text);
+            root.notes().at_most(("b", Duration::from_secs(2)), ("a", Duration::from_secs(1)));
+            root.notes().at_most(("b", Duration::from_secs(2)), ("c", Duration::from_secs(1)));
+        });
+        assert_eq!(
+            found[1..],
+            [("b".to_owned(), "is longer than c (1s); lower it, or raise that".to_owned())]
+        );
     }
 }

@@ -9,12 +9,13 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::files::{self, Secret};
-use super::reader::{Section, Setting};
+use super::reader::Section;
+use super::secret::{self, Secret, invalid, parsed_file, readable, secrets};
 use super::sections::collide;
 use super::settings::{Callbacks, Remote, Server};
 use super::url::is_host_name;
-use super::value::{Raw, address, boolean, text};
+use super::value::{Parsed, Raw, address, boolean};
+use crate::files;
 
 const FORMS: &str = "expected redis://host:port, rediss://host:port (TLS), redis+cluster://host:port,host:port or \
                      redis+sentinel://host:port,host:port/master-name";
@@ -55,123 +56,108 @@ impl Remote {
     /// The servers that `url` or `url_file` names now.
     ///
     /// # Errors
-    /// The file cannot be read any more, or holds no such URL.
+    /// The file cannot be read, or holds no such URL.
     pub fn servers(&self) -> io::Result<RedisServers> {
-        servers(self.url.read()?.expose_secret()).map_err(io::Error::other)
+        servers(self.url.read()?.expose_secret()).map_err(invalid)
     }
 
     /// The keys in `encryption_key_file` now.
     ///
     /// # Errors
-    /// The file cannot be read any more, or holds no such keys.
+    /// The file cannot be read, or holds no such keys.
     pub fn encryption_keys(&self) -> io::Result<EncryptionKeys> {
-        let lines = files::lines(&self.encryption_key_file)?;
-        let [current, previous @ ..] = lines.as_slice() else { return Err(io::Error::other("is empty")) };
-        if previous.len() > 1 {
-            return Err(io::Error::other("expected one or two lines, the current and the previous key"));
-        }
-        let previous = previous.first().map(encryption_key).transpose()?;
-        Ok(EncryptionKeys { current: encryption_key(current)?, previous })
+        encryption_keys(&files::read(&self.encryption_key_file)?)
+    }
+}
+
+impl Callbacks {
+    /// The keys that callbacks may carry now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no key.
+    pub fn read_keys(&self) -> io::Result<Vec<SecretString>> {
+        secrets(&files::read(&self.key_file)?)
+    }
+}
+
+pub(super) fn remote(section: &mut Section<'_>) -> Remote {
+    let checked = |secret: Secret| match secret.read() {
+        Ok(url) => servers(url.expose_secret()).map(|_| secret),
+        Err(error) => Err(error.to_string()),
+    };
+    let file = |raw: &Raw| checked(secret::file(raw)?);
+    let inline = |raw: &Raw| checked(secret::inline(raw)?);
+    let url = section.one_of(("url_file", file), ("url", inline));
+    let keys = |raw: &Raw| parsed_file(raw, encryption_keys);
+    let keys = section.required("encryption_key_file", keys, "name a file with 32 random bytes in base64");
+    Remote {
+        url: url.unwrap_or_default(),
+        encryption_key_file: keys.unwrap_or_default(),
+        ca_file: section.read("ca_file", readable),
+        share_tokens: section.read("share_tokens", boolean).unwrap_or(false),
+    }
+}
+
+pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks {
+    let listen = section.required("listen", address, "write an address such as \"0.0.0.0:8082\"");
+    let keys = |raw: &Raw| parsed_file(raw, secrets);
+    let keys = section.required("key_file", keys, "name a file with one key a line");
+    let is_taken = |listen| collide(listen, server.listen) || collide(listen, server.admin_listen);
+    if listen.is_some_and(is_taken) {
+        let message = "is taken by server.listen or server.admin_listen; give it another port";
+        section.notes().conflict("callbacks.listen", "server", message);
+    }
+    Callbacks { listen: listen.unwrap_or(server.listen), key_file: keys.unwrap_or_default() }
+}
+
+/// One key, or the current and the previous one.
+fn encryption_keys(content: &[u8]) -> io::Result<EncryptionKeys> {
+    let keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
+    let mut keys = keys.into_iter();
+    match (keys.next(), keys.next(), keys.next()) {
+        (Some(current), previous, None) => Ok(EncryptionKeys { current, previous }),
+        _ => Err(invalid("expected one or two lines: the current and the previous key".to_owned())),
     }
 }
 
 fn encryption_key(line: &SecretString) -> io::Result<Zeroizing<[u8; 32]>> {
-    let mut key = Zeroizing::new([0; 32]);
-    // The decoder asks for room for a whole number of its groups.
-    let mut decoded = Zeroizing::new([0; 66]);
-    match STANDARD.decode_slice(line.expose_secret(), decoded.as_mut_slice()) {
-        Ok(32) => key.copy_from_slice(&decoded[..32]),
-        Ok(_) | Err(_) => {
-            return Err(io::Error::other(
-                "expected 32 bytes in base64, as `openssl rand -base64 32` writes them",
-            ));
-        }
-    }
-    Ok(key)
-}
-
-pub(super) fn remote(root: &mut Section<'_>) -> Option<Option<Remote>> {
-    let mut section = match root.subsection("remote") {
-        Setting::Absent => return Some(None),
-        Setting::Wrong => return None,
-        Setting::Given(section) => section,
-    };
-    let inline = section.read("url", |raw| {
-        let url = text(raw)?;
-        servers(&url)?;
-        Ok(Secret::Inline(SecretString::from(url)))
-    });
-    let file = section.read("url_file", url_file);
-    let url = section.one_of(("url_file", file), ("url", inline));
-    let encryption_key_file = section.required(
-        "encryption_key_file",
-        files::readable,
-        "name a file with 32 random bytes in base64",
-    );
-    let ca_file = section.read("ca_file", files::readable).optional();
-    let share_tokens = section.read("share_tokens", boolean).or(false);
-    let remote = (|| {
-        let (url, encryption_key_file) = (url?, encryption_key_file?);
-        Some(Remote { url, encryption_key_file, ca_file: ca_file?, share_tokens: share_tokens? })
-    })();
-    if let Some(Err(error)) = remote.as_ref().map(Remote::encryption_keys) {
-        section.mistake("encryption_key_file", &error.to_string());
-    }
-    section.finish();
-    remote.map(Some)
-}
-
-fn url_file(raw: &Raw<'_>) -> Result<Secret, String> {
-    let file = Secret::File(files::secret(raw)?);
-    servers(file.read().map_err(|error| error.to_string())?.expose_secret())?;
-    Ok(file)
-}
-
-pub(super) fn callbacks(root: &mut Section<'_>, server: Option<&Server>) -> Option<Option<Callbacks>> {
-    let mut section = match root.subsection("callbacks") {
-        Setting::Absent => return Some(None),
-        Setting::Wrong => return None,
-        Setting::Given(section) => section,
-    };
-    let listen = section.required("listen", address, "write an address such as \"0.0.0.0:8082\"");
-    let key_file = section.required("key_file", files::key_lines, "name a file with one key a line");
-    let taken = |server: &Server| [server.listen, server.admin_listen];
-    let taken = server.map(taken).into_iter().flatten();
-    if listen.is_some_and(|listen| taken.into_iter().any(|other| collide(listen, other))) {
-        section.mistake("listen", "is taken by [server]; give it another port");
-    }
-    section.finish();
-    Some(Some(Callbacks { listen: listen?, key_file: key_file? }))
+    let bytes = STANDARD.decode(line.expose_secret()).map(Zeroizing::new).unwrap_or_default();
+    let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new);
+    key.map_err(|_| {
+        invalid("expected 32 bytes in base64, as `openssl rand -base64 32` writes them".to_owned())
+    })
 }
 
 /// Takes a URL apart into one URL for each of its servers.
-fn servers(url: &str) -> Result<RedisServers, String> {
+fn servers(url: &str) -> Parsed<RedisServers> {
     let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
-    if rest.contains(['?', '#']) {
-        return Err("a query or fragment is not allowed here; end the URL before it".to_owned());
-    }
     let (scheme, form) = scheme.split_once('+').unwrap_or((scheme, ""));
     if !matches!(scheme, "redis" | "rediss") {
         return Err(FORMS.to_owned());
     }
-    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, _)| rest.split_at(user.len() + 1));
+    if rest.contains(['?', '#']) {
+        return Err("a query or fragment is not allowed here; end the URL before it".to_owned());
+    }
+    let (user, rest) = rest.split_at(rest.rfind('@').map_or(0, |at| at + 1));
     let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (topology, database) = topology(form, path)?;
-    let hosts: Vec<&str> =
-        if topology == Topology::Single { vec![hosts] } else { hosts.split(',').collect() };
-    let server = |host: &str| format!("{scheme}://{user}{host}/{database}");
-    let urls: Vec<SecretString> = hosts.into_iter().map(|host| SecretString::from(server(host))).collect();
-    let is_good = |url: &SecretString| {
-        Url::parse(url.expose_secret()).is_ok_and(|url| match url.host() {
-            Some(Host::Domain(name)) => is_host_name(name),
-            host => host.is_some(),
-        })
+    let hosts = hosts.split(',');
+    let urls: Vec<String> = hosts.map(|host| format!("{scheme}://{user}{host}/{database}")).collect();
+    let is_one_server = |url: &String| match Url::parse(url).as_ref().map(Url::host) {
+        Ok(Some(Host::Domain(name))) => is_host_name(name),
+        Ok(host) => host.is_some(),
+        Err(_) => false,
     };
-    if urls.iter().all(is_good) { Ok(RedisServers { topology, urls }) } else { Err(FORMS.to_owned()) }
+    let count_fits = topology != Topology::Single || urls.len() == 1;
+    if count_fits && urls.iter().all(is_one_server) {
+        Ok(RedisServers { topology, urls: urls.into_iter().map(SecretString::from).collect() })
+    } else {
+        Err(FORMS.to_owned())
+    }
 }
 
 /// What the end of the scheme and the path mean together, and the database.
-fn topology(form: &str, path: &str) -> Result<(Topology, String), String> {
+fn topology(form: &str, path: &str) -> Parsed<(Topology, String)> {
     let is_number = path.bytes().all(|byte| byte.is_ascii_digit());
     match (form, path) {
         ("", database) if is_number => Ok((Topology::Single, database.to_owned())),
@@ -188,6 +174,12 @@ fn topology(form: &str, path: &str) -> Result<(Topology, String), String> {
 
 #[cfg(test)]
 mod tests {
+    use toml::Table;
+
+    use super::super::reader::Notes;
+    use super::super::sections::server;
+    use super::super::source;
+    use super::super::testing::{self, TempFile};
     use super::*;
 
     fn urls(url: &str) -> (Topology, Vec<String>) {
@@ -230,5 +222,43 @@ mod tests {
             let message = servers(url).err().unwrap_or_else(|| panic!("{url} is accepted"));
             assert!(!message.contains("hunter2"), "{message}");
         }
+    }
+
+    #[test]
+    fn encryption_keys_are_one_or_two_lines() {
+        let key = |byte: u8| STANDARD.encode([byte; 32]);
+        let one = encryption_keys(format!("{}\n", key(1)).as_bytes()).ok().unwrap();
+        assert!(*one.current == [1; 32] && one.previous.is_none());
+        let two = encryption_keys(format!("{}\n{}\n", key(2), key(1)).as_bytes()).ok().unwrap();
+        assert!(*two.current == [2; 32] && two.previous.is_some_and(|previous| *previous == [1; 32]));
+        for bad in [String::new(), "short".to_owned(), key(1) + "\n" + &key(2) + "\n" + &key(3), key(1) + "A"]
+        {
+            assert!(encryption_keys(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_sections_are_read_and_their_mistakes_named() {
+        let key = TempFile::new("encryption-key", &STANDARD.encode([1; 32]));
+        let read = |text: &str| {
+            let (table, origins) = source::parse("gateway.toml", text).unwrap();
+            let notes = Notes::new(origins, Vec::new());
+            let server = Section::root(Table::new(), &notes, server);
+            Section::root(table, &notes, |root| {
+                root.optional("remote", remote);
+                root.optional("callbacks", |section| callbacks(section, &server));
+            });
+            notes.into_mistakes().iter().map(|mistake| testing::key(mistake).to_owned()).collect::<Vec<_>>()
+        };
+        let path = key.path().display();
+        let good = format!(
+            "[remote]\nurl = \"redis://127.0.0.1\"\nencryption_key_file = \"{path}\"\n\
+             [callbacks]\nlisten = \"127.0.0.1:8082\"\nkey_file = \"{path}\"\n"
+        );
+        assert!(read(&good).is_empty());
+        assert_eq!(read("[remote]"), ["remote.url_file", "remote.encryption_key_file"]);
+        assert_eq!(read(&good.replace("redis://", "http://")), ["remote.url"]);
+        assert_eq!(read(&good.replace("8082", "8080")), ["callbacks.listen"]);
+        assert_eq!(read("[callbacks]"), ["callbacks.listen", "callbacks.key_file"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Mistake, Mistakes, parse};
+use super::{Config, Mistake, Mistakes, Place, parse};
 
 /// A region that is right.
 pub(super) const REGION: &str =
@@ -49,11 +49,30 @@ pub(super) fn found(text: &str, env: &[(&str, &str)]) -> Vec<Mistake> {
     parsed(text, env).err().map(|mistakes| mistakes.mistakes).unwrap_or_default()
 }
 
+/// The key, or the variable, at which a mistake is.
+pub(super) fn key(mistake: &Mistake) -> &str {
+    match &mistake.place {
+        Place::File { .. } => "",
+        Place::Key { path, .. } => path,
+        Place::Variable(name) => name,
+    }
+}
+
+/// The keys of the mistakes of a wrong configuration.
+pub(super) fn keys(text: &str) -> Vec<String> {
+    found(text, &[]).iter().map(|mistake| key(mistake).to_owned()).collect()
+}
+
 /// Each text, before a right configuration, makes the mistake at that key with that fragment.
 pub(super) fn expect_mistakes(table: &[(&str, &str, &str)]) {
-    for (text, key, fragment) in table {
-        let mistakes = given(text).err().map(|mistakes| mistakes.mistakes).unwrap_or_default();
-        let hit = mistakes.iter().any(|mistake| mistake.key == *key && mistake.message.contains(fragment));
-        assert!(hit, "{text}: expected {key}: {fragment}, found {mistakes:?}");
+    expect_mistakes_of(|text| format!("{text}\n{REGION}{CALLER}"), table);
+}
+
+/// The same with the texts in configurations that `whole` makes.
+pub(super) fn expect_mistakes_of(whole: impl Fn(&str) -> String, table: &[(&str, &str, &str)]) {
+    for (text, wrong, fragment) in table {
+        let mistakes = found(&whole(text), &[]);
+        let hit = mistakes.iter().any(|mistake| key(mistake) == *wrong && mistake.message.contains(fragment));
+        assert!(hit, "{text}: expected {wrong}: {fragment}, found {mistakes:?}");
     }
 }

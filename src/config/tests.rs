@@ -1,15 +1,14 @@
 //! Whole files: all mistakes at once, variables over the file, secrets in no message.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use secrecy::ExposeSecret;
 
-use super::testing::{CALLER, REGION, TempFile, found, given, parsed};
+use super::testing::{CALLER, REGION, TempFile, found, given, key, keys, parsed};
 use super::*;
 
-fn keys(mistakes: &[Mistake]) -> Vec<&str> {
-    mistakes.iter().map(|mistake| mistake.key.as_str()).collect()
+fn keys_of(mistakes: &[Mistake]) -> Vec<&str> {
+    mistakes.iter().map(key).collect()
 }
 
 #[test]
@@ -56,7 +55,7 @@ fn all_mistakes_are_reported_at_once() {
         "colour",
         "IDV__NOBODY__KNOWS",
     ];
-    let (mut found, mut expected) = (keys(&mistakes), expected.to_vec());
+    let (mut found, mut expected) = (keys_of(&mistakes), expected.to_vec());
     found.sort_unstable();
     expected.sort_unstable();
     assert_eq!(found, expected);
@@ -74,10 +73,28 @@ fn one_mistake_hides_no_other() {
         "server.max_connections",
         "auth.mode",
         "callers[0].name",
-        "callers[1].scopes[0]",
         "callers[1].key_sha256[0]",
+        "callers[1].scopes[0]",
     ];
-    assert_eq!(keys(&found(&text, &[])), expected);
+    assert_eq!(keys(&text), expected);
+}
+
+#[test]
+fn a_mistake_names_its_line_or_that_of_its_section() {
+    let text =
+        format!("{REGION}{CALLER}[server]\nlisten = \"x\"\n\n[server.tls]\ncert_file = \"Cargo.toml\"\n");
+    let text = text.replace("name = \"my\"", "name = \"my\"\nscopes = [\n1]\nca_file = \"/nonexistent\"");
+    let shown = parsed(&text, &[]).err().unwrap().to_string();
+    let places: Vec<_> =
+        shown.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    let expected = [
+        "gateway.toml:4: regions[0].scopes",
+        "gateway.toml:6: regions[0].ca_file",
+        "gateway.toml:14: server.listen",
+        "gateway.toml:16: server.tls.key_file",
+    ];
+    assert_eq!(places, expected, "{shown}");
+    assert!(shown.contains("cannot use /nonexistent: No such file"), "{shown}");
 }
 
 #[test]
@@ -91,9 +108,12 @@ fn a_syntax_error_is_one_mistake_with_its_place_and_without_the_text() {
     let mistakes = parsed("[server]\nlisten = \"x\"\n  access_key = hunter2 !\n", &[]).err().unwrap();
     assert_eq!(mistakes.mistakes.len(), 1);
     let shown = mistakes.to_string();
-    assert!(shown.starts_with("gateway.toml: line 3, column ") && !shown.contains("hunter2"), "{shown}");
+    assert!(
+        shown.starts_with("gateway.toml:3: not TOML at column ") && !shown.contains("hunter2"),
+        "{shown}"
+    );
     let twice = parsed("[server]\n[server]\n", &[]).err().unwrap().to_string();
-    assert!(twice.contains("line 2") && twice.contains("duplicate"), "{twice}");
+    assert!(twice.contains(":2: ") && twice.contains("duplicate"), "{twice}");
 }
 
 #[test]
@@ -110,10 +130,10 @@ fn a_key_of_digits_alone_that_was_not_quoted_is_not_shown() {
 fn a_missing_file_is_one_mistake() {
     let mistakes = load(Path::new("/nonexistent/gateway.toml")).err().unwrap();
     assert_eq!(mistakes.mistakes.len(), 1);
+    let shown = mistakes.to_string();
     assert!(
-        mistakes
-            .to_string()
-            .starts_with("/nonexistent/gateway.toml: the configuration file cannot be read: No such")
+        shown.starts_with("/nonexistent/gateway.toml: cannot read the configuration: No such"),
+        "{shown}"
     );
 }
 
@@ -150,34 +170,36 @@ fn variables_override_every_type() {
     assert_eq!(config.regions[0].access_key.read().unwrap().expose_secret(), "from-env");
     assert_eq!((config.regions[0].concurrency, config.cache.max_bytes), (3, 1 << 20));
     assert_eq!(config.callers[0].scopes.names().collect::<Vec<_>>(), ["checks", "media"]);
-    assert!(matches!(config.auth, Auth::KeysAndJwt(_)));
+    assert!(matches!(config.auth, Auth::KeysAndJwt { .. }));
 }
 
 #[test]
 fn a_variable_with_a_bad_value_is_named_itself() {
     let table = [
         ("IDV__SERVER__MAX_CONNECTIONS", "many", "whole number"),
-        ("IDV__REQUEST__TIMEOUT", "5", "write \"5s\""),
+        ("IDV__REQUEST__TIMEOUT", "5", "\"5s\""),
         ("IDV__TELEMETRY__AUDIT", "yes", "true or false"),
         ("IDV__CALLERS__0__SCOPES", "checks,medai", "did you mean `media`?"),
         ("IDV__CALLERS__0__KEY_SHA256", "hunter2", "64 hexadecimal"),
         ("IDV__REGIONS__MY__BASE_URL", "http://a.example", "allow_http"),
         ("IDV__REGIONS__MY__ACCES_KEY", "x", "did you mean `access_key`?"),
         ("IDV__SERVR__LISTEN", "x", "did you mean `server`?"),
-        ("IDV__WAIT__MAX", "30s", "does not have"),
+        ("IDV__REMOTE__URL", "redis://127.0.0.1", "does not have"),
         ("IDV__REGIONS__PH__ACCESS_KEY", "x", "matches nothing"),
+        ("IDV__SERVER__TLS__CERTFILE", "x", "did you mean `cert_file`?"),
         ("IDV__CACHE", "x", "write [cache]"),
     ];
     for (name, value, fragment) in table {
         let mistakes = found(&format!("{REGION}{CALLER}"), &[(name, value)]);
-        assert_eq!(keys(&mistakes), [name], "{mistakes:?}");
-        assert!(mistakes[0].message.contains(fragment), "{mistakes:?}");
+        let mistake = mistakes.iter().find(|mistake| mistake.place == Place::Variable(name.to_owned()));
+        let message = mistake.map(|mistake| mistake.message.as_str()).unwrap_or_default();
+        assert!(message.contains(fragment), "{name}: {mistakes:?}");
     }
 }
 
 #[test]
 fn secrets_are_in_no_message() {
-    let text = "[[regions]]\nname = \"my\"\naccess_key = \" hunter2\"\nsecret_key = [\"hunter2\"]\n\
+    let text = "[[regions]]\nname = \"my\"\naccess_key = \"hunter2\\n2\"\nsecret_key = [\"hunter2\"]\n\
                 [[regions]]\nname = \"ph\"\naccess_key_file = \"hunter2\"\nsecret_key = \"hunter2\"\n\
                 secret_key_file = \"Cargo.toml\"\n\
                 base_url = \"https://hunter2@host\"\n[[callers]]\nname = \"a\"\nkey_sha256 = [\"hunter2\"]\n";
@@ -187,14 +209,14 @@ fn secrets_are_in_no_message() {
 
 #[test]
 fn key_files_are_read_and_checked() {
-    let key = TempFile::new("region-key", "a-key\n");
+    let good = TempFile::new("region-key", "a-key\n");
     let region = |path: &Path| {
         format!(
             "[[regions]]\nname = \"my\"\naccess_key_file = \"{}\"\nsecret_key = \"s\"\n{CALLER}",
             path.display()
         )
     };
-    let config = parsed(&region(key.path()), &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
+    let config = parsed(&region(good.path()), &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
     assert_eq!(config.regions[0].access_key.read().unwrap().expose_secret(), "a-key");
     let empty = TempFile::new("region-empty-key", "\n");
     assert!(found(&region(empty.path()), &[])[0].message.contains("is empty"));
@@ -216,14 +238,83 @@ fn the_admin_address_needs_nothing_else_to_be_right() {
     assert!(address(Some(Path::new("/nonexistent")), &[]).is_err());
 }
 
+/// With secrets in every place that may hold one.
+fn secretive(path: &str, hash: &str) -> String {
+    format!(
+        r#"
+        [server]
+        max_connections = 7
+        [server.tls]
+        cert_file = "Cargo.toml"
+        key_file = "Cargo.toml"
+        [[regions]]
+        name = "my"
+        access_key = "inline-secret"
+        secret_key_file = "{path}"
+        attempt_timeout = "1500ms"
+        [auth]
+        mode = "keys+jwt"
+        [auth.jwt]
+        issuer = "an \"issuer\" \\"
+        audience = "idv"
+        jwks_url = "https://idp.example/keys?token=query-secret"
+        [[callers]]
+        name = "a"
+        key_sha256 = ["{hash}"]
+        scopes = ["checks", "purge"]
+        regions = ["my"]
+        [cache]
+        max_bytes = 1000001
+        [telemetry]
+        log_format = "text"
+        otlp_endpoint = "http://otel-collector:4318/"
+        "#
+    )
+}
+
 #[test]
-fn the_demo_is_a_configuration_that_would_be_accepted() {
-    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let demo = embedded_demo(address(8080), address(8081), address(9100));
-    assert_eq!(demo.regions[1].base_url, "http://127.0.0.1:9100/ph");
-    let page = demo.masked_toml();
-    let again = parsed(&page, &[]).map_err(|mistakes| mistakes.to_string()).unwrap();
-    assert_eq!((again.masked_toml(), again.regions.len()), (page, 3));
+fn the_shown_configuration_has_the_keys_of_the_file_and_no_secret() {
+    let key = TempFile::new("masked-key", "file-secret");
+    let (path, hash) = (key.path().display().to_string(), "ab".repeat(32));
+    let text = secretive(&path, &hash);
+    let page = parsed(&text, &[]).map_err(|mistakes| mistakes.to_string()).unwrap().masked();
+    for secret in ["inline-secret", "file-secret", "query-secret", &hash] {
+        assert!(!page.contains(secret), "{page}");
+    }
+    let page: serde_json::Value = serde_json::from_str(&page).unwrap();
+    let expected = [
+        ("/server/listen", "\"127.0.0.1:8080\""),
+        ("/server/max_connections", "7"),
+        ("/server/tls/cert_file", "\"Cargo.toml\""),
+        ("/server/tls/client_ca_file", "null"),
+        ("/regions/0/name", "\"my\""),
+        ("/regions/0/access_key", "\"***\""),
+        ("/regions/0/attempt_timeout", "\"1500ms\""),
+        ("/auth/mode", "\"keys+jwt\""),
+        ("/auth/jwt/issuer", r#""an \"issuer\" \\""#),
+        ("/auth/jwt/jwks_url", "\"https://idp.example/keys?***\""),
+        ("/callers/0/key_sha256", "[\"***\"]"),
+        ("/callers/0/scopes", "[\"checks\",\"purge\"]"),
+        ("/callers/0/regions", "[\"my\"]"),
+        ("/cache/max_bytes", "\"1000001B\""),
+        ("/cache/final_ttl", "\"6h\""),
+        ("/remote", "null"),
+        ("/telemetry/log_format", "\"text\""),
+        ("/telemetry/otlp_endpoint", "\"http://otel-collector:4318\""),
+    ];
+    for (at, value) in expected {
+        assert_eq!(page.pointer(at).map(ToString::to_string).as_deref(), Some(value), "{at}");
+    }
+    assert_eq!(page["regions"][0]["secret_key_file"], path);
+    assert!(page["regions"][0].get("secret_key").is_none());
+}
+
+#[test]
+fn the_shown_configuration_says_where_traces_go() {
+    for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+        let config = parsed(&format!("{REGION}{CALLER}"), &[(name, "http://base:4318")]).ok().unwrap();
+        assert!(config.masked().contains("\"otlp_endpoint\": \"http://base:4318"));
+    }
 }
 
 #[test]

@@ -1,11 +1,16 @@
-//! Single values: text, numbers, durations, sizes, addresses. Each parser says what would be right.
-//! Knows no key: who asks knows where the value stood. No message quotes the value.
+//! Single values: text, numbers, durations, sizes, addresses. Each parser says what would be right. No message quotes
+//! the value.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Value;
+
+use crate::domain::text::is_hidden;
+
+/// A parsed value, or what would be right.
+pub(super) type Parsed<T> = Result<T, String>;
 
 /// A value as it was written: typed in the file, plain text in a variable.
 pub(super) struct Raw<'a> {
@@ -16,59 +21,47 @@ pub(super) struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// The value as text.
-    pub(super) fn text(&self) -> Result<&'a str, String> {
+    pub(super) fn text(&self) -> Parsed<&'a str> {
         self.value.as_str().ok_or_else(|| self.expected("text in quotes"))
     }
 
-    fn integer(&self) -> Result<i64, String> {
-        if self.from_env {
-            return self.text()?.trim().parse().map_err(|_| "expected a whole number".to_owned());
-        }
-        self.value.as_integer().ok_or_else(|| self.expected("a whole number without quotes"))
-    }
-
-    pub(super) fn expected(&self, what: &str) -> String {
-        format!("expected {what}, found {}", kind(self.value))
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number with a fraction",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a section",
+    fn expected(&self, what: &str) -> String {
+        let found = match self.value {
+            Value::String(_) => "text",
+            Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number with a fraction",
+            Value::Boolean(_) => "true or false",
+            Value::Datetime(_) => "a date",
+            Value::Array(_) => "a list",
+            Value::Table(_) => "a section",
+        };
+        format!("expected {what}, found {found}")
     }
 }
 
-/// Text that is not empty, has no white space at its ends and no control character in it.
-pub(super) fn text(raw: &Raw<'_>) -> Result<String, String> {
+/// Text that is not empty, without white space at its ends and without hidden characters.
+pub(super) fn text(raw: &Raw) -> Parsed<String> {
     let text = raw.text()?;
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
-    if text.trim() != text || text.chars().any(char::is_control) {
-        return Err("white space at an end, or a control character in it; remove it".to_owned());
+    if text.trim() != text || text.chars().any(is_hidden) {
+        return Err("holds white space at an end, or a character that cannot be seen; remove it".to_owned());
     }
     Ok(text.to_owned())
 }
 
 /// A list of texts; in a variable they are separated by commas.
-pub(super) fn texts(raw: &Raw<'_>) -> Result<Vec<String>, String> {
+pub(super) fn texts(raw: &Raw) -> Parsed<Vec<String>> {
     if raw.from_env {
         let items = raw.text()?.split(',').map(str::trim).filter(|text| !text.is_empty());
         return Ok(items.map(str::to_owned).collect());
     }
-    let items = raw.value.as_array().ok_or_else(|| raw.expected("a list of texts in brackets"))?;
-    let texts = items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>();
-    texts.ok_or_else(|| "expected a list of texts in quotes, found something else in it".to_owned())
+    raw.value.clone().try_into().map_err(|_| raw.expected("a list of texts in brackets, each in quotes"))
 }
 
 /// A list of texts, or one text alone.
-pub(super) fn text_or_texts(raw: &Raw<'_>) -> Result<Vec<String>, String> {
+pub(super) fn text_or_texts(raw: &Raw) -> Parsed<Vec<String>> {
     match raw.value.as_str() {
         Some(text) if !raw.from_env => Ok(vec![text.to_owned()]),
         _ => texts(raw),
@@ -76,138 +69,105 @@ pub(super) fn text_or_texts(raw: &Raw<'_>) -> Result<Vec<String>, String> {
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(raw: &Raw<'_>) -> Result<bool, String> {
+pub(super) fn boolean(raw: &Raw) -> Parsed<bool> {
     let text = raw.value.as_str().filter(|_| raw.from_env);
     let parsed = raw.value.as_bool().or_else(|| text.and_then(|text| text.trim().parse().ok()));
     parsed.ok_or_else(|| raw.expected("true or false without quotes"))
 }
 
 /// A whole number within bounds.
-pub(super) fn whole(bounds: RangeInclusive<u32>) -> impl Fn(&Raw<'_>) -> Result<u32, String> {
+pub(super) fn whole(bounds: RangeInclusive<u32>) -> impl Fn(&Raw) -> Parsed<u32> {
     move |raw| {
-        let number = u32::try_from(raw.integer()?).ok().filter(|number| bounds.contains(number));
+        let number = if raw.from_env { raw.text()?.trim().parse().ok() } else { raw.value.as_integer() };
+        let number = number.ok_or_else(|| raw.expected("a whole number without quotes"))?;
+        let number = u32::try_from(number).ok().filter(|number| bounds.contains(number));
         number.ok_or_else(|| format!("expected a whole number from {} to {}", bounds.start(), bounds.end()))
     }
 }
 
+/// Units and how many of the smallest one each is, the one to show first.
+type Units = [(&'static str, u64)];
+const TIMES: &Units = &[("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const SIZES: &Units = &[
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+    ("", 1),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+];
+
 /// A duration such as `250ms` or `5s`, within bounds.
-pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Raw<'_>) -> Result<Duration, String> {
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Raw) -> Parsed<Duration> {
     move |raw| {
-        let duration = unbounded_duration(raw)?;
-        if bounds.contains(&duration) {
-            return Ok(duration);
-        }
+        let millis = quantity(raw, TIMES)
+            .ok_or("expected a whole number and a unit, in quotes: \"250ms\", \"5s\", \"10m\" or \"1h\"")?;
+        let duration = Duration::from_millis(millis);
         let [least, most] = [bounds.start(), bounds.end()].map(|bound| show_duration(*bound));
-        Err(format!("expected a duration from {least} to {most}"))
-    }
-}
-
-fn unbounded_duration(raw: &Raw<'_>) -> Result<Duration, String> {
-    if let Value::Integer(number) = raw.value {
-        return Err(no_unit(&number.to_string()));
-    }
-    let text = raw.value.as_str().ok_or_else(|| raw.expected("a duration in quotes, such as \"5s\""))?.trim();
-    let (number, unit) = split_unit(text);
-    let millis_per_unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" if !number.is_empty() => return Err(no_unit(number)),
-        _ => 0,
-    };
-    let millis = number.parse().ok().and_then(|number: u64| number.checked_mul(millis_per_unit));
-    let well_formed = millis.filter(|_| millis_per_unit > 0).map(Duration::from_millis);
-    well_formed.ok_or_else(|| "expected a whole number with a unit: 250ms, 5s, 10m or 1h".to_owned())
-}
-
-fn no_unit(number: &str) -> String {
-    match number.len() {
-        1..=9 => format!("a duration needs a unit: write \"{number}s\" for seconds, or use ms, m or h"),
-        _ => "a duration needs a unit: write \"5s\" for seconds, or use ms, m or h".to_owned(),
-    }
-}
-
-fn split_unit(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
-}
-
-/// A duration as it is written in the file.
-pub(super) fn show_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
-    match unit {
-        Some((unit, size)) => format!("{}{unit}", millis / size),
-        None if millis == 0 => "0s".to_owned(),
-        None => format!("{millis}ms"),
+        let is_within = bounds.contains(&duration);
+        is_within.then_some(duration).ok_or_else(|| format!("expected a duration from {least} to {most}"))
     }
 }
 
 /// A size such as `256MiB`, or a whole number of bytes, within bounds.
-pub(super) fn bytes(bounds: RangeInclusive<u64>) -> impl Fn(&Raw<'_>) -> Result<u64, String> {
+pub(super) fn bytes(bounds: RangeInclusive<u64>) -> impl Fn(&Raw) -> Parsed<u64> {
     move |raw| {
-        let bytes = unbounded_bytes(raw)?;
-        if bounds.contains(&bytes) {
-            return Ok(bytes);
-        }
+        let bytes = quantity(raw, SIZES).ok_or(
+            "expected a whole number and a unit, in quotes: \"64KiB\", \"256MiB\", \"1GiB\" or \"500MB\"",
+        )?;
         let [least, most] = [bounds.start(), bounds.end()].map(|bound| show_bytes(*bound));
-        Err(format!("expected a size from {least} to {most}"))
+        let is_within = bounds.contains(&bytes);
+        is_within.then_some(bytes).ok_or_else(|| format!("expected a size from {least} to {most}"))
     }
 }
 
-fn unbounded_bytes(raw: &Raw<'_>) -> Result<u64, String> {
-    let wrong =
-        || "expected a size with a unit (64KiB, 256MiB, 1GiB, 500MB) or a whole number of bytes".to_owned();
-    if let Value::Integer(number) = raw.value {
-        return u64::try_from(*number).map_err(|_| wrong());
-    }
-    let text = raw.value.as_str().ok_or_else(wrong)?.trim();
-    let (number, unit) = split_unit(text);
-    let bytes_per_unit: u64 = match unit.trim_start() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        _ => return Err(wrong()),
-    };
-    number.parse().ok().and_then(|number: u64| number.checked_mul(bytes_per_unit)).ok_or_else(wrong)
+/// A whole number and its unit, as a number of the smallest unit.
+fn quantity(raw: &Raw, units: &Units) -> Option<u64> {
+    let text = raw.value.as_str().map(str::to_owned);
+    let text = text.or_else(|| raw.value.as_integer().map(|number| number.to_string()))?;
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (_, size) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*size)
+}
+
+/// A duration as it is written in the file.
+pub(super) fn show_duration(duration: Duration) -> String {
+    if duration.is_zero() { "0s".to_owned() } else { show(duration.as_millis() as u64, TIMES) }
 }
 
 /// A size as it is written in the file.
 pub(super) fn show_bytes(bytes: u64) -> String {
-    let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let unit = units.into_iter().find(|(_, size): &(_, u64)| bytes > 0 && bytes.is_multiple_of(*size));
-    match unit {
-        Some((unit, size)) => format!("{}{unit}", bytes / size),
-        None => format!("{bytes}B"),
-    }
+    show(bytes, SIZES)
+}
+
+/// In the largest unit that needs no fraction.
+fn show(amount: u64, units: &Units) -> String {
+    let fits = |(_, size): &&(&str, u64)| amount >= *size && amount.is_multiple_of(*size);
+    let (unit, size) = units.iter().find(fits).unwrap_or(&("B", 1));
+    format!("{}{unit}", amount / size)
 }
 
 /// An IP address and a port.
-pub(super) fn address(raw: &Raw<'_>) -> Result<SocketAddr, String> {
-    let address = raw.text()?.trim().parse();
-    address.map_err(|_| {
-        "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned()
-    })
+pub(super) fn address(raw: &Raw) -> Parsed<SocketAddr> {
+    let expected = "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
+    raw.text()?.trim().parse().map_err(|_| expected.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ANY: RangeInclusive<Duration> = Duration::ZERO..=Duration::MAX;
+    const ANY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(u64::MAX);
 
     fn from_file(value: &Value) -> Raw<'_> {
         Raw { value, from_env: false }
     }
 
-    fn read<T>(text: &str, parse: impl Fn(&Raw<'_>) -> Result<T, String>) -> Result<T, String> {
+    fn read<T>(text: &str, parse: impl Fn(&Raw) -> Result<T, String>) -> Result<T, String> {
         let value = text.into();
         parse(&from_file(&value))
     }
@@ -237,12 +197,12 @@ mod tests {
     #[test]
     fn a_bare_number_is_no_duration_and_the_message_shows_one() {
         let message = duration(ANY)(&from_file(&Value::Integer(5))).unwrap_err();
-        assert!(message.contains(r#"write "5s""#), "{message}");
-        assert_eq!(read("5", duration(ANY)), Err(message));
+        assert!(message.contains("\"5s\""), "{message}");
+        assert_eq!(read("5", duration(ANY)), Err(message), "nor is it in quotes");
     }
 
     #[test]
-    fn bounds_are_told() {
+    fn bounds_are_named() {
         let bounds = Duration::from_secs(60)..=Duration::from_secs(86_400);
         assert_eq!(read("1s", duration(bounds)).unwrap_err(), "expected a duration from 1m to 24h");
         assert_eq!(read("1B", bytes(1024..=1 << 40)).unwrap_err(), "expected a size from 1KiB to 1TiB");

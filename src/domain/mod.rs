@@ -8,4 +8,5 @@ pub mod reason;
 pub mod region;
 pub mod scope;
 pub mod signature_id;
+pub mod text;
 pub mod verification;

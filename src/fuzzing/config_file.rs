@@ -2,7 +2,8 @@
 
 use toml::{Table, Value};
 
-use crate::config;
+use crate::config::{self, Place};
+use crate::domain::text::is_hidden;
 
 /// Reads the bytes as a configuration.
 pub fn config_file(bytes: &[u8]) {
@@ -30,11 +31,12 @@ pub fn config_file(bytes: &[u8]) {
             assert!(!is_told(&page), "a secret in what is said of a mistake");
             assert!(!mistakes.mistakes.is_empty(), "refused without a reason");
             assert_eq!(page.lines().count(), mistakes.mistakes.len(), "one line a mistake");
-            assert!(!page.replace('\n', "").contains(char::is_control), "a line that cannot be read");
+            assert!(!page.replace('\n', "").contains(is_hidden), "a line that cannot be read");
             for mistake in &mistakes.mistakes {
                 assert!(!mistake.message.is_empty(), "a mistake that is not explained");
-                let is_syntax = mistake.message.starts_with("line ");
-                assert_eq!(mistake.key.is_empty(), is_syntax, "a mistake without a place");
+                let is_syntax = mistake.message.starts_with("not TOML");
+                let is_of_file = matches!(mistake.place, Place::File { .. });
+                assert_eq!(is_of_file, is_syntax, "a mistake without a place");
             }
         }
     }

@@ -1,0 +1,166 @@
+//! Secrets: given as text or in a file. One rule for both: a byte order mark, blanks at either end and a final line
+//! break are removed; anything else that is not printable ASCII is refused.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::value::{Parsed, Raw, text};
+use crate::files;
+
+/// A secret: its value, or the file that holds it. No `Debug`.
+#[derive(Clone)]
+pub enum Secret {
+    /// The value itself.
+    Inline(SecretString),
+    /// A file, which may change.
+    File(PathBuf),
+}
+
+impl Default for Secret {
+    /// Empty, which no secret of a configuration is.
+    fn default() -> Self {
+        Self::Inline(SecretString::default())
+    }
+}
+
+impl Secret {
+    /// The secret's value now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold one line of printable ASCII.
+    pub fn read(&self) -> io::Result<SecretString> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => secret(&files::read(path)?),
+        }
+    }
+}
+
+/// The secret that is all of a file.
+///
+/// # Errors
+/// It is not one line of printable ASCII.
+pub fn secret(content: &[u8]) -> io::Result<SecretString> {
+    line(text_of(content)?).map(SecretString::from).map_err(invalid)
+}
+
+/// The secrets in a file, one a line; empty lines are left out.
+///
+/// # Errors
+/// There is none, or a line is not printable ASCII.
+pub fn secrets(content: &[u8]) -> io::Result<Vec<SecretString>> {
+    let lines = text_of(content)?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
+    let secret = |(index, text)| {
+        let named = |message| invalid(format!("line {}: {message}", index + 1));
+        line(text).map(SecretString::from).map_err(named)
+    };
+    let secrets: Vec<_> = lines.map(secret).collect::<io::Result<_>>()?;
+    if secrets.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(secrets) }
+}
+
+/// A secret written in the configuration.
+pub(super) fn inline(raw: &Raw) -> Parsed<Secret> {
+    line(raw.text()?).map(|secret| Secret::Inline(SecretString::from(secret)))
+}
+
+/// A file that holds one secret.
+pub(super) fn file(raw: &Raw) -> Parsed<Secret> {
+    parsed_file(raw, secret).map(Secret::File)
+}
+
+/// A file whose content `parse` accepts, and which may be a secret.
+pub(super) fn parsed_file<T>(raw: &Raw, parse: impl FnOnce(&[u8]) -> io::Result<T>) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text(raw)?);
+    match files::read(&path).and_then(|content| parse(&content)) {
+        Ok(_) => Ok(path),
+        // What has no slash may be the secret itself, written where its file belongs.
+        Err(error) if !path.to_string_lossy().contains('/') => Err(format!("cannot use this file: {error}")),
+        Err(error) => Err(cannot_use(&path, &error)),
+    }
+}
+
+/// A file that can be read. What it must hold is checked where it is used.
+pub(super) fn readable(raw: &Raw) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text(raw)?);
+    files::read(&path).map_err(|error| cannot_use(&path, &error))?;
+    Ok(path)
+}
+
+fn cannot_use(path: &Path, error: &io::Error) -> String {
+    let from = if path.is_absolute() { "" } else { " (a relative path starts at the working directory)" };
+    format!("cannot use {}: {error}{from}", path.display())
+}
+
+/// One line without what editors and shells leave around it.
+fn line(text: &str) -> Parsed<&str> {
+    let line = text.trim_start_matches('\u{feff}').trim();
+    if line.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    match line.chars().find(|letter| !(' '..='~').contains(letter)) {
+        None => Ok(line),
+        Some('\n' | '\r') => Err("holds more than one line; keep one".to_owned()),
+        Some(letter) => Err(format!(
+            "holds a character that is not printable ASCII (U+{:04X}); remove it",
+            u32::from(letter)
+        )),
+    }
+}
+
+pub(super) fn text_of(content: &[u8]) -> io::Result<&str> {
+    str::from_utf8(content).map_err(|_| invalid("is not UTF-8 text".to_owned()))
+}
+
+pub(super) fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_of_printable_ascii() {
+        for good in ["a-key", "a-key\n", "a-key\r\n", "\u{feff}a-key", " \ta-key \n\n", "\u{feff} a-key\r\n"]
+        {
+            assert_eq!(secret(good.as_bytes()).unwrap().expose_secret(), "a-key", "{good:?}");
+        }
+        assert_eq!(secret(b"two words").unwrap().expose_secret(), "two words");
+        let bad = [
+            ("", "is empty"),
+            ("\u{feff}\n", "is empty"),
+            ("one\ntwo\n", "more than one line"),
+            ("one\rtwo", "more than one line"),
+            ("a\0b", "U+0000"),
+            ("a\tb", "U+0009"),
+            ("a-key\u{200b}", "U+200B"),
+            ("a\u{feff}b", "U+FEFF"),
+            ("a\u{ad}b", "U+00AD"),
+            ("a\u{a0}b", "U+00A0"),
+            ("a\u{e0041}", "U+E0041"),
+            ("k\u{e9}y", "U+00E9"),
+        ];
+        for (text, fragment) in bad {
+            let message = secret(text.as_bytes()).err().unwrap_or_else(|| panic!("{text:?}")).to_string();
+            assert!(message.contains(fragment), "{text:?}: {message}");
+        }
+        assert!(secret(b"\xff\xfea\0").err().unwrap().to_string().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_file_may_hold_several_secrets() {
+        let read = |text: &str| {
+            let secrets = secrets(text.as_bytes()).map_err(|error| error.to_string())?;
+            Ok::<_, String>(
+                secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(read("\u{feff}one\r\n\n two \n").unwrap(), ["one", "two"]);
+        assert_eq!(read("\n").unwrap_err(), "is empty");
+        assert!(read("one\nt\u{200b}wo").unwrap_err().starts_with("line 2: "));
+    }
+}

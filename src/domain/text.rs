@@ -1,0 +1,26 @@
+//! Text from outside that people read: characters without a shape of their own must not change what a line seems to say.
+
+use std::fmt::Write;
+
+/// Whether a reader would not see `letter`: control characters, and characters without a shape of their own: soft hyphen,
+/// zero-width characters, marks of direction, line separators, byte order mark, tags.
+pub fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` with its hidden characters spelled out, such as `\n` or `\u{200b}`.
+pub fn escape_hidden(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_hidden(letter) {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{}", letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}

@@ -1,0 +1,43 @@
+//! Reads the files that the configuration names, and the configuration itself: regular files of at most 1 MiB. A pipe, a
+//! device or a file without an end is refused, and never waited for.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use secrecy::zeroize::Zeroizing;
+
+/// The largest file that is read: a bundle of every public certificate authority is a quarter of it.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What a file holds; it may be a secret.
+pub(crate) type Content = Zeroizing<Vec<u8>>;
+
+/// Reads a whole file.
+///
+/// # Errors
+/// It cannot be opened or read, is not a regular file, or is larger than 1 MiB.
+pub(crate) fn read(path: &Path) -> io::Result<Content> {
+    // Opening a pipe would wait for its writer, and opening a terminal could make it ours.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !about.is_file() {
+        return Err(invalid("is not a regular file"));
+    }
+    // Large enough from the start, so that growing leaves no copy of a secret behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(about.len().min(MAX_BYTES) as usize + 1));
+    file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_BYTES {
+        return Err(invalid("is larger than 1 MiB"));
+    }
+    Ok(content)
+}
+
+fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
