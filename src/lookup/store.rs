@@ -59,7 +59,7 @@ impl Store {
     pub(super) fn step(&self, ask: &Ask, progress: &Progress, lookup: &Span) -> Step {
         let now = Instant::now();
         let mut fills = self.lock();
-        let known = self.look(&fills, &ask.id);
+        let known = self.look(&fills, ask, now);
         match decide(ask, &known, progress, now) {
             Decision::Answer(answer) => Step::Answer(answer),
             Decision::Ask(regions, purpose) => {
@@ -70,13 +70,19 @@ impl Store {
         }
     }
 
-    fn look(&self, fills: &FillTable, id: &SignatureId) -> Snapshot {
+    fn look(&self, fills: &FillTable, ask: &Ask, now: Instant) -> Snapshot {
+        let id = &ask.id;
         let known = self.memory.index.get(id).unwrap_or_default();
+        let entry = self.memory.results.get(id);
+        // A hit is not asked for again, so its negative entries are worth no look.
+        let is_hit = entry.as_ref().is_some_and(|entry| {
+            entry.ttl(now).is_some() && ask.route.regions().contains(entry.region()) && !ask.refresh
+        });
         Snapshot {
-            entry: self.memory.results.get(id),
+            entry,
             holders: known.holders,
             answered: known.answered,
-            absent: self.memory.absent.get(id),
+            absent: if is_hit { Vec::new() } else { self.memory.absent.get(id) },
             in_flight: fills.in_flight(id),
             confirm_after: known.confirm_after,
             renew_links_after: known.renew_links_after,
@@ -191,8 +197,9 @@ impl Store {
 
     /// What memory can answer now, without asking anybody.
     pub(super) fn peek(&self, ask: &Ask) -> Option<Found> {
-        let known = self.look(&self.lock(), &ask.id);
-        match decide(ask, &known, &Progress::default(), Instant::now()) {
+        let now = Instant::now();
+        let known = self.look(&self.lock(), ask, now);
+        match decide(ask, &known, &Progress::default(), now) {
             Decision::Answer(Ok(found)) => Some(found),
             Decision::Answer(Err(_)) | Decision::Ask(..) => None,
         }
