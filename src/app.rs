@@ -8,8 +8,8 @@ use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::files;
 use crate::http::{
-    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, Tls,
-    TlsFiles, Verifier,
+    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, StatusReport,
+    Tls, TlsFiles, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::reload::Reloader;
@@ -55,9 +55,11 @@ impl App {
             lookup: Arc::clone(&lookup),
             lifecycle: lifecycle.clone(),
             config: config.masked(),
-            history: Arc::new(History::new(Arc::clone(&metrics))),
-            regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
-            cache_max_bytes: config.cache.max_bytes,
+            status: StatusReport {
+                history: Arc::new(History::new(Arc::clone(&metrics))),
+                regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
+                cache_max_bytes: config.cache.max_bytes,
+            },
         };
         let verifier = verifier(&config.auth, &metrics)?;
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;

@@ -103,7 +103,7 @@ pub async fn run(
 ) -> io::Result<Ended> {
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
-    let history = Arc::clone(&app.admin.history);
+    let history = Arc::clone(&app.admin.status.history);
     let upstream = config.regions.iter().map(|region| region.concurrency).sum();
     let places = http::ConnectionLimits { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);

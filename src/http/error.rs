@@ -1,90 +1,22 @@
-//! Our errors: one closed list, RFC 9457, the same form from every place that can fail.
+//! Errors as callers see them: RFC 9457, the same form wherever they come from.
 
 use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use futures_util::FutureExt;
+use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
+use super::code::Code;
 use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
-
-/// Every code of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
-    InvalidSignatureId,
-    UnknownRegion,
-    BadRequest,
-    Unauthenticated,
-    ScopeMissing,
-    RegionForbidden,
-    SignatureNotFound,
-    RouteNotFound,
-    MethodNotAllowed,
-    AmbiguousSignature,
-    RateLimited,
-    Internal,
-    UpstreamError,
-    UpstreamMalformed,
-    UpstreamAuth,
-    UpstreamAccount,
-    UpstreamIdMismatch,
-    UpstreamBusy,
-    UpstreamUnavailable,
-    RegionUndetermined,
-    Overloaded,
-    ShuttingDown,
-    AuthenticationUnavailable,
-    UpstreamTimeout,
-}
-
-impl Code {
-    /// The code, its status and its title.
-    const fn parts(self) -> (&'static str, u16, &'static str) {
-        match self {
-            Self::InvalidSignatureId => ("invalid_signature_id", 400, "Not a signature id"),
-            Self::UnknownRegion => ("unknown_region", 400, "No such region"),
-            Self::BadRequest => ("bad_request", 400, "Bad request"),
-            Self::Unauthenticated => ("unauthenticated", 401, "Not authenticated"),
-            Self::ScopeMissing => ("scope_missing", 403, "Scope missing"),
-            Self::RegionForbidden => ("region_forbidden", 403, "Region not allowed"),
-            Self::SignatureNotFound => ("signature_not_found", 404, "Signature id not found"),
-            Self::RouteNotFound => ("route_not_found", 404, "No such route"),
-            Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
-            Self::AmbiguousSignature => ("ambiguous_signature", 409, "Known in more than one region"),
-            Self::RateLimited => ("rate_limited", 429, "Too many requests"),
-            Self::Internal => ("internal", 500, "Internal error"),
-            Self::UpstreamError => ("upstream_error", 502, "Upstream error"),
-            Self::UpstreamMalformed => ("upstream_malformed", 502, "Upstream answer unreadable"),
-            Self::UpstreamAuth => ("upstream_auth", 502, "Upstream refuses our credentials"),
-            Self::UpstreamAccount => ("upstream_account", 502, "Upstream account problem"),
-            Self::UpstreamIdMismatch => ("upstream_id_mismatch", 502, "Upstream answered for another id"),
-            Self::UpstreamBusy => ("upstream_busy", 503, "Upstream busy"),
-            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "Upstream unavailable"),
-            Self::RegionUndetermined => ("region_undetermined", 503, "Region could not be determined"),
-            Self::Overloaded => ("overloaded", 503, "Overloaded"),
-            Self::ShuttingDown => ("shutting_down", 503, "Shutting down"),
-            Self::AuthenticationUnavailable => {
-                ("authentication_unavailable", 503, "Authentication unavailable")
-            }
-            Self::UpstreamTimeout => ("upstream_timeout", 504, "Upstream timed out"),
-        }
-    }
-
-    /// The code as callers read it.
-    pub(super) const fn name(self) -> &'static str {
-        self.parts().0
-    }
-
-    const fn status(self) -> u16 {
-        self.parts().1
-    }
-}
 
 /// One error on its way to a caller.
 #[derive(Clone)]
@@ -160,10 +92,9 @@ impl ApiError {
         }
     }
 
-    /// The answer, to the request of that id.
-    pub(super) fn answer(&self, request_id: &HeaderValue) -> Response {
-        let body = self.body(request_id.to_str().unwrap_or_default());
-        let mut response = Response::new(Body::from(body));
+    /// The answer to the request of that id.
+    pub(super) fn answer(&self, request_id: &str) -> Response {
+        let mut response = Response::new(Body::from(self.body(request_id)));
         *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -182,37 +113,61 @@ impl ApiError {
         response
     }
 
-    fn body(&self, request_id: &str) -> String {
+    fn body(&self, request_id: &str) -> Vec<u8> {
         let (code, status, title) = self.code.parts();
-        let mut problem = json!({
-            "type": format!("urn:idv-gateway:{code}"),
-            "title": title,
-            "status": status,
-            "detail": self.detail,
-            "code": code,
-            "retryable": self.retryable,
-            "requestId": request_id,
-        });
-        if let Some(region) = &self.region {
-            problem["region"] = json!(region.as_str());
-        }
-        if let Some(UpstreamSaid { code: Some(code), .. }) = &self.upstream {
-            problem["upstream"]["code"] = json!(code);
-        }
-        if let Some(UpstreamSaid { transaction_id: Some(id), .. }) = &self.upstream {
-            problem["upstream"]["transactionId"] = json!(id);
-        }
-        problem.to_string()
+        let problem = Problem {
+            r#type: format!("urn:idv-gateway:{code}"),
+            title,
+            status,
+            detail: self.detail,
+            code,
+            retryable: self.retryable,
+            request_id,
+            region: self.region.as_ref().map(RegionName::as_str),
+            upstream: self
+                .upstream
+                .as_ref()
+                .filter(|said| said.code.is_some() || said.transaction_id.is_some())
+                .map(|said| UpstreamJson { code: said.code, transaction_id: said.transaction_id.as_deref() }),
+        };
+        serde_json::to_vec(&problem).unwrap_or_default()
     }
 }
 
-/// The error itself, on its way through the admin listener's router: `observe` makes the answer of it.
+/// The error itself, on its way through the admin listener's router, which makes the answer of it once it knows the
+/// request id.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = Response::default();
         response.extensions_mut().insert(Arc::new(self));
         response
     }
+}
+
+/// The body of a problem.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    code: &'static str,
+    retryable: bool,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<UpstreamJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpstreamJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<&'a str>,
 }
 
 /// The code and detail of each failure.
@@ -269,13 +224,21 @@ pub(super) const fn no_such_route() -> ApiError {
     ApiError::new(Code::RouteNotFound, "This listener has no such path.")
 }
 
-/// What is answered where a route has GET alone.
+/// A route that has GET alone.
 pub(super) async fn get_only() -> ApiError {
     ApiError::method_not_allowed("GET, HEAD")
 }
 
-/// What is answered when a handler panicked. What it panicked with may hold anything, so it is not looked at.
-pub(super) fn panicked(metrics: &Metrics) -> ApiError {
+/// Waits for an answer; a panic becomes one, too.
+pub(super) async fn catch_panics(
+    answer: impl Future<Output = Result<Response, ApiError>>,
+    metrics: &Metrics,
+) -> Result<Response, ApiError> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(panicked(metrics)))
+}
+
+/// The error after a panic. The payload may hold anything and is not looked at.
+fn panicked(metrics: &Metrics) -> ApiError {
     metrics.panics.inc();
     let (code, detail) = INTERNAL;
     ApiError { retryable: Failure::Internal.is_retryable(), ..ApiError::new(code, detail) }
@@ -283,14 +246,12 @@ pub(super) fn panicked(metrics: &Metrics) -> ApiError {
 
 /// The same for the admin listener's router.
 #[derive(Clone)]
-pub(super) struct Panicked {
-    pub(super) metrics: Arc<Metrics>,
-}
+pub(super) struct PanicHandler(pub(super) Arc<Metrics>);
 
-impl ResponseForPanic for Panicked {
+impl ResponseForPanic for PanicHandler {
     type ResponseBody = Body;
 
     fn response_for_panic(&mut self, _: Box<dyn Any + Send + 'static>) -> Response {
-        panicked(&self.metrics).into_response()
+        panicked(&self.0).into_response()
     }
 }

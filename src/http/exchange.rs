@@ -1,118 +1,148 @@
-//! What surrounds every request: its id, the headers every answer has, one log line, the metrics, and its span.
+//! The record of one exchange, filled once and read by the access log, the metrics, the span and the audit trail; and
+//! the headers that every answer has.
 
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
+use axum::http::request::Parts;
 use axum::response::Response;
+use tokio::time::Instant;
 
-use super::error::ApiError;
+use super::code::Code;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
-use crate::telemetry::metrics::{MethodLabel, RouteLabel};
-use crate::telemetry::traces::Span;
+use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
+use crate::telemetry::traces::{Span, Traces};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What was learned of a request, for its answer's headers, its log line, the metrics and the audit.
-#[derive(Default)]
+/// What is known of one request and its answer. No other part of the request reaches a log, a metric or a span.
 pub(super) struct AccessRecord<'a> {
+    pub(super) request_id: HeaderValue,
+    pub(super) span: Span,
+    started: Instant,
+    method: MethodLabel,
     pub(super) route: RouteLabel,
     pub(super) caller: Option<&'a str>,
     pub(super) id: Option<SignatureId>,
     pub(super) source: Option<Source>,
     /// The `status` word of the answer.
     pub(super) status: Option<Status>,
-    /// What of the person was shown, and from which region.
+    /// The personal data that the answer carries, and the region it came from.
     pub(super) disclosed: Scopes,
     pub(super) region: Option<&'a RegionName>,
+    /// The problem code of an error.
+    pub(super) code: Option<Code>,
+    http_status: u16,
+    duration: Duration,
+}
+
+impl AccessRecord<'_> {
+    /// The record of a request of which only the head is known.
+    pub(super) fn new(head: &Parts, traces: &Traces) -> Self {
+        let method = MethodLabel::of(head.method.as_str());
+        Self {
+            request_id: request_id(&head.headers),
+            span: traces.request(|| (method.name(), traceparent(&head.headers))),
+            started: Instant::now(),
+            method,
+            route: RouteLabel::default(),
+            caller: None,
+            id: None,
+            source: None,
+            disclosed: Scopes::NONE,
+            region: None,
+            code: None,
+            status: None,
+            http_status: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
+    /// The answer is made: completes the record, and the answer's headers.
+    pub(super) fn finish(&mut self, response: &mut Response) {
+        self.http_status = response.status().as_u16();
+        self.duration = self.started.elapsed();
+        set_common_headers(response, self.request_id.clone());
+    }
+
+    /// The request id as text.
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// Counts the request.
+    pub(super) fn count(&self, metrics: &HttpMetrics) {
+        metrics.observe(self.route, self.method, self.http_status, self.duration);
+        if let Some(status) = self.status {
+            metrics.count_answer(status);
+        }
+    }
+
+    /// Writes the access log line.
+    pub(super) fn log(&self) {
+        tracing::info!(
+            target: "access",
+            request_id = self.request_id(),
+            method = self.method.name(),
+            route = self.route.name(),
+            status = self.http_status,
+            code = self.code.map(Code::name),
+            caller = self.caller,
+            id_hash = self.id.map(|id| tracing::field::display(id.hash_for_logs())),
+            cache = self.source.map(cache_word),
+            duration_us = self.duration.as_micros() as u64,
+            "request"
+        );
+    }
+
+    /// Writes into the span what the log line says.
+    pub(super) fn trace(&self) {
+        let span = &self.span;
+        if !span.is_recorded() {
+            return;
+        }
+        let (method, route) = (self.method.name(), self.route.name());
+        match self.route {
+            RouteLabel::Idv => {
+                span.rename(format!("{method} {route}"));
+                span.word("http.route", route);
+            }
+            RouteLabel::Unmatched => span.rename(method.to_owned()),
+        }
+        span.number("http.response.status_code", self.http_status.into());
+        span.text("idv.request_id", self.request_id());
+        if let Some(caller) = self.caller {
+            span.text("idv.caller", caller);
+        }
+        if let Some(id) = self.id {
+            span.text("idv.id_hash", &id.hash_for_logs().to_string());
+        }
+        if let Some(code) = self.code {
+            span.word("error.type", code.name());
+        }
+        // By the conventions of OpenTelemetry a bad request is not an error of the server.
+        if self.http_status >= 500 {
+            span.fail();
+        }
+    }
 }
 
 /// The headers of every answer.
-pub(super) fn finish(response: &mut Response, request_id: HeaderValue) {
+pub(super) fn set_common_headers(response: &mut Response, request_id: HeaderValue) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(X_REQUEST_ID, request_id);
 }
 
-/// The one line of a request. An id appears as its hash, a caller by its name, and nothing else of the request does.
-pub(super) fn log(
-    request_id: &HeaderValue,
-    method: MethodLabel,
-    response: &Response,
-    record: &AccessRecord<'_>,
-    error: Option<&ApiError>,
-    duration: Duration,
-) {
-    tracing::info!(
-        target: "access",
-        request_id = request_id.to_str().unwrap_or_default(),
-        method = method.name(),
-        route = record.route.name(),
-        status = response.status().as_u16(),
-        code = error.map(|error| error.code.name()),
-        caller = record.caller,
-        id_hash = record.id.map(|id| tracing::field::display(id.hash_for_logs())),
-        cache = record.source.map(cache_word),
-        duration_us = duration.as_micros() as u64,
-        "request"
-    );
-}
-
-/// What the request's span says when the answer is made: no more than its log line.
-pub(super) fn trace(
-    span: &Span,
-    request_id: &HeaderValue,
-    method: MethodLabel,
-    response: &Response,
-    record: &AccessRecord<'_>,
-    error: Option<&ApiError>,
-) {
-    if !span.is_recorded() {
-        return;
-    }
-    let (method, route) = (method.name(), record.route.name());
-    match record.route {
-        RouteLabel::Idv => {
-            span.rename(format!("{method} {route}"));
-            span.word("http.route", route);
-        }
-        RouteLabel::Unmatched => span.rename(method.to_owned()),
-    }
-    span.number("http.response.status_code", response.status().as_u16().into());
-    span.text("idv.request_id", request_id.to_str().unwrap_or_default());
-    if let Some(caller) = record.caller {
-        span.text("idv.caller", caller);
-    }
-    if let Some(id) = record.id {
-        span.text("idv.id_hash", &id.hash_for_logs().to_string());
-    }
-    if let Some(error) = error {
-        span.word("error.type", error.code.name());
-    }
-    // To a tracing system a request that was wrong is no failure of the service.
-    if response.status().is_server_error() {
-        span.fail();
-    }
-}
-
-/// The caller's `traceparent`, if there is one and no second.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    let mut given = headers.get_all(&TRACEPARENT).iter();
-    let only = given.next().filter(|_| given.next().is_none());
-    only?.to_str().ok()
-}
-
-/// The caller's request id, if it is one, else a new one.
+/// The caller's request id if it sent one valid one, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let mut given = headers.get_all(&X_REQUEST_ID).iter();
-    match (given.next(), given.next()) {
-        (Some(given), None) if is_request_id(given.as_bytes()) => given.clone(),
-        _ => new_request_id(),
-    }
+    let is_valid = |id: &&HeaderValue| is_request_id(id.as_bytes());
+    only(headers, &X_REQUEST_ID).filter(is_valid).cloned().unwrap_or_else(new_request_id)
 }
 
 fn is_request_id(bytes: &[u8]) -> bool {
@@ -125,6 +155,16 @@ fn new_request_id() -> HeaderValue {
     let random: u128 = rand::random();
     let digits: [u8; 32] = std::array::from_fn(|n| HEX[(random >> (n * 4)) as usize & 15]);
     HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    only(headers, &TRACEPARENT)?.to_str().ok()
+}
+
+/// The value of a header that is given once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Where an answer came from, in one word.

@@ -427,7 +427,7 @@ async fn whatever_the_upstream_says_the_answer_keeps_to_its_schema() {
 
 #[test]
 fn problem_codes_and_their_statuses_are_the_same_in_the_source_and_in_the_document() {
-    let source = include_str!("../../src/http/error.rs");
+    let source = include_str!("../../src/http/code.rs");
     let parts = source.split("const fn parts(").nth(1).and_then(|rest| rest.split("\n    }\n").next());
     let arms = parts.expect("the table of codes").lines().filter_map(|line| line.split_once("=> (\""));
     let coded: BTreeMap<&str, &str> =

@@ -52,7 +52,7 @@ const HOMES: [(&str, &[&str]); 44] = [
     ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
     ("bytes", &["src/answer/", "src/http/public/body.rs", "src/upstream/token_request.rs"]),
     ("clap", &["src/cli/"]),
-    ("futures_util", &["src/http/public/", "src/http/serve/", "src/lookup/", "src/upstream/token.rs"]),
+    ("futures_util", &["src/http/", "src/lookup/", "src/upstream/token.rs"]),
     ("governor", &["src/http/public/caller.rs"]),
     ("hmac", &["src/http/public/audit.rs"]),
     ("http_body", &["src/http/"]),

@@ -1,80 +1,81 @@
-//! What operators ask for: health, metrics, the contract, the effective configuration, the data of the status page.
+//! The admin listener's data: health, metrics, the API description, the effective configuration, the status report.
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 
-use super::history::History;
-use super::{pages, status};
-use crate::http::error::{ApiError, Code};
-use crate::http::serve::{Lifecycle, Stage};
+use super::pages;
+use super::status::StatusReport;
+use crate::http::code::Code;
+use crate::http::error::ApiError;
+use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
 
-/// The contract, as it stands at the top of the repository.
 const OPENAPI: &str = include_str!("../../../openapi.yaml");
 
 /// What the admin listener's handlers work with.
 pub(crate) struct Admin {
-    /// Where the numbers are.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whose gauges are brought up to date for a scrape.
+    /// Its gauges are updated for a scrape.
     pub lookup: Arc<Lookup>,
-    /// Whether the gateway is starting, serving or going away.
+    /// The stage of the process.
     pub lifecycle: Lifecycle,
     /// The effective configuration as JSON, secrets masked.
     pub config: String,
-    /// The last minutes of the metrics.
-    pub history: Arc<History>,
-    /// The regions' names, in configuration order.
-    pub regions: Vec<String>,
-    /// Bytes the cache may hold.
-    pub cache_max_bytes: u64,
+    /// What the status page shows.
+    pub status: StatusReport,
 }
 
-/// The process lives.
+/// The process is alive.
 pub(super) async fn livez() -> Response {
-    health(StatusCode::OK, "ok")
+    data("application/json", r#"{"status":"ok"}"#)
 }
 
-/// New traffic is welcome. Never because of the upstream: another replica would have the same one.
+/// Whether new traffic is welcome. The upstream has no say: every other replica has the same one.
 pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.lifecycle.stage() {
-        Stage::Ready => health(StatusCode::OK, "ok"),
-        Stage::Starting => health(StatusCode::SERVICE_UNAVAILABLE, "starting"),
-        Stage::Draining | Stage::Closing | Stage::GivingUp => {
-            health(StatusCode::SERVICE_UNAVAILABLE, "draining")
-        }
+    let stage = admin.lifecycle.stage();
+    if stage == Stage::Ready {
+        return livez().await;
     }
+    let mut response = data("application/json", format!(r#"{{"status":"{}"}}"#, stage.name()));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }
 
-/// Everything Prometheus wants to know.
+/// The metrics in Prometheus's text format.
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
     admin.lookup.refresh_gauges();
     let text = admin.metrics.expose();
     let text = text.map_err(|_| ApiError::new(Code::Internal, "The metrics could not be written."))?;
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    Ok(data("text/plain; version=0.0.4; charset=utf-8", text))
 }
 
-/// The contract.
+/// The API description.
 pub(super) async fn openapi() -> Response {
-    ([(CONTENT_TYPE, "application/yaml")], OPENAPI).into_response()
+    data("application/yaml", OPENAPI)
 }
 
 /// The effective configuration.
 pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], admin.config.clone()).into_response()
+    data("application/json", admin.config.clone())
 }
 
-/// What the status page shows, as data.
-pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+/// The data of the status page.
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
     admin.lookup.refresh_gauges();
-    pages::guarded("application/json", status::report(&admin).to_string())
+    let report = admin.status.write(admin.lifecycle.stage());
+    let report = report.map_err(|_| ApiError::new(Code::Internal, "The report could not be written."))?;
+    Ok(pages::guarded("application/json", report))
 }
 
-fn health(status: StatusCode, word: &str) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], format!(r#"{{"status":"{word}"}}"#)).into_response()
+fn data(kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }

@@ -1,8 +1,10 @@
-//! The admin listener: its URL space. For operators, not for callers.
+//! The admin listener: its URL space, and what happens around each request. It is for operators; its requests are neither
+//! counted nor logged.
 
 mod handlers;
 mod history;
 mod pages;
+mod report;
 mod status;
 
 use std::sync::Arc;
@@ -14,21 +16,22 @@ use axum::response::Response;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::error::{self, ApiError};
+use super::error::{self, ApiError, PanicHandler};
 use super::exchange;
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use handlers::Admin;
 pub(crate) use history::History;
+pub(crate) use status::StatusReport;
 
 /// The admin URL space.
 pub(super) fn routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
     let routes = Router::new()
         .route("/", get(pages::status))
-        .route("/status", get(handlers::status))
         .route("/docs", get(pages::docs))
         .route("/assets/{file}", get(pages::asset))
+        .route("/status", get(handlers::status))
         .route("/livez", get(handlers::livez))
         .route("/readyz", get(handlers::readyz))
         .route("/metrics", get(handlers::metrics))
@@ -40,19 +43,18 @@ pub(super) fn routes(admin: Arc<Admin>) -> Router {
     surround(routes, metrics)
 }
 
-/// What every request to the admin listener goes through before and after its handler.
 fn surround(routes: Router, metrics: Arc<Metrics>) -> Router {
-    routes.layer(CatchPanicLayer::custom(error::Panicked { metrics })).layer(from_fn(finish))
+    routes.layer(CatchPanicLayer::custom(PanicHandler(metrics))).layer(from_fn(finish))
 }
 
-/// Surrounds one request to the admin listener, whose requests are its own business: neither counted nor logged.
+/// Gives an error its body, and every answer its common headers.
 async fn finish(request: Request, next: Next) -> Response {
     let request_id = exchange::request_id(request.headers());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-        response = error.answer(&request_id);
+        response = error.answer(request_id.to_str().unwrap_or_default());
     }
-    exchange::finish(&mut response, request_id);
+    exchange::set_common_headers(&mut response, request_id);
     response
 }
 

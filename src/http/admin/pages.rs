@@ -41,11 +41,11 @@ pub(super) async fn docs() -> Response {
     guarded(HTML, DOCS)
 }
 
-/// What a page loads.
+/// A file that a page loads.
 pub(super) async fn asset(uri: Uri) -> Result<Response, ApiError> {
     let file = uri.path().strip_prefix("/assets/");
-    let found = ASSETS.iter().find(|(name, ..)| Some(*name) == file);
-    let (_, kind, text) = found.ok_or(error::no_such_route())?;
+    let asset = ASSETS.iter().find(|(name, ..)| Some(*name) == file);
+    let (_, kind, text) = asset.ok_or(error::no_such_route())?;
     Ok(guarded(kind, *text))
 }
 

@@ -1,165 +1,149 @@
-//! `/status`: what the status page is told. Numbers and the names of regions, no ids and no people.
-//!
-//! ```json
-//! { "at": "2026-11-22T10:00:00Z", "stage": "ready", "uptimeSeconds": 9000, "windowSeconds": 904, "stepSeconds": 5,
-//!   "build": { "version": "0.1.0", "revision": "unknown" },
-//!   "answers": { "byClass": { "2xx": COUNT, … }, "p50Ms": 0.4, "p99Ms": 310.0,
-//!                "series": { "requests": [12, …], "failed": [0, …], "p50Ms": [0.4, …], "p99Ms": [310.0, null, …] } },
-//!   "lookups": { "hit": COUNT, … }, "fillsInFlight": 3,
-//!   "cache": { "entries": 412, "bytes": 1048576, "maxBytes": 268435456, "evictions": { "expired": COUNT, … } },
-//!   "rateLimited": COUNT, "panics": COUNT, "reloadsRefused": COUNT,
-//!   "regions": [ { "name": "my", "breaker": { "state": "passing", "forSeconds": 900 },
-//!                  "token": { "expiresInSeconds": 2400, "refreshed": COUNT, "refreshFailed": COUNT },
-//!                  "clockSkewSeconds": 0.2, "requests": { "ok": COUNT, … }, "retries": COUNT, "p50Ms": …, "p95Ms": …,
-//!                  "series": { "requests": […], "failed": […], "p95Ms": […] },
-//!                  "drift": { "unknown_field": COUNT, … },
-//!                  "results": [ { "status": "passed", "reason": "none", "recent": 9, "total": 870 } ] } ] }
-//! ```
-//!
-//! A COUNT is `{ "recent": 12, "total": 3456 }`: within the window, and since the start. Series have one member for each
-//! step that is over, oldest first; a quantile is null where there is nothing to take it of.
+//! `/status`: makes the report that the status page shows.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
-
-use super::handlers::Admin;
-use super::history::{Moment, STEP};
+use super::history::{History, Moment, STEP};
+use super::report::{
+    AnswerSeries, Answers, Breaker, Build, Cache, Count, Counts, FinalResult, Region, RegionSeries, Report,
+    Token,
+};
 use crate::domain::drift::DriftKind;
-use crate::http::serve::Stage;
+use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, Snapshot, UpstreamOutcome,
-    result_names, revision,
+    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, UpstreamOutcome, result_names,
+    revision,
 };
 
-/// Two readings, and every step between them.
+/// Makes the report.
+pub(crate) struct StatusReport {
+    /// The last minutes of the metrics.
+    pub history: Arc<History>,
+    /// The regions' names, in configuration order.
+    pub regions: Vec<String>,
+    /// Bytes the cache may hold.
+    pub cache_max_bytes: u64,
+}
+
+impl StatusReport {
+    /// The report of this moment, as JSON.
+    pub(super) fn write(&self, stage: Stage) -> serde_json::Result<Vec<u8>> {
+        let window = Window::of(&self.history);
+        let (then, now) = (&*window.oldest.reading, &*window.now.reading);
+        let regions = self.regions.iter().enumerate();
+        serde_json::to_vec(&Report {
+            at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
+            stage: stage.name(),
+            uptime_seconds: (window.now.at - self.history.started()).as_secs(),
+            window_seconds: (window.now.at - window.oldest.at).as_secs(),
+            step_seconds: STEP.as_secs(),
+            build: Build { version: env!("CARGO_PKG_VERSION"), revision: revision() },
+            answers: answers(&window),
+            lookups: Counts::new(&LookupOutcome::NAMES, &then.lookups, &now.lookups),
+            fills_in_flight: now.fills_in_flight,
+            cache: Cache {
+                entries: now.cache_entries,
+                bytes: now.cache_bytes,
+                max_bytes: self.cache_max_bytes,
+                evictions: Counts::new(&CacheMetrics::CAUSES, &then.evictions, &now.evictions),
+            },
+            rate_limited: Count::new(then.rate_limited, now.rate_limited),
+            panics: Count::new(then.panics, now.panics),
+            reloads_refused: Count::new(then.reloads_refused, now.reloads_refused),
+            regions: regions.filter_map(|(n, name)| region(&window, n, name)).collect(),
+        })
+    }
+}
+
+fn answers(window: &Window) -> Answers {
+    let (then, now) = (&window.oldest.reading, &window.now.reading);
+    let times = now.answer_times.since(&then.answer_times);
+    let steps = window.steps.iter().map(|[a, b]| since(&a.reading.answers, &b.reading.answers));
+    let times_of_steps =
+        window.steps.iter().map(|[a, b]| b.reading.answer_times.since(&a.reading.answer_times));
+    let times_of_steps: Vec<Durations> = times_of_steps.collect();
+    Answers {
+        by_class: Counts::new(&ANSWER_CLASSES, &then.answers, &now.answers),
+        p50_ms: milliseconds(&times, 0.5),
+        p99_ms: milliseconds(&times, 0.99),
+        series: AnswerSeries {
+            requests: steps.clone().map(|answers| answers.iter().sum()).collect(),
+            failed: steps.filter_map(|answers| answers.last().copied()).collect(),
+            p50_ms: times_of_steps.iter().map(|times| milliseconds(times, 0.5)).collect(),
+            p99_ms: times_of_steps.iter().map(|times| milliseconds(times, 0.99)).collect(),
+        },
+    }
+}
+
+/// The `n`th region of the configuration.
+fn region<'a>(window: &Window, n: usize, name: &'a str) -> Option<Region<'a>> {
+    let (then, now) = (window.oldest.reading.regions.get(n)?, window.now.reading.regions.get(n)?);
+    let times = now.times.since(&then.times);
+    let [refreshed, refresh_failed] = [0, 1].map(|n| Count::new(then.refreshes[n], now.refreshes[n]));
+    Some(Region {
+        name,
+        breaker: Breaker { state: breaker(now.breaker), for_seconds: window.breaker_unchanged_for(n) },
+        token: Token { expires_in_seconds: seconds_until(now.token_expiry), refreshed, refresh_failed },
+        clock_skew_seconds: now.clock_skew,
+        requests: Counts::new(&UpstreamOutcome::NAMES, &then.requests, &now.requests),
+        retries: Count::new(then.retries, now.retries),
+        p50_ms: milliseconds(&times, 0.5),
+        p95_ms: milliseconds(&times, 0.95),
+        series: region_series(window, n),
+        drift: Counts::new(&DriftKind::ALL.map(DriftKind::name), &then.drift, &now.drift),
+        results: results(then, now),
+    })
+}
+
+fn region_series(window: &Window, n: usize) -> RegionSeries {
+    let steps = window.steps.iter();
+    let steps = steps.filter_map(|[a, b]| Some((a.reading.regions.get(n)?, b.reading.regions.get(n)?)));
+    let requests = steps.clone().map(|(a, b)| since(&a.requests, &b.requests));
+    RegionSeries {
+        requests: requests.clone().map(|requests| requests.iter().sum()).collect(),
+        failed: requests.map(|requests| failed(&requests)).collect(),
+        p95_ms: steps.map(|(a, b)| milliseconds(&b.times.since(&a.times), 0.95)).collect(),
+    }
+}
+
+/// The final results that have occurred.
+fn results(then: &RegionSnapshot, now: &RegionSnapshot) -> Vec<FinalResult> {
+    let counts = then.results.iter().zip(&now.results).map(|(then, now)| Count::new(*then, *now));
+    let results = result_names().zip(counts);
+    let results = results.map(|([status, reason], count)| FinalResult { status, reason, count });
+    results.filter(|result| result.count.total > 0).collect()
+}
+
+/// Two readings of the metrics, and every step between them.
 struct Window {
     oldest: Moment,
     now: Moment,
     steps: Vec<[Moment; 2]>,
 }
 
-/// The whole report, as it is now.
-pub(super) fn report(admin: &Admin) -> Value {
-    let past = admin.history.past();
-    let now = admin.history.now();
-    let window = Window {
-        oldest: past.first().unwrap_or(&now).clone(),
-        steps: past.windows(2).filter_map(|pair| pair.to_vec().try_into().ok()).collect(),
-        now,
-    };
-    let (then, now) = (&window.oldest.reading, &window.now.reading);
-    let count = |of: fn(&Snapshot) -> u64| count(of(then), of(now));
-    json!({
-        "at": jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
-        "stage": stage(admin.lifecycle.stage()),
-        "uptimeSeconds": (window.now.at - admin.history.started()).as_secs(),
-        "windowSeconds": (window.now.at - window.oldest.at).as_secs(),
-        "stepSeconds": STEP.as_secs(),
-        "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },
-        "answers": answers(&window),
-        "lookups": counts(&LookupOutcome::NAMES, &then.lookups, &now.lookups),
-        "fillsInFlight": now.fills_in_flight,
-        "cache": {
-            "entries": now.cache_entries, "bytes": now.cache_bytes, "maxBytes": admin.cache_max_bytes,
-            "evictions": counts(&CacheMetrics::CAUSES, &then.evictions, &now.evictions),
-        },
-        "rateLimited": count(|reading| reading.rate_limited),
-        "panics": count(|reading| reading.panics),
-        "reloadsRefused": count(|reading| reading.reloads_refused),
-        "regions": admin.regions.iter().enumerate().map(|(n, name)| region(&window, n, name)).collect::<Vec<_>>(),
-    })
-}
-
-fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Starting => "starting",
-        Stage::Ready => "ready",
-        Stage::Draining | Stage::Closing | Stage::GivingUp => "draining",
-    }
-}
-
-/// Answers of the public listener.
-fn answers(window: &Window) -> Value {
-    let (then, now) = (&window.oldest.reading, &window.now.reading);
-    let times = now.answer_times.since(&then.answer_times);
-    let step_times = |a: &Snapshot, b: &Snapshot| b.answer_times.since(&a.answer_times);
-    json!({
-        "byClass": counts(&ANSWER_CLASSES, &then.answers, &now.answers),
-        "p50Ms": milliseconds(&times, 0.5),
-        "p99Ms": milliseconds(&times, 0.99),
-        "series": {
-            "requests": window.series(|a, b| json!(since(&a.answers, &b.answers).iter().sum::<u64>())),
-            "failed": window.series(|a, b| json!(since(&a.answers, &b.answers).last())),
-            "p50Ms": window.series(|a, b| milliseconds(&step_times(a, b), 0.5)),
-            "p99Ms": window.series(|a, b| milliseconds(&step_times(a, b), 0.99)),
-        },
-    })
-}
-
-/// One region, the `n`th of the configuration.
-fn region(window: &Window, n: usize, name: &str) -> Value {
-    let (Some(then), Some(now)) = (window.oldest.reading.regions.get(n), window.now.reading.regions.get(n))
-    else {
-        return Value::Null;
-    };
-    let times = now.times.since(&then.times);
-    let series = |of: fn(&RegionSnapshot, &RegionSnapshot) -> Value| {
-        window.series(|a, b| match (a.regions.get(n), b.regions.get(n)) {
-            (Some(a), Some(b)) => of(a, b),
-            _ => Value::Null,
-        })
-    };
-    json!({
-        "name": name,
-        "breaker": { "state": breaker(now.breaker), "forSeconds": window.breaker_has_been_so_for(n) },
-        "token": {
-            "expiresInSeconds": seconds_until(now.token_expiry),
-            "refreshed": count(then.refreshes[0], now.refreshes[0]),
-            "refreshFailed": count(then.refreshes[1], now.refreshes[1]),
-        },
-        "clockSkewSeconds": now.clock_skew,
-        "requests": counts(&UpstreamOutcome::NAMES, &then.requests, &now.requests),
-        "retries": count(then.retries, now.retries),
-        "p50Ms": milliseconds(&times, 0.5),
-        "p95Ms": milliseconds(&times, 0.95),
-        "series": {
-            "requests": series(|a, b| json!(since(&a.requests, &b.requests).iter().sum::<u64>())),
-            "failed": series(|a, b| json!(failed(a, b))),
-            "p95Ms": series(|a, b| milliseconds(&b.times.since(&a.times), 0.95)),
-        },
-        "drift": counts(&DriftKind::ALL.map(DriftKind::name), &then.drift, &now.drift),
-        "results": results(then, now),
-    })
-}
-
-/// Final results that there have been.
-fn results(then: &RegionSnapshot, now: &RegionSnapshot) -> Vec<Value> {
-    let totals = then.results.iter().zip(&now.results);
-    let given = result_names().zip(totals).filter(|(_, (_, total))| **total > 0);
-    let result = |([status, reason], (then, now)): ([&str; 2], (&u64, &u64))| json!({ "status": status, "reason": reason, "recent": now.saturating_sub(*then), "total": now });
-    given.map(result).collect()
-}
-
 impl Window {
-    /// One value for each step.
-    fn series(&self, of: impl Fn(&Snapshot, &Snapshot) -> Value) -> Vec<Value> {
-        self.steps.iter().map(|[a, b]| of(&a.reading, &b.reading)).collect()
+    fn of(history: &History) -> Self {
+        let (past, now) = (history.past(), history.now());
+        Self {
+            oldest: past.first().unwrap_or(&now).clone(),
+            steps: past.windows(2).filter_map(|pair| pair.to_vec().try_into().ok()).collect(),
+            now,
+        }
     }
 
-    /// For how many seconds a region's breaker has been passing, or not, as far as is remembered.
-    fn breaker_has_been_so_for(&self, n: usize) -> u64 {
+    /// For how many seconds a region's breaker has been passing, or not passing, as far as the window goes back.
+    fn breaker_unchanged_for(&self, n: usize) -> u64 {
         let passes =
             |moment: &Moment| moment.reading.regions.get(n).is_some_and(|region| region.breaker == 0);
         let earlier = self.steps.iter().rev().map(|[a, _]| a);
         let last = self.steps.last().map_or(&self.oldest, |[_, b]| b);
-        let alike =
+        let same =
             std::iter::once(last).chain(earlier).take_while(|moment| passes(moment) == passes(&self.now));
-        (self.now.at - alike.last().unwrap_or(&self.now).at).as_secs()
+        (self.now.at - same.last().unwrap_or(&self.now).at).as_secs()
     }
 }
 
-fn breaker(state: i64) -> &'static str {
+const fn breaker(state: i64) -> &'static str {
     match state {
         0 => "passing",
         1 => "probing",
@@ -168,31 +152,21 @@ fn breaker(state: i64) -> &'static str {
 }
 
 /// Requests that got no answer about their id.
-fn failed(a: &RegionSnapshot, b: &RegionSnapshot) -> u64 {
-    let requests = since(&a.requests, &b.requests);
-    let answers = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
-    requests.iter().sum::<u64>() - answers.iter().sum::<u64>()
+fn failed(requests: &[u64; UpstreamOutcome::NAMES.len()]) -> u64 {
+    let answered = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
+    requests.iter().sum::<u64>() - answered.iter().sum::<u64>()
 }
 
 fn since<const N: usize>(then: &[u64; N], now: &[u64; N]) -> [u64; N] {
     std::array::from_fn(|n| now[n].saturating_sub(then[n]))
 }
 
-fn count(then: u64, now: u64) -> Value {
-    json!({ "recent": now.saturating_sub(then), "total": now })
-}
-
-fn counts(names: &[&str], then: &[u64], now: &[u64]) -> Map<String, Value> {
-    let counted = names.iter().zip(then.iter().zip(now));
-    counted.map(|(name, (then, now))| ((*name).to_owned(), count(*then, *now))).collect()
-}
-
 /// A quantile in milliseconds, to the hundredth.
-fn milliseconds(times: &Durations, q: f64) -> Value {
-    times.quantile(q).map_or(Value::Null, |seconds| json!((seconds * 1e5).round() / 100.0))
+fn milliseconds(times: &Durations, q: f64) -> Option<f64> {
+    times.quantile(q).map(|seconds| (seconds * 1e5).round() / 100.0)
 }
 
-/// Seconds until a moment of the epoch; none if there is no such moment.
+/// Seconds until a time of the epoch; 0 stands for no such time.
 fn seconds_until(epoch: f64) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (epoch > 0.0).then_some((epoch - now.as_secs_f64()) as i64)

@@ -1,6 +1,5 @@
 //! The audit trail: one line for each answer that carried a person's data, saying who was shown whose.
 
-use axum::http::HeaderValue;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -27,16 +26,16 @@ impl Audit {
     }
 
     /// Writes the line of one answer, if it carried a person's data.
-    pub(super) fn record(&self, request_id: &HeaderValue, record: &AccessRecord<'_>) {
+    pub(super) fn write(&self, record: &AccessRecord<'_>) {
         let disclosed = record.disclosed;
         let is_personal = disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media);
         let (true, Some(hmac), Some(id)) = (is_personal, &self.hmac, &record.id) else { return };
         tracing::info!(
             target: "audit",
-            request_id = request_id.to_str().unwrap_or_default(),
+            request_id = record.request_id(),
             caller = record.caller,
             scopes = names(disclosed),
-            region = record.region.as_ref().map(|region| region.as_str()),
+            region = record.region.map(|region| region.as_str()),
             id_hmac = id_hmac(hmac, id),
             "personal data shown"
         );

@@ -15,7 +15,8 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 use super::jwt::{Refusal, Verifier};
 use crate::domain::region::RegionSet;
 use crate::domain::scope::{CallerId, Scopes};
-use crate::http::error::{ApiError, Code};
+use crate::http::code::Code;
+use crate::http::error::ApiError;
 use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.

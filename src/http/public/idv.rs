@@ -17,12 +17,13 @@ use crate::domain::failure::Failure;
 use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
-use crate::http::error::{ApiError, Code, no_such_route};
+use crate::http::code::Code;
+use crate::http::error::{ApiError, no_such_route};
 use crate::http::exchange::AccessRecord;
-use crate::http::serve::{Lifecycle, Stage};
+use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::lookup::{Ask, Found, Lookup, Missed};
 use crate::telemetry::metrics::{Metrics, RouteLabel};
-use crate::telemetry::traces::{Span, Traces};
+use crate::telemetry::traces::Traces;
 
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
@@ -58,7 +59,6 @@ pub(super) async fn handle<'a>(
     head: &'a Parts,
     id: &str,
     is_bodyless: bool,
-    span: &Span,
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
     record.route = RouteLabel::Idv;
@@ -78,7 +78,7 @@ pub(super) async fn handle<'a>(
     if head.method == Method::HEAD {
         options.wait = None;
     }
-    let answer = show(public, caller, id, &options, span, record).await;
+    let answer = show(public, caller, id, &options, record).await;
     if head.method == Method::HEAD {
         // The answer goes without its body, so nobody was shown anything.
         record.disclosed = Scopes::NONE;
@@ -92,7 +92,6 @@ async fn show<'a>(
     caller: &Caller,
     id: SignatureId,
     options: &RequestOptions<'_>,
-    span: &Span,
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
     let route = route(public, caller, options.region)?;
@@ -107,7 +106,7 @@ async fn show<'a>(
     let started = Instant::now();
     let found = tokio::select! {
         biased;
-        found = public.lookup.find(&ask, span) => found,
+        found = public.lookup.find(&ask, &record.span) => found,
         () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down(public)),
     };
     let wait = options.wait.map(|seconds| seconds.min(public.max_wait.as_secs())).filter(|wait| *wait > 0);

@@ -3,7 +3,8 @@
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
 
-use crate::http::error::{ApiError, Code};
+use crate::http::code::Code;
+use crate::http::error::ApiError;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 

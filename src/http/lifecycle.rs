@@ -17,6 +17,17 @@ pub(crate) enum Stage {
     GivingUp,
 }
 
+impl Stage {
+    /// The stage in a word, for operators.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining | Self::Closing | Self::GivingUp => "draining",
+        }
+    }
+}
+
 /// The current stage, shared.
 #[derive(Clone)]
 pub(crate) struct Lifecycle(watch::Sender<Stage>);

@@ -1,0 +1,74 @@
+//! The closed list of problem codes, each with its HTTP status.
+
+/// A problem code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    InvalidSignatureId,
+    UnknownRegion,
+    BadRequest,
+    Unauthenticated,
+    ScopeMissing,
+    RegionForbidden,
+    SignatureNotFound,
+    RouteNotFound,
+    MethodNotAllowed,
+    AmbiguousSignature,
+    RateLimited,
+    Internal,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamAuth,
+    UpstreamAccount,
+    UpstreamIdMismatch,
+    UpstreamBusy,
+    UpstreamUnavailable,
+    RegionUndetermined,
+    Overloaded,
+    ShuttingDown,
+    AuthenticationUnavailable,
+    UpstreamTimeout,
+}
+
+impl Code {
+    /// The code, its status and its title.
+    pub(super) const fn parts(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::InvalidSignatureId => ("invalid_signature_id", 400, "Not a signature id"),
+            Self::UnknownRegion => ("unknown_region", 400, "No such region"),
+            Self::BadRequest => ("bad_request", 400, "Bad request"),
+            Self::Unauthenticated => ("unauthenticated", 401, "Not authenticated"),
+            Self::ScopeMissing => ("scope_missing", 403, "Scope missing"),
+            Self::RegionForbidden => ("region_forbidden", 403, "Region not allowed"),
+            Self::SignatureNotFound => ("signature_not_found", 404, "Signature id not found"),
+            Self::RouteNotFound => ("route_not_found", 404, "No such route"),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
+            Self::AmbiguousSignature => ("ambiguous_signature", 409, "Known in more than one region"),
+            Self::RateLimited => ("rate_limited", 429, "Too many requests"),
+            Self::Internal => ("internal", 500, "Internal error"),
+            Self::UpstreamError => ("upstream_error", 502, "Upstream error"),
+            Self::UpstreamMalformed => ("upstream_malformed", 502, "Upstream answer unreadable"),
+            Self::UpstreamAuth => ("upstream_auth", 502, "Upstream refuses our credentials"),
+            Self::UpstreamAccount => ("upstream_account", 502, "Upstream account problem"),
+            Self::UpstreamIdMismatch => ("upstream_id_mismatch", 502, "Upstream answered for another id"),
+            Self::UpstreamBusy => ("upstream_busy", 503, "Upstream busy"),
+            Self::UpstreamUnavailable => ("upstream_unavailable", 503, "Upstream unavailable"),
+            Self::RegionUndetermined => ("region_undetermined", 503, "Region could not be determined"),
+            Self::Overloaded => ("overloaded", 503, "Overloaded"),
+            Self::ShuttingDown => ("shutting_down", 503, "Shutting down"),
+            Self::AuthenticationUnavailable => {
+                ("authentication_unavailable", 503, "Authentication unavailable")
+            }
+            Self::UpstreamTimeout => ("upstream_timeout", 504, "Upstream timed out"),
+        }
+    }
+
+    /// The code as callers read it.
+    pub(super) const fn name(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// The HTTP status.
+    pub(super) const fn status(self) -> u16 {
+        self.parts().1
+    }
+}
