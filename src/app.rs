@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{self, Auth, Config, Jwks};
+use crate::config::{self, Auth, Config, Jwks, Secret};
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::files;
 use crate::http::{
@@ -78,14 +78,17 @@ impl App {
             max_wait: config.wait.max,
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);
-        reloaders.push(caller_keys(config, &public)?);
-        if let Some(verifier) = verifier {
-            reloaders.push(Reloader::new("key set of tokens".to_owned(), Arc::clone(&reloads), move || {
-                verifier.reload_file()
-            }));
+        reloaders.extend(caller_keys(config, &public)?);
+        let jwks_file = config.auth.jwt().filter(|jwt| matches!(jwt.jwks, Jwks::File(_)));
+        if let Some(verifier) = verifier.filter(|_| jwks_file.is_some()) {
+            let (name, files) = ("key set of tokens".to_owned(), vec![reloads.file("auth.jwt.jwks_file")]);
+            reloaders.push(Reloader::new(name, files, Arc::clone(&reloads), move || verifier.reload_file()));
         }
-        if let Some(tls) = tls.clone() {
-            reloaders.push(Reloader::new("certificate".to_owned(), reloads, move || tls.reload()));
+        if let (Some(tls), Some(settings)) = (tls.clone(), &config.server.tls) {
+            let keys = ["cert_file", "key_file", "client_ca_file"];
+            let keys = &keys[..2 + usize::from(settings.client_ca_file.is_some())];
+            let files = keys.iter().map(|key| reloads.file(&format!("server.tls.{key}"))).collect();
+            reloaders.push(Reloader::new("certificate".to_owned(), files, reloads, move || tls.reload()));
         }
         Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, traces, reloaders })
     }
@@ -123,41 +126,54 @@ fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result
 }
 
 fn keys(region: &config::Region) -> io::Result<Keys> {
-    Ok(Keys { access: region.access_key.read()?, secret: region.secret_key.read()? })
+    let read = |key: &str, secret: &Secret| {
+        secret.read().map_err(|error| io::Error::other(format!("regions.{}.{key}: {error}", region.name)))
+    };
+    Ok(Keys {
+        access: read("access_key", &region.access_key)?,
+        secret: read("secret_key", &region.secret_key)?,
+    })
 }
 
-/// Each region's keys, followed on disk.
+/// Each region's keys, watched on disk.
 fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> Vec<Reloader> {
+    let reloads = &public.metrics.reloads;
     let reloader = |(id, region): (RegionId, &config::Region)| {
+        let secrets = [("access_key_file", &region.access_key), ("secret_key_file", &region.secret_key)];
+        let files = secrets.into_iter().filter(|(_, secret)| matches!(secret, Secret::File(_)));
+        let files = files.map(|(key, _)| reloads.file(&format!("regions.{}.{key}", region.name))).collect();
         let (upstream, region) = (Arc::clone(upstream), region.clone());
         let name = format!("keys of region {}", region.name);
         let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
-        Reloader::new(name, Arc::clone(&public.metrics.reloads), reload)
+        Reloader::new(name, files, Arc::clone(reloads), reload)
     };
     public.regions.all().iter().zip(&config.regions).map(reloader).collect()
 }
 
-/// The callers' keys, followed on disk.
-fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Reloader> {
-    let (callers, auth, metrics) =
-        (config.callers.clone(), config.auth.clone(), Arc::clone(&public.metrics.reloads));
-    let public = Arc::clone(public);
-    let mut known = callers.iter().map(|caller| keys_of(caller, &auth)).collect::<io::Result<Vec<_>>>()?;
-    Ok(Reloader::new("keys of callers".to_owned(), metrics, move || {
-        let mut keys = known.clone();
-        let mut failed = None;
-        for (caller, keys) in callers.iter().zip(&mut keys) {
-            // One caller's broken file keeps nobody else's from being followed.
-            match keys_of(caller, &auth) {
-                Ok(read) => *keys = read,
-                Err(error) => failed = Some(io::Error::other(format!("caller {}: {error}", caller.name))),
-            }
-        }
-        refuse_shared_keys(&callers, &keys)?;
-        let are_new = public.callers.replace_keys(&keys);
-        known = keys;
-        failed.map_or(Ok(are_new), Err)
-    }))
+/// Each caller's key file, watched on disk.
+fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Vec<Reloader>> {
+    let callers: Arc<[config::Caller]> = config.callers.clone().into();
+    let keys = callers.iter().map(|caller| keys_of(caller, &config.auth)).collect::<io::Result<Vec<_>>>()?;
+    let known = Arc::new(Mutex::new(keys));
+    let reloader = |(index, caller): (usize, &config::Caller)| {
+        caller.key_sha256_file.as_ref()?;
+        let reloads = Arc::clone(&public.metrics.reloads);
+        let files = vec![reloads.file(&format!("callers.{}.key_sha256_file", caller.name))];
+        let name = format!("keys of caller {}", caller.name);
+        let (callers, known, auth) = (Arc::clone(&callers), Arc::clone(&known), config.auth.clone());
+        let public = Arc::clone(public);
+        let reload = move || {
+            let read = keys_of(&callers[index], &auth)?;
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut keys = known.clone();
+            keys[index] = read;
+            refuse_shared_keys(&callers, &keys)?;
+            *known = keys;
+            Ok(public.callers.replace_keys(&known))
+        };
+        Some(Reloader::new(name, files, reloads, reload))
+    };
+    Ok(config.callers.iter().enumerate().filter_map(reloader).collect())
 }
 
 /// Whose a request is must be certain. At the start the configuration sees to that; files change later.

@@ -4,9 +4,12 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// The largest file that is read: a bundle of every public certificate authority is a quarter of it.
 const MAX_BYTES: u64 = 1 << 20;
@@ -36,6 +39,17 @@ pub(crate) fn read(path: &Path) -> io::Result<Content> {
         return Err(invalid("is larger than 1 MiB"));
     }
     Ok(content)
+}
+
+/// Reads a whole file off the async workers, and gives up after `limit`.
+///
+/// # Errors
+/// As [`read`], or it takes too long.
+pub(crate) async fn read_within(limit: Duration, path: PathBuf) -> io::Result<Content> {
+    match timeout(limit, spawn_blocking(move || read(&path))).await {
+        Ok(read) => read.map_err(io::Error::other)?,
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
 }
 
 fn invalid(message: &str) -> io::Error {

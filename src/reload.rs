@@ -1,82 +1,111 @@
 //! Files that may change while the gateway runs: read again every few seconds and on SIGHUP.
 //!
-//! What counts is the content, not the file's dates or inode: Kubernetes swaps a link above mounted secrets. A new
-//! content that cannot be used never replaces what is in use.
+//! What counts is the content, not the file's dates or inode: Kubernetes swaps a link above mounted secrets. New content
+//! that cannot be used never replaces what is in use. Each reloader runs by itself, so that one that hangs, fails or
+//! panics stops no other.
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
-use crate::telemetry::metrics::ReloadMetrics;
+use crate::telemetry::metrics::{FileRead, ReloadMetrics};
 
-/// How often files are looked at: they are followed within this time.
+/// How often files are read: changes are followed within this time.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// How long reading may take before it counts as failed. A hung read is waited for, and not started again beside it.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+type Reload = dyn FnMut() -> io::Result<bool> + Send;
 
 /// One thing that is made of files.
 pub(crate) struct Reloader {
     /// What it is, for logs.
     name: String,
+    /// When each of its files was last read.
+    files: Vec<FileRead>,
     /// Reads the files and uses what they hold, if that is new. Returns whether it was.
-    reload: Box<dyn FnMut() -> io::Result<bool> + Send>,
+    reload: Arc<Mutex<Reload>>,
     metrics: Arc<ReloadMetrics>,
     is_failing: bool,
 }
 
 impl Reloader {
-    /// A reloader called `name`.
+    /// A reloader called `name`, whose files were just read.
     pub(crate) fn new(
         name: String,
+        files: Vec<FileRead>,
         metrics: Arc<ReloadMetrics>,
         reload: impl FnMut() -> io::Result<bool> + Send + 'static,
     ) -> Self {
-        Self { name, reload: Box::new(reload), metrics, is_failing: false }
+        files.iter().for_each(FileRead::just_now);
+        Self { name, files, reload: Arc::new(Mutex::new(reload)), metrics, is_failing: false }
     }
 
-    fn run(&mut self) {
-        match (self.reload)() {
-            Ok(false) if self.is_failing => {
-                self.is_failing = false;
-                tracing::info!(what = self.name, "in order again");
+    async fn follow(mut self, mut hangup: Signal) {
+        let mut running = None;
+        loop {
+            tokio::select! {
+                () = sleep(INTERVAL) => {}
+                _ = hangup.recv() => {}
             }
-            Ok(false) => {}
-            Ok(true) => {
-                self.is_failing = false;
-                self.metrics.used.inc();
-                tracing::info!(what = self.name, "reloaded");
+            let task = running.get_or_insert_with(|| self.start());
+            let outcome = match timeout(TIME_LIMIT, task).await {
+                Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "reading the files takes too long")),
+                Ok(ended) => {
+                    running = None;
+                    ended.unwrap_or_else(|_| Err(io::Error::other("panicked while reading the files")))
+                }
+            };
+            self.record(outcome);
+        }
+    }
+
+    fn start(&self) -> JoinHandle<io::Result<bool>> {
+        let reload = Arc::clone(&self.reload);
+        spawn_blocking(move || (reload.lock().unwrap_or_else(PoisonError::into_inner))())
+    }
+
+    fn record(&mut self, outcome: io::Result<bool>) {
+        let was_failing = std::mem::replace(&mut self.is_failing, outcome.is_err());
+        match outcome {
+            Ok(is_new) => {
+                self.files.iter().for_each(FileRead::just_now);
+                if is_new {
+                    self.metrics.used.inc();
+                    tracing::info!(what = self.name, "reloaded");
+                } else if was_failing {
+                    tracing::info!(what = self.name, "readable again, and unchanged");
+                }
             }
             Err(error) => {
                 self.metrics.refused.inc();
-                if !self.is_failing {
-                    tracing::error!(what = self.name, %error, "cannot reload; what was in use stays in use");
+                if !was_failing {
+                    tracing::error!(what = self.name, %error, "cannot reload; the old content stays in use");
                 }
-                self.is_failing = true;
             }
         }
     }
 }
 
-/// Runs the reloaders for as long as it is polled. SIGHUP, which else ends the process, is listened for from now on.
+/// Runs the reloaders for as long as it is polled. From the call on, SIGHUP no longer ends the process.
 ///
 /// # Errors
-/// SIGHUP cannot be listened for. A reloader that panics ends here too: it would not be safe to run again.
+/// SIGHUP cannot be listened for.
 pub(crate) fn run(reloaders: Vec<Reloader>) -> impl Future<Output = io::Result<Infallible>> {
-    let hangup = signal(SignalKind::hangup());
-    async move { follow(reloaders, hangup?).await }
-}
-
-async fn follow(mut reloaders: Vec<Reloader>, mut hangup: Signal) -> io::Result<Infallible> {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            _ = hangup.recv() => {}
-        }
-        let ran = tokio::task::spawn_blocking(move || {
-            reloaders.iter_mut().for_each(Reloader::run);
-            reloaders
-        });
-        reloaders = ran.await.map_err(io::Error::other)?;
+    let hangup = || signal(SignalKind::hangup());
+    let with_signal = |reloader| Ok((reloader, hangup()?));
+    let own = hangup();
+    let reloaders: io::Result<Vec<(Reloader, Signal)>> = reloaders.into_iter().map(with_signal).collect();
+    async move {
+        let _own = own?;
+        let mut tasks: JoinSet<()> =
+            reloaders?.into_iter().map(|(reloader, hangup)| reloader.follow(hangup)).collect();
+        while tasks.join_next().await.is_some() {}
+        std::future::pending().await
     }
 }

@@ -11,6 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use super::attempt::{self, Answer};
 use super::connections::Connections;
 use crate::domain::failure::Kind;
+use crate::files;
 
 /// What one fetch may take: callers with a key we do not know yet wait for it.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
@@ -42,16 +43,17 @@ impl JwksEndpoint {
     /// No whole answer with HTTP 200 came.
     pub(crate) async fn fetch(&self) -> Result<Vec<u8>, Kind> {
         let mut request = self.connections.clients().fresh.get(self.url.clone());
-        if let Some(token) = self.token()? {
+        if let Some(token) = self.token().await? {
             request = request.header(AUTHORIZATION, token);
         }
         let Answer { status, body, .. } = attempt::send(request, TIME_LIMIT).await?;
         if status.is_success() { Ok(body) } else { Err(Kind::Refused) }
     }
 
-    fn token(&self) -> Result<Option<HeaderValue>, Kind> {
+    async fn token(&self) -> Result<Option<HeaderValue>, Kind> {
         let Some(path) = &self.token_file else { return Ok(None) };
-        let token = Zeroizing::new(std::fs::read_to_string(path).map_err(|_| Kind::Auth)?);
+        let content = files::read_within(TIME_LIMIT, path.clone()).await.map_err(|_| Kind::Auth)?;
+        let token = str::from_utf8(&content).map_err(|_| Kind::Auth)?;
         let header = Zeroizing::new(format!("Bearer {}", token.trim()));
         let mut value = HeaderValue::from_str(&header).map_err(|_| Kind::Auth)?;
         value.set_sensitive(true);

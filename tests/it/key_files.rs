@@ -49,7 +49,7 @@ async fn keys_are_changed_without_a_restart_and_without_a_gap() {
     eventually("the end of the old key", async || status(&served, "old").await == 401).await;
     assert_eq!((status(&served, "new").await, status(&served, "other").await), (200, 200));
     assert_eq!(served.metric("idv_reloads_total{outcome=\"used\"}").await, 2.0);
-    served.process.says("keys of callers").await;
+    served.process.says("keys of caller a").await;
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() 
     assert_eq!(status(&served, "old").await, 200, "a file that is gone");
     served.process.says("cannot reload").await;
     let log = served.process.stdout();
-    assert!(log.contains("keys of callers") && !log.contains("the-key-itself"), "{log}");
+    assert!(log.contains("keys of caller a") && !log.contains("the-key-itself"), "{log}");
     scratch.write("keys", &hash("new"));
     served.process.signal("HUP");
     eventually("the new key", async || status(&served, "new").await == 200).await;

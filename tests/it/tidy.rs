@@ -29,9 +29,9 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ),
     ("app", &["config", "domain", "files", "http", "lookup", "reload", "telemetry", "upstream"]),
     ("reload", &["telemetry"]),
-    ("http", &["answer", "domain", "lookup", "telemetry"]),
+    ("http", &["answer", "domain", "files", "lookup", "telemetry"]),
     ("lookup", &["answer", "domain", "telemetry", "upstream"]),
-    ("upstream", &["domain", "telemetry"]),
+    ("upstream", &["domain", "files", "telemetry"]),
     ("telemetry", &["domain"]),
     ("answer", &["domain"]),
     ("config", &["domain", "files"]),
@@ -69,6 +69,7 @@ const HOMES: [(&str, &[&str]); 44] = [
             "src/lookup/",
             "src/sandbox/",
             "src/upstream/",
+            "src/telemetry/",
         ],
     ),
     ("libc", &["src/files.rs"]),
@@ -83,7 +84,7 @@ const HOMES: [(&str, &[&str]); 44] = [
     ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
     ("ring", &["src/http/public/jwt/keys.rs"]),
     ("rustls", &["src/http/serve/tls.rs", "src/upstream/"]),
-    ("secrecy", &["src/config/", "src/files.rs", "src/http/serve/tls.rs", "src/upstream/"]),
+    ("secrecy", &["src/config/", "src/files.rs", "src/upstream/"]),
     (
         "serde",
         &[
@@ -124,6 +125,7 @@ const HOMES: [(&str, &[&str]); 44] = [
         "tokio",
         &[
             "src/cli/",
+            "src/files.rs",
             "src/fuzzing/request_head.rs",
             "src/http/",
             "src/lib.rs",
@@ -148,17 +150,7 @@ const HOMES: [(&str, &[&str]); 44] = [
     ("webpki_roots", &["src/upstream/"]),
     ("x509_cert", &["src/domain/certificate.rs"]),
     ("std::env", &["src/config/", "src/main.rs"]),
-    (
-        "std::fs",
-        &[
-            "src/files.rs",
-            "src/http/public/jwt/issuer.rs",
-            "src/http/serve/limits.rs",
-            "src/http/serve/tls.rs",
-            "src/upstream/connections.rs",
-            "src/upstream/jwks.rs",
-        ],
-    ),
+    ("std::fs", &["src/files.rs", "src/http/serve/limits.rs", "src/upstream/connections.rs"]),
     ("std::process", &["src/cli/", "src/main.rs"]),
     ("std::thread", &["src/lookup/", "src/telemetry/logs.rs"]),
 ];

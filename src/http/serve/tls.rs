@@ -10,13 +10,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::domain::certificate;
+use crate::files;
 use crate::telemetry::metrics::Metrics;
 
 /// What a handshake may take.
@@ -86,7 +86,8 @@ fn config(files: &TlsFiles) -> io::Result<(ServerConfig, i64)> {
     let certificates = certificates(CERT_FILE, &files.cert)?;
     let expiry = certificates.first().and_then(|own| certificate::not_after(own));
     let expiry = expiry.ok_or_else(|| named(CERT_FILE, "does not say when it ends"))?.as_second();
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| named(KEY_FILE, error))?;
+    let key = files::read(&files.key).map_err(|error| named(KEY_FILE, error))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -110,8 +111,9 @@ fn config(files: &TlsFiles) -> io::Result<(ServerConfig, i64)> {
 }
 
 fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = read.map_err(|error| named(key, error))?;
+    let content = files::read(path).map_err(|error| named(key, error))?;
+    let parsed = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>();
+    let certificates = parsed.map_err(|error| named(key, error))?;
     if certificates.is_empty() {
         return Err(named(key, "holds no certificate in PEM form"));
     }
@@ -127,7 +129,7 @@ fn digest(files: &TlsFiles) -> io::Result<[u8; 32]> {
     ];
     for (key, path) in named_files {
         let Some(path) = path else { continue };
-        let content = Zeroizing::new(std::fs::read(path).map_err(|error| named(key, error))?);
+        let content = files::read(path).map_err(|error| named(key, error))?;
         digest.update(content.len().to_be_bytes());
         digest.update(&content);
     }

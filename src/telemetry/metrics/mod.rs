@@ -13,7 +13,7 @@ mod wait;
 
 use std::sync::Arc;
 
-use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::domain::region::{RegionId, RegionName};
 
@@ -112,7 +112,11 @@ pub struct ReloadMetrics {
     pub used: IntCounter,
     /// Refused; the old contents stay in use. Counts every look at the broken contents.
     pub refused: IntCounter,
+    reads: IntGaugeVec,
 }
+
+/// When one watched file was last read.
+pub struct FileRead(IntGauge);
 
 impl ReloadMetrics {
     fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -123,6 +127,24 @@ impl ReloadMetrics {
             &["outcome"],
         )?;
         let of = |outcome| reloads.with_label_values(&[outcome]);
-        Ok(Self { used: of("used"), refused: of("refused") })
+        let reads = gauges(
+            registry,
+            "idv_file_read_timestamp_seconds",
+            "When each watched file was last read and its content usable.",
+            &["file"],
+        )?;
+        Ok(Self { used: of("used"), refused: of("refused"), reads })
+    }
+
+    /// The handle of one watched file, by its key in the configuration.
+    pub fn file(&self, key: &str) -> FileRead {
+        FileRead(self.reads.with_label_values(&[key]))
+    }
+}
+
+impl FileRead {
+    /// Records that the file was just read.
+    pub fn just_now(&self) {
+        self.0.set(jiff::Timestamp::now().as_second());
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::keys::KeySet;
+use crate::files;
 use crate::telemetry::metrics::JwksMetrics;
 use crate::upstream::JwksEndpoint;
 
@@ -56,7 +57,7 @@ impl IssuerKeys {
     /// Reads the key file, if there is one. Returns whether its keys have changed.
     pub(super) fn reload_file(&self) -> io::Result<bool> {
         let JwksSource::File(path) = &self.source else { return Ok(false) };
-        let keys = KeySet::read(&std::fs::read(path)?).ok_or_else(|| {
+        let keys = KeySet::read(&files::read(path)?).ok_or_else(|| {
             io::Error::other("the key set holds no RS256, ES256 or EdDSA key that can be used")
         })?;
         let are_new = **self.keys.load() != keys;
