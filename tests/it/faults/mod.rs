@@ -21,3 +21,4 @@ mod g_limits;
 mod g_process;
 mod g_signals;
 mod j_tokens;
+mod k_files;

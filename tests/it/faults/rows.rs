@@ -173,4 +173,14 @@ pub const ROWS: &[(u16, &str, &str)] = &[
     ),
     (158, "token times with fractions", "accepted within their time"),
     (159, "issuer away before the first key set; after it", "503 with Retry-After; known keys keep working"),
+    (
+        162,
+        "FIFO, device, directory, endless file in place of each watched or configured file",
+        "refused with a message; other reloads and all requests go on",
+    ),
+    (
+        163,
+        "key files with BOM, blanks, several lines, invisible characters",
+        "trimmed, or refused at start and reload",
+    ),
 ];

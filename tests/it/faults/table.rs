@@ -25,6 +25,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("g_process", include_str!("g_process.rs")),
     ("g_signals", include_str!("g_signals.rs")),
     ("j_tokens", include_str!("j_tokens.rs")),
+    ("k_files", include_str!("k_files.rs")),
     ("http::admin::tests", include_str!("../../../src/http/admin/tests.rs")),
     // Where names come from cannot be told from outside.
     ("src/upstream/connections", include_str!("../../../src/upstream/connections.rs")),
