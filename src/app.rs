@@ -64,7 +64,7 @@ impl App {
         let verifier = verifier(&config.auth, &metrics)?;
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
-        let traces = traces(&config.telemetry, &regions)?;
+        let traces = traces(&config.telemetry, &regions, &metrics)?;
         let reloads = Arc::clone(&metrics.reloads);
         let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
         let public = Arc::new(Public {
@@ -275,10 +275,11 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     }
 }
 
-fn traces(telemetry: &config::Telemetry, regions: &Regions) -> io::Result<Traces> {
+fn traces(telemetry: &config::Telemetry, regions: &Regions, metrics: &Metrics) -> io::Result<Traces> {
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
     let client = collector_client(&otlp.url, otlp.ca_file.as_deref())?;
-    Traces::start(Collector { url: otlp.url.clone(), timeout: otlp.timeout, client }, regions.names())
+    let collector = Collector { url: otlp.url.clone(), timeout: otlp.timeout, queue: otlp.queue, client };
+    Traces::start(collector, regions.names(), Arc::clone(&metrics.spans))
 }
 
 fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {

@@ -36,7 +36,7 @@ pub(super) fn otlp(section: &mut Section<'_>, variables: Table) -> Option<Otlp> 
     standard.read("OTEL_TRACES_EXPORTER", |raw| word(raw, &["otlp", "none"]));
     standard.read("OTEL_TRACES_SAMPLER", |raw| word(raw, &SAMPLERS));
     // The SDK takes these unchecked, and would abort on a queue that no memory holds, or never pause.
-    standard.read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1..=65_536));
+    let queue = standard.read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1..=65_536)).unwrap_or(2048);
     standard.read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", whole(1..=65_536));
     standard.read("OTEL_BSP_SCHEDULE_DELAY", whole(10..=600_000));
     let protocols = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
@@ -45,7 +45,7 @@ pub(super) fn otlp(section: &mut Section<'_>, variables: Table) -> Option<Otlp> 
     first(standard, protocols, |raw| word(raw, &["http/protobuf"]));
     let timeout = first(standard, timeouts, millis).unwrap_or(Duration::from_secs(10));
     let ca_file = first(standard, certificates, readable);
-    Some(Otlp { endpoint, url, timeout, ca_file })
+    Some(Otlp { endpoint, url, timeout, ca_file, queue: queue as usize })
 }
 
 /// The variable for traces, else the one for all that is exported.
@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(otlp(&[others, ours]).timeout, Duration::from_secs(10));
         let file = ("OTEL_EXPORTER_OTLP_CERTIFICATE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
         assert_eq!(otlp(&[file]).ca_file.as_deref(), Some(Path::new(file.1)));
+        assert_eq!((otlp(&[]).queue, otlp(&[("OTEL_BSP_MAX_QUEUE_SIZE", "9")]).queue), (2048, 9));
     }
 
     #[test]

@@ -46,7 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
 const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/public/jwt/issuer.rs", "upstream")];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 44] = [
+const HOMES: [(&str, &[&str]); 43] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
@@ -144,15 +144,14 @@ const HOMES: [(&str, &[&str]); 44] = [
         "tracing",
         &["src/http/", "src/lib.rs", "src/lookup/", "src/reload.rs", "src/telemetry/", "src/upstream/"],
     ),
-    ("tracing_appender", &["src/telemetry/logs.rs"]),
-    ("tracing_subscriber", &["src/telemetry/logs.rs"]),
+    ("tracing_subscriber", &["src/telemetry/logs/"]),
     ("url", &["src/config/"]),
     ("webpki_roots", &["src/upstream/"]),
     ("x509_cert", &["src/domain/certificate.rs"]),
     ("std::env", &["src/config/", "src/main.rs"]),
     ("std::fs", &["src/files.rs", "src/http/serve/limits.rs", "src/upstream/connections.rs"]),
     ("std::process", &["src/cli/", "src/main.rs"]),
-    ("std::thread", &["src/lookup/", "src/telemetry/logs.rs"]),
+    ("std::thread", &["src/lookup/", "src/telemetry/logs/"]),
 ];
 
 /// What the words of the domain do without.

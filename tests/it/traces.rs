@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::support::client::Asked;
 use crate::support::collector::{Collector, Span};
-use crate::support::gateway::{OPEN, caller, region, region_at};
+use crate::support::gateway::{OPEN, caller, metric_at, region, region_at};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually, within};
@@ -23,7 +23,7 @@ const AT_ONCE: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "10");
 const AT_THE_END: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "600000");
 /// What a first request to stop gives the collector.
 const LAST_SPANS: Duration = Duration::from_secs(2);
-const LOST: &str = "traces are not taken, spans are lost";
+const LOST: &str = "the collector does not accept traces; spans are lost";
 
 fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
@@ -348,8 +348,12 @@ async fn a_collector_that_fails_is_told_of_once_and_again_when_it_works() {
         assert_eq!(served.get("/idv/T1").await.status, 200);
         eventually("another batch", async || collector.batches().len() >= n).await;
     }
+    eventually("the count of lost spans", async || {
+        metric_at(served.admin, "idv_spans_dropped_total").await >= 10.0
+    })
+    .await;
     collector.answer(200);
-    let (taken, again) = (collector.batches().len(), "traces are taken again");
+    let (taken, again) = (collector.batches().len(), "the collector accepts traces again");
     assert_eq!(served.get("/idv/T1").await.status, 200);
     eventually("a batch that is taken", async || collector.batches().len() > taken).await;
     served.process.says(again).await;
@@ -357,6 +361,24 @@ async fn a_collector_that_fails_is_told_of_once_and_again_when_it_works() {
     assert_eq!(finished.code, Some(0));
     let count = |words| finished.stdout.matches(words).count();
     assert_eq!((count(LOST), count(again)), (1, 1), "{}", finished.stdout);
+}
+
+#[tokio::test]
+async fn spans_that_find_the_queue_full_are_counted() {
+    let (upstream, silent) =
+        (knows("T1").await, TcpListener::bind("127.0.0.1:0").await.expect("a free port"));
+    let collector = silent.local_addr().expect("bound");
+    let telemetry = format!("[telemetry]\notlp_endpoint = \"http://{collector}\"\n");
+    let queue = ("OTEL_BSP_MAX_QUEUE_SIZE", "3");
+    let served = Served::with_env(&[OPEN, &region("my", &upstream), &telemetry], &[AT_ONCE, queue]).await;
+    for _ in 0..10 {
+        assert_eq!(served.get("/idv/T1").await.status, 200);
+    }
+    // Of two spans for each request, three have a place.
+    eventually("the count of lost spans", async || {
+        metric_at(served.admin, "idv_spans_dropped_total").await >= 17.0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -209,6 +209,8 @@ pub struct Otlp {
     pub timeout: Duration,
     /// Certificate authorities to trust besides the bundled ones, PEM.
     pub ca_file: Option<PathBuf>,
+    /// How many spans may wait for the collector.
+    pub queue: usize,
 }
 
 impl Serialize for Otlp {

@@ -5,6 +5,7 @@
 mod auth;
 mod families;
 mod http;
+mod lines;
 mod lookup;
 mod process;
 mod region;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// Per region, in configuration order.
     pub regions: Vec<Arc<RegionMetrics>>,
+    /// Spans on their way to the collector.
+    pub spans: Arc<SpanMetrics>,
     /// Contents of watched files.
     pub reloads: Arc<ReloadMetrics>,
     /// When the public listener's certificate ends, in epoch seconds; 0 = no TLS there.
@@ -60,6 +63,7 @@ impl Metrics {
     pub fn new(regions: &[RegionName], callers: &[&str]) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(Process::new()))?;
+        lines::register(&registry)?;
         let labels: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
         let build = gauges(&registry, "idv_build_info", "The running build.", &["version", "revision"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
@@ -73,6 +77,7 @@ impl Metrics {
             waits: WaitMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::all(&registry, &labels, &panics)?,
+            spans: Arc::new(SpanMetrics::new(&registry)?),
             reloads: Arc::new(ReloadMetrics::new(&registry)?),
             certificate_expiry: gauge(
                 &registry,
@@ -146,5 +151,21 @@ impl FileRead {
     /// Records that the file was just read.
     pub fn just_now(&self) {
         self.0.set(jiff::Timestamp::now().as_second());
+    }
+}
+
+/// Spans on their way to the collector.
+#[derive(Debug)]
+pub struct SpanMetrics(IntCounter);
+
+impl SpanMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "Spans that the collector did not take, or that found no place to wait for it.";
+        counter(registry, "idv_spans_dropped_total", help).map(Self)
+    }
+
+    /// Counts spans that are lost.
+    pub fn count_dropped(&self, spans: usize) {
+        self.0.inc_by(spans as u64);
     }
 }

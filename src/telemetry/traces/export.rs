@@ -1,4 +1,4 @@
-//! Sending batches of spans to the collector, within a time limit, and telling once when it does not take them.
+//! Sends batches of spans to the collector, within a time limit, and logs once when it does not accept them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,12 +12,16 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use reqwest::Client;
 use tokio::runtime::Handle;
 
-/// Who takes the spans.
+use super::places::Places;
+
+/// What receives the spans.
 pub struct Collector {
     /// Where OTLP traces are posted to.
     pub url: String,
-    /// What one batch may take, with all its tries.
+    /// How long one batch may take, with all its tries.
     pub timeout: Duration,
+    /// Spans that may wait.
+    pub queue: usize,
     /// What posts them.
     pub client: Client,
 }
@@ -27,12 +31,13 @@ pub struct Collector {
 pub(super) struct Exporter {
     otlp: Arc<opentelemetry_otlp::SpanExporter>,
     timeout: Duration,
+    places: Arc<Places>,
     runtime: Handle,
     is_failing: AtomicBool,
 }
 
 impl Exporter {
-    pub(super) fn new(collector: Collector, runtime: Handle) -> io::Result<Self> {
+    pub(super) fn new(collector: Collector, places: Arc<Places>, runtime: Handle) -> io::Result<Self> {
         let otlp = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(collector.client)
@@ -44,16 +49,19 @@ impl Exporter {
         Ok(Self {
             otlp: Arc::new(otlp),
             timeout: collector.timeout,
+            places,
             runtime,
             is_failing: AtomicBool::new(false),
         })
     }
 
-    /// One line when it begins to fail and one when it ends, not one a batch.
-    fn tell(&self, result: &OTelSdkResult) {
+    /// Logs when batches begin to fail and when they succeed again.
+    fn log(&self, result: &OTelSdkResult) {
         match (result, self.is_failing.swap(result.is_err(), Ordering::Relaxed)) {
-            (Err(error), false) => tracing::warn!(%error, "traces are not taken, spans are lost"),
-            (Ok(()), true) => tracing::info!("traces are taken again"),
+            (Err(error), false) => {
+                tracing::warn!(%error, "the collector does not accept traces; spans are lost")
+            }
+            (Ok(()), true) => tracing::info!("the collector accepts traces again"),
             (Err(_), true) | (Ok(()), false) => {}
         }
     }
@@ -61,6 +69,7 @@ impl Exporter {
 
 impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
         let (otlp, timeout) = (Arc::clone(&self.otlp), self.timeout);
         // The client needs the runtime; and the library gives up between two tries, but never during one.
         let sending =
@@ -70,7 +79,8 @@ impl SpanExporter for Exporter {
             Ok(Err(_)) => Err(OTelSdkError::Timeout(timeout)),
             Err(_) => Err(OTelSdkError::AlreadyShutdown),
         };
-        self.tell(&result);
+        self.places.settle(spans, result.is_err());
+        self.log(&result);
         result
     }
 

@@ -6,6 +6,7 @@
 //! company, and what it has no use for it does not get.
 
 mod export;
+mod places;
 mod span;
 mod traceparent;
 
@@ -16,11 +17,13 @@ use std::time::Duration;
 use opentelemetry::trace::{SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use crate::domain::region::RegionName;
+use crate::telemetry::metrics::SpanMetrics;
 use export::Exporter;
+use places::{Bounded, Places};
 
 pub use export::Collector;
 pub use span::{Link, Span};
@@ -61,11 +64,18 @@ impl Traces {
     ///
     /// # Errors
     /// The collector's URL is none.
-    pub fn start(collector: Collector, regions: &[RegionName]) -> io::Result<Self> {
+    pub fn start(
+        collector: Collector,
+        regions: &[RegionName],
+        metrics: Arc<SpanMetrics>,
+    ) -> io::Result<Self> {
         let Ok(runtime) = Handle::try_current() else { return Ok(Self::off()) };
-        let exporter = Exporter::new(collector, runtime)?;
+        let places = Arc::new(Places::new(collector.queue, metrics));
+        let exporter = Exporter::new(collector, Arc::clone(&places), runtime)?;
+        let batches = BatchSpanProcessor::builder(exporter).build();
+        let processor = Bounded { batches, places };
         let provider =
-            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
+            SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource()).build();
         let tracer = provider.tracer(SERVICE_NAME);
         Ok(Self(Some(Arc::new(Pipeline { provider, tracer, regions: regions.into() }))))
     }

@@ -1,30 +1,39 @@
-//! Structured logs on standard output: JSON or text, never blocking an answer, capped where libraries talk too much.
+//! Structured logs on standard output: JSON or text, never blocking an answer, limited where libraries say too much.
+
+mod queue;
 
 use std::error::Error;
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+pub use queue::AuditPlace;
+use queue::Queue;
 
 /// Libraries that write requests, addresses or bytes into their debug logs. Nothing below INFO is taken from them,
 /// whatever the configuration says.
 const CAPPED: [&str; 8] = ["reqwest", "hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
 
-/// Lines that may wait for a slow standard output; further ones are dropped.
-const BUFFERED_LINES: usize = 16_384;
-
-/// Lines that are written at once, in bytes. Only what waits is: an idle writer passes a line on as it comes.
-const BATCH: usize = 64 * 1024;
+/// The target of audit lines.
+const AUDIT: &str = "audit";
 
 /// How long the end waits for a slow standard output.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The same while audit lines wait.
+const LAST_AUDIT_LINES: Duration = Duration::from_secs(10);
+
+/// Logging is started once per process, and so are its lines.
+static QUEUE: Queue = Queue::new();
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,23 +44,68 @@ pub enum Format {
     Text,
 }
 
-/// Writes buffered lines when dropped, as far as standard output takes them in time.
-#[must_use = "lines still buffered are lost when it is dropped early"]
-pub struct Logs(Option<WorkerGuard>);
+/// Writes the lines that still wait when it is dropped, as far as standard output takes them in time.
+#[must_use = "lines that still wait are lost when it is dropped early"]
+pub struct Logs {
+    is_done: mpsc::Receiver<()>,
+}
 
 impl Drop for Logs {
-    /// The guard is dropped by a thread of its own: it complains of a full buffer on standard output, which would never
-    /// end where nobody reads that.
     fn drop(&mut self) {
-        let guard = self.0.take();
-        let (done, is_done) = mpsc::channel();
-        let flush = move || {
-            drop(guard);
-            let _ = done.send(());
-        };
-        if thread::Builder::new().spawn(flush).is_ok() {
-            let _ = is_done.recv_timeout(LAST_LINES);
+        QUEUE.close();
+        let limit = if audit_lines() > 0 { LAST_AUDIT_LINES } else { LAST_LINES };
+        let _ = self.is_done.recv_timeout(limit);
+    }
+}
+
+/// Takes a place for an audit line, to be kept until the line is written; `None` while too many lines wait. Whoever has
+/// no place must not show what the line would tell of.
+pub fn reserve_audit_line() -> Option<AuditPlace> {
+    QUEUE.reserve_audit()
+}
+
+/// How many audit lines wait to be written.
+pub fn audit_lines() -> usize {
+    QUEUE.audit_lines()
+}
+
+/// How many ordinary lines were dropped because standard output was too slow.
+pub fn dropped_lines() -> u64 {
+    QUEUE.dropped()
+}
+
+/// Gives each event its queue.
+struct Lines;
+
+/// Takes one line at a time.
+struct Line {
+    is_audit: bool,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { is_audit: false }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+        Line { is_audit: metadata.target() == AUDIT }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.is_audit {
+            QUEUE.push_audit(line)
+        } else {
+            QUEUE.push(line)
         }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -60,7 +114,7 @@ impl Drop for Logs {
 /// # Errors
 /// The filter cannot be read, or logging was started before.
 pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn Error + Send + Sync>> {
-    start_to(BufWriter::with_capacity(BATCH, std::io::stdout()), filter, format)
+    start_to(io::stdout(), filter, format)
 }
 
 /// Starts logging to any writer.
@@ -73,10 +127,8 @@ pub fn start_to(
     format: Format,
 ) -> Result<Logs, Box<dyn Error + Send + Sync>> {
     // Audit lines have a setting of their own: a level for the rest does not silence them.
-    let filter = format!("{filter},audit=info");
+    let filter = format!("{filter},{AUDIT}=info");
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(writer);
     let cap =
         filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
     let lines = match format {
@@ -85,12 +137,17 @@ pub fn start_to(
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .with_writer(writer)
+            .with_writer(Lines)
             .boxed(),
-        Format::Text => fmt::layer().with_ansi(false).with_writer(writer).boxed(),
+        Format::Text => fmt::layer().with_ansi(false).with_writer(Lines).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
-    Ok(Logs(Some(guard)))
+    let (done, is_done) = mpsc::channel();
+    thread::Builder::new().name("logs".to_owned()).spawn(move || {
+        QUEUE.write_to(writer);
+        let _ = done.send(());
+    })?;
+    Ok(Logs { is_done })
 }
 
 /// Makes a panic say where it happened and not what it held: that may be anything.
@@ -129,7 +186,7 @@ mod tests {
 
     /// The only test of this binary that starts logging: that is done once per process.
     #[test]
-    fn libraries_are_not_heard_below_info_whatever_the_filter_says() {
+    fn libraries_log_nothing_below_info_whatever_the_filter_says() {
         let lines = Lines::default();
         let logs = start_to(lines.clone(), "trace,reqwest=trace,hyper=debug", Format::Json).unwrap();
         tracing::trace!(target: "idv_gateway::lookup", "ours");
@@ -141,8 +198,8 @@ mod tests {
         tracing::debug!(target: "hyperbole", "no library");
         drop(logs);
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        let heard = ["\"ours\"", "a warning", "no library"];
-        assert!(heard.iter().all(|words| text.contains(words)), "{text}");
+        let logged = ["\"ours\"", "a warning", "no library"];
+        assert!(logged.iter().all(|words| text.contains(words)), "{text}");
         let capped = ["somebody", "bytes", "a name", "a frame"];
         assert!(capped.iter().all(|words| !text.contains(words)), "{text}");
     }
