@@ -15,6 +15,7 @@ use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
+use crate::telemetry::logs::AuditPlace;
 use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
 use crate::telemetry::traces::{Span, Traces};
 
@@ -38,17 +39,19 @@ pub(super) struct AccessRecord<'a> {
     pub(super) region: Option<&'a RegionName>,
     /// The problem code of an error.
     pub(super) code: Option<Code>,
+    /// Where the audit line of the answer goes, if it needs one.
+    pub(super) audit_place: Option<AuditPlace>,
     http_status: u16,
     duration: Duration,
 }
 
-impl AccessRecord<'_> {
+impl<'a> AccessRecord<'a> {
     /// The record of a request of which only the head is known.
-    pub(super) fn new(head: &Parts, traces: &Traces) -> Self {
+    pub(super) fn new(head: &Parts) -> Self {
         let method = MethodLabel::of(head.method.as_str());
         Self {
             request_id: request_id(&head.headers),
-            span: traces.request(|| (method.name(), traceparent(&head.headers))),
+            span: Span::none(),
             started: Instant::now(),
             method,
             route: RouteLabel::default(),
@@ -59,13 +62,27 @@ impl AccessRecord<'_> {
             region: None,
             code: None,
             status: None,
+            audit_place: None,
             http_status: 0,
             duration: Duration::ZERO,
         }
     }
 
+    /// The caller is known: starts the request's span, below the caller's own if it sent one.
+    pub(super) fn authenticated(&mut self, caller: &'a str, head: &Parts, traces: &Traces) {
+        self.caller = Some(caller);
+        if traces.are_on() {
+            let parent = traceparent(&head.headers);
+            self.span = traces.request(self.method.name(), parent, self.started.elapsed());
+        }
+    }
+
     /// The answer is made: completes the record, and the answer's headers.
-    pub(super) fn finish(&mut self, response: &mut Response) {
+    pub(super) fn finish(&mut self, response: &mut Response, traces: &Traces) {
+        if self.caller.is_none() {
+            // An unauthenticated request does not choose to be sampled.
+            self.span = traces.request(self.method.name(), None, self.started.elapsed());
+        }
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
         set_common_headers(response, self.request_id.clone());

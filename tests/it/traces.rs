@@ -173,6 +173,30 @@ async fn what_is_no_traceparent_starts_a_trace_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn an_unauthenticated_request_does_not_choose_to_be_sampled() {
+    let (collector, upstream) = (Collector::start().await, knows("T1").await);
+    let pieces = [&caller("onboarding", &[], ""), &region("my", &upstream), &collector.piece()];
+    let sampler = ("OTEL_TRACES_SAMPLER", "parentbased_always_off");
+    let served = Served::with_env(&pieces.map(String::as_str), &[AT_ONCE, sampler]).await;
+    let parent = traceparent("01");
+    let with = |authorization| [("Authorization", authorization), ("traceparent", parent.as_str())];
+    for (authorization, target, status) in [
+        ("Bearer wrong", "/idv/T1", 401),
+        ("Basic onboarding", "/idv/T1", 401),
+        ("Bearer onboarding", "/nothing", 404),
+        ("Bearer onboarding", "/idv/T1", 200),
+    ] {
+        assert_eq!(served.send("GET", target, &with(authorization)).await.status, status);
+    }
+    collector.wait_for(REQUEST, 1).await;
+    assert_eq!(served.stop().await.code, Some(0));
+    let spans = collector.spans();
+    assert!(spans.iter().all(|span| span.trace == TRACE), "{spans:#?}");
+    let requests: Vec<_> = spans.iter().filter(|span| span.kind == "SERVER").collect();
+    assert_eq!((requests.len(), requests[0].get("http.response.status_code")), (1, "200"), "{requests:#?}");
+}
+
+#[tokio::test]
 async fn a_trace_that_its_caller_does_not_sample_is_not_sent() {
     let (collector, upstream) = (Collector::start().await, knows("T1").await);
     let served = traced(&collector, &upstream).await;

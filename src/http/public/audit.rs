@@ -5,7 +5,9 @@ use sha2::Sha256;
 
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
+use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
+use crate::telemetry::logs::{self, AuditPlace};
 
 /// Writes audit lines.
 #[derive(Clone)]
@@ -25,11 +27,21 @@ impl Audit {
         Self { hmac: None }
     }
 
+    /// Takes a place for the line of an answer that discloses this, if it needs one.
+    ///
+    /// # Errors
+    /// Too many lines wait to be written: the answer must not be given.
+    pub(super) fn reserve(&self, disclosed: Scopes) -> Result<Option<AuditPlace>, ApiError> {
+        if self.hmac.is_none() || !is_personal(disclosed) {
+            return Ok(None);
+        }
+        logs::reserve_audit_line().map(Some).ok_or(ApiError::audit_overloaded())
+    }
+
     /// Writes the line of one answer, if it carried a person's data.
     pub(super) fn write(&self, record: &AccessRecord<'_>) {
         let disclosed = record.disclosed;
-        let is_personal = disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media);
-        let (true, Some(hmac), Some(id)) = (is_personal, &self.hmac, &record.id) else { return };
+        let (true, Some(hmac), Some(id)) = (is_personal(disclosed), &self.hmac, &record.id) else { return };
         tracing::info!(
             target: "audit",
             request_id = record.request_id(),
@@ -40,6 +52,10 @@ impl Audit {
             "personal data shown"
         );
     }
+}
+
+fn is_personal(disclosed: Scopes) -> bool {
+    disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media)
 }
 
 fn id_hmac(hmac: &Hmac<Sha256>, id: &SignatureId) -> String {

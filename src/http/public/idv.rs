@@ -67,7 +67,7 @@ pub(super) async fn handle<'a>(
         return Err(ApiError::method_not_allowed(METHODS));
     }
     let caller = public.callers.identify(&head.headers).await?;
-    record.caller = Some(caller.name());
+    record.authenticated(caller.name(), head, &public.traces);
     public.callers.check_rate(caller)?;
     let id = signature_id(id)?;
     record.id = Some(id);
@@ -120,10 +120,12 @@ async fn show<'a>(
     match found {
         Ok(found) => {
             record.source = Some(found.source);
+            let disclosed = scopes.and(Scopes::SHOWING);
+            record.audit_place = public.audit.reserve(disclosed)?;
+            record.disclosed = disclosed;
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
             let answer = answer::answer(&found, scopes, waited);
-            record.disclosed = scopes.and(Scopes::SHOWING);
             Ok(answer)
         }
         Err(Missed { failure, source }) => {

@@ -25,7 +25,7 @@ pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 /// Answers one request and records it.
 pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
-    let mut record = AccessRecord::new(&head, &public.traces);
+    let mut record = AccessRecord::new(&head);
     let answer = route(public, &head, body.is_end_stream(), &mut record);
     let answer = error::catch_panics(answer, &public.metrics).await;
     let mut response = answer.unwrap_or_else(|error| {
@@ -35,7 +35,7 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     if let Some(source) = record.source {
         answer::set_cache_status(response.headers_mut(), source);
     }
-    record.finish(&mut response);
+    record.finish(&mut response, &public.traces);
     record.count(&public.metrics.http);
     record.log();
     record.trace();

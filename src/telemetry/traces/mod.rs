@@ -12,7 +12,7 @@ mod traceparent;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
@@ -26,6 +26,7 @@ use export::Exporter;
 use places::{Bounded, Places};
 
 pub use export::Collector;
+use span::Origin;
 pub use span::{Link, Span};
 
 /// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
@@ -80,14 +81,20 @@ impl Traces {
         Ok(Self(Some(Arc::new(Pipeline { provider, tracer, regions: regions.into() }))))
     }
 
-    /// The span of a request. `head` gives its method and its `traceparent`; it is asked only when traces are on.
-    pub fn request<'a>(&self, head: impl FnOnce() -> (&'a str, Option<&'a str>)) -> Span {
+    /// Whether there are any.
+    pub const fn are_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The span of a request that began `age` ago. A `traceparent` decides whether the request is sampled, so it must be
+    /// that of an authenticated caller.
+    pub fn request(&self, method: &str, traceparent: Option<&str>, age: Duration) -> Span {
         let Some(pipeline) = &self.0 else { return Span::none() };
-        let (method, traceparent) = head();
         let parent = traceparent
             .and_then(traceparent::parse)
             .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        let span = Span::new(pipeline, "request", SpanKind::Server, &parent, None);
+        let start = SystemTime::now().checked_sub(age);
+        let span = Span::new(pipeline, "request", SpanKind::Server, &parent, Origin { start, region: None });
         span.text("http.request.method", method);
         span
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
@@ -27,6 +28,14 @@ struct Live {
     span: Mutex<opentelemetry_sdk::trace::Span>,
 }
 
+/// Where a span begins.
+pub(super) struct Origin {
+    /// When; `None` = now.
+    pub(super) start: Option<SystemTime>,
+    /// In which region, for what belongs to one.
+    pub(super) region: Option<RegionName>,
+}
+
 /// What another span needs to point at one.
 #[derive(Clone)]
 pub struct Link(Option<Box<SpanContext>>);
@@ -42,9 +51,10 @@ impl Span {
         name: &'static str,
         kind: SpanKind,
         parent: &Context,
-        region: Option<RegionName>,
+        Origin { start, region }: Origin,
     ) -> Self {
-        let builder = SpanBuilder::from_name(name).with_kind(kind);
+        let mut builder = SpanBuilder::from_name(name).with_kind(kind);
+        builder.start_time = start;
         let span = pipeline.tracer.build_with_context(builder, parent);
         let context = span.span_context().clone();
         if !context.is_sampled() {
@@ -155,7 +165,7 @@ impl Span {
     fn child(&self, name: &'static str, kind: SpanKind) -> Self {
         let Some(live) = &self.0 else { return Self(None) };
         let parent = Context::new().with_remote_span_context(live.context.clone());
-        Self::new(&live.pipeline, name, kind, &parent, live.region.clone())
+        Self::new(&live.pipeline, name, kind, &parent, Origin { start: None, region: live.region.clone() })
     }
 
     fn say_region(&self) {

@@ -20,5 +20,6 @@ mod f_clients;
 mod g_limits;
 mod g_process;
 mod g_signals;
+mod j_logs;
 mod j_tokens;
 mod k_files;

@@ -183,4 +183,9 @@ pub const ROWS: &[(u16, &str, &str)] = &[
         "key files with BOM, blanks, several lines, invisible characters",
         "trimmed, or refused at start and reload",
     ),
+    (
+        168,
+        "slow log reader while personal data is read",
+        "every audit line is written, or the answer is refused",
+    ),
 ];

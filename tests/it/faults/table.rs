@@ -24,6 +24,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
     ("g_signals", include_str!("g_signals.rs")),
+    ("j_logs", include_str!("j_logs.rs")),
     ("j_tokens", include_str!("j_tokens.rs")),
     ("k_files", include_str!("k_files.rs")),
     ("http::admin::tests", include_str!("../../../src/http/admin/tests.rs")),

@@ -131,6 +131,11 @@ impl Process {
         Self { child, stdout: Gathered::default(), stderr, unread }
     }
 
+    /// Reads a standard output that nobody read so far.
+    pub fn read_stdout(&mut self) {
+        self.stdout = Gathered::from(self.unread.take());
+    }
+
     /// Closes the reading end of a standard output that nobody reads.
     pub fn close_stdout(&mut self) {
         self.unread = None;
