@@ -1,4 +1,4 @@
-"""buildah and podman over a store of their own, without a daemon or a registry; and how a check speaks."""
+"""buildah and podman with a store of their own, without a daemon or a registry; and how a check reports."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parent.parent.parent
 IMAGE = "localhost/idv-gateway"
 MIB = 1024 * 1024
 MEMORY_LIMIT = 64 * MIB
-# As restricted as can be. The engine's own limits of files and processes may be more than this machine grants.
+# As restricted as possible. The engine's own limits for files and processes may be more than this machine allows.
 CONFINED = ["--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
 CONFINED += ["--memory", str(MEMORY_LIMIT), "--memory-swap", str(MEMORY_LIMIT), "--cpus", "0.5"]
 CONFINED += ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
@@ -23,19 +23,19 @@ def say(text):
 
 def expect(condition, text):
     if not condition:
-        raise SystemExit(f"NOT SO: {text}")
+        raise SystemExit(f"FAILED: {text}")
     print(f"ok: {text}", flush=True)
 
 
 def install(packages):
-    """Debian's packages, each with a tool of its own name, without starting what they would start."""
+    """Installs Debian packages, each named like its tool, without starting their services."""
     missing = [package for package in packages if not shutil.which(package)]
     if missing:
         subprocess.run([REPO / "scripts/install-debian", *missing], check=True)
 
 
 class Engine:
-    """A store in a folder of its own, and the containers started from it."""
+    """A store in a temporary folder, and the containers started from it."""
 
     def __init__(self):
         self.work = tempfile.mkdtemp(prefix="check-image-")
@@ -62,7 +62,7 @@ class Engine:
         return self.podman("inspect", "--format", "{{" + field + "}}", name).stdout.strip()
 
     def make_base(self, name, suite):
-        """A Debian with a linker, under the name that the Dockerfile starts from."""
+        """Makes a Debian with a linker, under the name of the Dockerfile's base image."""
         sources = [Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources")]
         sources = [str(path) for path in sources if path.exists()]
         base = f"{self.work}/base.tar"
@@ -74,9 +74,9 @@ class Engine:
         self.podman("import", "--quiet", *env, base, f"localhost/{name}")
         Path(base).unlink()
 
-    def build(self, context, revision, toolchain):
-        """Builds an image tagged by its revision, and gives what the build said. What the real base has inside is mounted:
-        the compiler; and so are this machine's trust in registries and its settings of cargo."""
+    def build(self, context, version, revision, toolchain):
+        """Builds an image tagged by its revision, and returns the build's output. The compiler, which the real base has
+        inside, is mounted, and so are this machine's certificates and cargo settings, for its access to the registry."""
         cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
         mounts = [(toolchain, "/usr/local/rust"), ("/etc/ssl/certs", "/etc/ssl/certs")]
         settings = cargo_home / "config.toml"
@@ -84,21 +84,22 @@ class Engine:
         command = ["buildah", *self.store, "bud", "--isolation=chroot", "--pull-never", "--layers", "--format", "docker"]
         for here, there in mounts:
             command += ["--volume", f"{here}:{there}:ro"]
-        command += ["--build-arg", f"IDV_REVISION={revision}", "--tag", f"{IMAGE}:{revision}", str(context)]
+        command += ["--build-arg", f"IDV_VERSION={version}", "--build-arg", f"IDV_REVISION={revision}"]
+        command += ["--tag", f"{IMAGE}:{revision}", str(context)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)}:\n{done.stdout}")
         return done.stdout
 
     def start(self, image, *args, options=()):
-        """Starts a container, and gives its name."""
+        """Starts a container and returns its name."""
         name = self.podman("run", "--detach", *CONFINED, *options, image, *args).stdout.strip()
         self.containers.append(name)
         return name
 
     def close(self):
-        """Ends what was started, takes off what it left mounted, and removes the store. An engine's last helper may
-        still be writing there, so once may not be enough."""
+        """Stops what was started, unmounts what it left mounted, and removes the store. The engine's last helper may still
+        be writing there, so one attempt may not be enough."""
         for name in self.containers:
             self.podman("rm", "--force", "--time", "2", name, check=False)
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]

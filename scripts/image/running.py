@@ -1,4 +1,4 @@
-"""What a gateway in a container does: its confinement, its answers, its memory under load, its drain."""
+"""A gateway in a container: its confinement, its answers, its memory under load, its drain."""
 
 import http.client
 import json
@@ -13,12 +13,11 @@ from pathlib import Path
 from image.engine import IMAGE, MEMORY_LIMIT, MIB, expect
 from image.upstream import FIXTURES, Front
 
-# The first is in the certificate of the fixtures.
+# The first is in the certificate in tests/fixtures.
 TLS_NAME, HOSTS_NAME = "gateway.test", "upstream.hosts.test"
 KEY = "a caller of this check"
 CALLERS = 32
-# Three times what the cache holds. What is remembered of an id beside its answer takes memory too: a gateway that sees
-# many more ids between two starts needs more than this container has.
+# Three times what the cache holds.
 IDS = 12_000
 CONFIG = """
 [server]
@@ -81,7 +80,7 @@ class Running:
         words = {"tls_name": TLS_NAME, "hosts_name": HOSTS_NAME, "hash": sha256(KEY.encode()).hexdigest()}
         (etc / "gateway.toml").write_text(CONFIG.format(**ports, **words))
         options = ["--volume", f"{etc}:/etc/idv-gateway:ro", "--add-host", f"{HOSTS_NAME}:127.0.0.1"]
-        # As a cluster has it: a list to search, and names that count as absolute only with five dots.
+        # As in a cluster: a search list, and names that count as absolute only from five dots on.
         options += ["--dns", self.front.dns, "--dns-search", "cluster.test", "--dns-option", "ndots:5"]
         self.name = engine.start(image, options=options)
         self.pid = engine.inspect(self.name, ".State.Pid")
@@ -94,12 +93,12 @@ class Running:
         return logs.stdout + logs.stderr
 
     def status(self):
-        """What the kernel says of the process."""
+        """What the kernel knows about the process."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
 
     def memory(self, version_1, version_2):
-        """What the kernel keeps of the container's memory, by its name in either version of control groups."""
+        """A figure of the container's memory, by its name in either version of control groups."""
         for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             files = {"memory": f"/sys/fs/cgroup/memory{path}/memory.{version_1}"}
@@ -120,21 +119,21 @@ def free_ports(count):
 def check_confinement(running):
     status = running.status()
     expect(set(status["Uid"].split()) == {"65532"}, "it runs as user 65532")
-    expect(int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, "it has no capability and can gain none")
-    expect(status["NoNewPrivs"] == "1", "it can gain no privilege")
+    expect(int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, "it has no capabilities and can gain none")
+    expect(status["NoNewPrivs"] == "1", "it can gain no privileges")
     mounts = [line.split() for line in Path(f"/proc/{running.pid}/mountinfo").read_text().splitlines()]
     root = next(mount[5].split(",") for mount in mounts if mount[4] == "/")
     expect("ro" in root, "its file system is read-only")
     shell = running.engine.podman("exec", running.name, "/bin/sh", "-c", "true", check=False)
     expect(shell.returncode != 0, "there is no shell to run in it")
     limit = running.memory("limit_in_bytes", "max")
-    expect(limit == MEMORY_LIMIT, f"the kernel holds it to {limit // MIB} MiB")
+    expect(limit == MEMORY_LIMIT, f"the kernel limits it to {limit // MIB} MiB")
 
 
 def check_answers(running, revision):
     caller, admin, asked = Caller(running.public), Caller(running.admin), running.front.names.asked
     expect(admin.get("/readyz")[0] == 200, "it is ready")
-    expect(running.engine.inspect(running.name, ".State.Health.Status") == "healthy", "its own health check finds it alive")
+    expect(running.engine.inspect(running.name, ".State.Health.Status") == "healthy", "its own health check passes")
     verdict = caller.verdict("/idv/sim-pass-1?region=my")
     expect(verdict == "passed" and running.front.connections > 0, f"an answer over TLS from {TLS_NAME}: {verdict}")
     expect(TLS_NAME in asked, f"a DNS server was asked for {', '.join(sorted(set(asked)))}")
@@ -156,19 +155,19 @@ def check_memory(running):
         with ThreadPoolExecutor(CALLERS) as pool:
             verdicts = [verdict for verdicts in pool.map(ask, range(CALLERS)) for verdict in verdicts]
     except (OSError, http.client.HTTPException) as error:
-        raise SystemExit(f"NOT SO: it lives under load in its memory: {error}") from error
+        raise SystemExit(f"FAILED: it survives load within its memory: {error}") from error
     wrong = [verdict for verdict in verdicts if verdict != "passed"]
     rate = len(verdicts) / (time.monotonic() - started)
     expect(len(verdicts) == 2 * IDS and not wrong, f"{len(verdicts)} answers, {rate:.0f} a second, wrong: {wrong[:3]}")
     evictions = re.findall(r"^idv_cache_evictions_total\{.*\} (\S+)", Caller(running.admin).get("/metrics")[1], re.M)
     expect(sum(map(float, evictions)) > 0, "the cache was full")
     peak, group = running.status()["VmHWM"], running.memory("max_usage_in_bytes", "peak")
-    counted = f"resident {idle} before and {peak} at most, {group // 1024} kB as the kernel counts the container"
+    counted = f"resident {idle} before and {peak} at most, {group // 1024} kB for the whole container"
     expect(group < MEMORY_LIMIT, counted)
 
 
 def comes_true(holds, seconds=5):
-    """Whether something holds within that time."""
+    """Whether something becomes true within that time."""
     deadline = time.monotonic() + seconds
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -180,10 +179,10 @@ def check_drain(running):
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(Caller(running.public).verdict, "/idv/sim-slow-2-drain?region=my")
         fills = lambda: re.search(r"^idv_fills_in_flight (\d+)$", Caller(running.admin).get("/metrics")[1], re.M)[1]
-        expect(comes_true(lambda: fills() == "1"), "the upstream is asked")
+        expect(comes_true(lambda: fills() == "1"), "an upstream call is in flight")
         running.engine.podman("kill", "--signal", "TERM", running.name)
         expect(comes_true(lambda: Caller(running.admin).get("/readyz")[0] == 503), "after SIGTERM it is not ready")
-        expect(not slow.done(), "a request is under way then")
+        expect(not slow.done(), "the request is still in flight then")
         expect(slow.result() == "passed", f"it is answered: {slow.result()}")
     code = running.engine.podman("wait", running.name).stdout.strip()
     expect(code == "0", f"and the gateway exits with {code}")
@@ -192,7 +191,7 @@ def check_drain(running):
 def check_running(engine, revision):
     running = Running(engine, revision)
     if not comes_true(running.is_alive, seconds=30):
-        raise SystemExit(f"NOT SO: it lives within 30 seconds\n{running.logs()}")
+        raise SystemExit(f"FAILED: it is alive within 30 seconds\n{running.logs()}")
     check_confinement(running)
     check_answers(running, revision)
     check_memory(running)

@@ -1,4 +1,4 @@
-"""What stands before the sandbox: a DNS server that knows one name, and the TLS that real upstreams speak."""
+"""In front of the sandbox: a DNS server that knows one name, and TLS as real upstreams have it."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ FIXTURES = REPO / "tests/fixtures/tls"
 
 
 class Names(asyncio.DatagramProtocol):
-    """Knows one name, of IPv4 127.0.0.1 and no other address. Writes down what it is asked."""
+    """Knows one name, with the one address 127.0.0.1. Records every name it is asked for."""
 
     def __init__(self, name):
         self.name, self.asked = name, []
@@ -35,13 +35,13 @@ class Names(asyncio.DatagramProtocol):
 
 
 class Front(threading.Thread):
-    """Names and TLS on loopback, in a thread of their own; `port` takes TLS and hands on to `behind`."""
+    """DNS and TLS on loopback, in a thread of their own; `port` accepts TLS and forwards to the port `behind`."""
 
     def __init__(self, name, behind):
         super().__init__(daemon=True)
         self.behind, self.connections = behind, 0
         self.names = Names(name)
-        # Resolvers ask port 53 and no other: this is an address of loopback that nobody else listens on.
+        # Resolvers use port 53 only: this is a loopback address on which nothing else listens.
         self.dns = f"127.{os.getpid() % 254 + 1}.53.53"
         self.loop = asyncio.new_event_loop()
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -7,8 +7,13 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The tests of a file: what follows `fn` after a test's attribute.
+/// The tests of a file: what follows `fn` after a test's attribute, or `def check_` in the chart's.
 fn tests_of(file: &str) -> Vec<String> {
+    if file.starts_with("chart/") {
+        let text = read(&format!("tests/{file}.py"));
+        let checks = text.lines().filter_map(|line| line.strip_prefix("def ")?.split('(').next());
+        return checks.filter(|name| name.starts_with("check_")).map(str::to_owned).collect();
+    }
     let text = read(&format!("tests/it/{file}.rs"));
     let mut tests = Vec::new();
     let mut lines = text.lines().map(str::trim);

@@ -29,7 +29,7 @@ values: some text has a control character or a Unicode line separator in it; onl
 {{- define "idv-gateway.refusals.image" -}}
 {{- if not .Values.image.repository }}
 image.repository: is not set; build the image from the repository's Dockerfile, push it, and set its name here:
-  docker build --build-arg IDV_REVISION="$(git rev-parse HEAD)" --tag registry.example/idv-gateway:{{ .Chart.AppVersion }} .
+  docker build --build-arg IDV_VERSION={{ .Chart.AppVersion }} --build-arg IDV_REVISION="$(git rev-parse HEAD)" --tag registry.example/idv-gateway:{{ .Chart.AppVersion }} .
   docker push registry.example/idv-gateway:{{ .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
