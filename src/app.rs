@@ -12,10 +12,11 @@ use crate::http::{
     Tls, TlsFiles, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
+use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
-use crate::upstream::{JwksEndpoint, Keys, RegionSettings, Upstream, collector_client};
+use crate::upstream::{Keys, RegionSettings, Upstream};
 
 /// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
@@ -117,7 +118,6 @@ fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result
             concurrency: region.concurrency,
             attempt_timeout: region.attempt_timeout,
             ca_file: region.ca_file.clone(),
-            allow_http: region.allow_http,
             media_hosts: config.media.allowed_hosts.clone(),
             metrics: Arc::clone(metrics.region(id)),
         })
@@ -277,7 +277,7 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
 
 fn traces(telemetry: &config::Telemetry, regions: &Regions, metrics: &Metrics) -> io::Result<Traces> {
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
-    let client = collector_client(&otlp.url, otlp.ca_file.as_deref())?;
+    let client = collector_client(otlp.ca_file.as_deref())?;
     let collector = Collector { url: otlp.url.clone(), timeout: otlp.timeout, queue: otlp.queue, client };
     Traces::start(collector, regions.names(), Arc::clone(&metrics.spans))
 }

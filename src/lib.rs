@@ -12,6 +12,7 @@ mod files;
 pub mod fuzzing;
 mod http;
 mod lookup;
+mod net;
 mod reload;
 mod upstream;
 

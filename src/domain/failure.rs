@@ -30,14 +30,20 @@ pub struct UpstreamSaid {
 pub enum Kind {
     /// The region does not have the id.
     NotFound,
-    /// No connection: refused, DNS, TLS.
+    /// The host name has no address.
+    Dns,
+    /// No address accepts a connection.
     Connect,
+    /// The TLS handshake failed.
+    Tls,
     /// The connection broke before an answer came.
     Reset,
     /// The connection broke in the middle of the answer.
     Truncated,
-    /// No answer in time.
+    /// No answer within the time of one attempt.
     Timeout,
+    /// The fill's deadline came before the attempt's own time was up.
+    Deadline,
     /// The upstream reports a failure of its own: HTTP 5xx or `ERROR`.
     Server,
     /// The upstream rejects the request, or its answer has a code we do not know.
@@ -157,8 +163,15 @@ impl Kind {
     /// such a fault is worth a second attempt, and only such faults open the breaker.
     pub const fn is_region_fault(self) -> bool {
         match self {
-            Self::Connect | Self::Reset | Self::Truncated | Self::Timeout | Self::Server => true,
+            Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Reset
+            | Self::Truncated
+            | Self::Timeout
+            | Self::Server => true,
             Self::NotFound
+            | Self::Deadline
             | Self::Refused
             | Self::Malformed
             | Self::IdMismatch
@@ -173,10 +186,13 @@ impl Kind {
 
     const fn is_retryable(self) -> bool {
         match self {
-            Self::Connect
+            Self::Dns
+            | Self::Connect
+            | Self::Tls
             | Self::Reset
             | Self::Truncated
             | Self::Timeout
+            | Self::Deadline
             | Self::Server
             | Self::Malformed
             | Self::Busy

@@ -201,11 +201,13 @@ const INTERNAL: (Code, &str) = (Code::Internal, "The gateway failed; this is a d
 const fn describe_fault(kind: Kind) -> (Code, &'static str) {
     match kind {
         Kind::NotFound => NOT_FOUND,
-        Kind::Connect | Kind::Reset => (Code::UpstreamUnavailable, "The upstream could not be reached."),
+        Kind::Dns | Kind::Connect | Kind::Tls | Kind::Reset => {
+            (Code::UpstreamUnavailable, "The upstream could not be reached.")
+        }
         Kind::Unavailable => {
             (Code::UpstreamUnavailable, "The upstream is not being asked until it recovers.")
         }
-        Kind::Timeout => (Code::UpstreamTimeout, "The upstream did not answer in time."),
+        Kind::Timeout | Kind::Deadline => (Code::UpstreamTimeout, "The upstream did not answer in time."),
         Kind::Server => (Code::UpstreamError, "The upstream says that it failed."),
         Kind::Refused => (Code::UpstreamError, "The upstream refused the request."),
         Kind::Malformed | Kind::Truncated => {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::failure::Kind;
 use crate::domain::signature_id::SignatureId;
 
 /// Ids that failed within the window before the breaker may open: fewer say nothing about a region.
@@ -35,6 +34,13 @@ pub(super) enum Phase {
     Passing,
     Probing,
     Tripped,
+}
+
+/// What one attempt says about the region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    Answers,
+    Fails,
 }
 
 struct State {
@@ -88,12 +94,13 @@ impl Breaker {
 }
 
 impl Permit<'_> {
-    /// Tells how the attempt ended: `None` = an answer.
-    pub(super) fn settle(mut self, failure: Option<Kind>, now: Instant) {
+    /// Reports what the attempt said about the region; without evidence, as if it had not been made.
+    pub(super) fn settle(mut self, evidence: Option<Evidence>, now: Instant) {
+        let Some(evidence) = evidence else { return };
         self.is_settled = true;
         let mut state = self.breaker.lock();
         let before = state.phase;
-        let failed = failure.is_some_and(Kind::is_region_fault);
+        let failed = evidence == Evidence::Fails;
         match (self.is_probe, failed) {
             (true, false) => state.close(now),
             (true, true) => {
@@ -212,7 +219,7 @@ mod tests {
     fn tripped(now: Instant) -> Breaker {
         let breaker = breaker(now);
         for n in 0..MIN_FAILURES {
-            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Connect), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         assert_eq!(phase(&breaker), Phase::Tripped);
         breaker
@@ -223,10 +230,10 @@ mod tests {
         let now = Instant::now();
         let breaker = breaker(now);
         for n in 0..MIN_FAILURES - 1 {
-            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Server), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Fails), now);
             assert_eq!(phase(&breaker), Phase::Passing, "{n}");
         }
-        breaker.admit(id(1000), now).ok().unwrap().settle(Some(Kind::Server), now);
+        breaker.admit(id(1000), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         assert_eq!(phase(&breaker), Phase::Tripped);
         assert_eq!(breaker.admit(id(1000), now).err(), Some(SECOND));
     }
@@ -236,14 +243,14 @@ mod tests {
         let now = Instant::now();
         let breaker = breaker(now);
         for n in 0..MIN_FAILURES * 2 {
-            breaker.admit(id(n), now).ok().unwrap().settle(None, now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Answers), now);
         }
         for n in 0..MIN_FAILURES + 5 {
-            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Timeout), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         assert_eq!(phase(&breaker), Phase::Passing, "twice as many answers");
         let later = now + SECOND * 20;
-        breaker.admit(id(1000), later).ok().unwrap().settle(Some(Kind::Timeout), later);
+        breaker.admit(id(1000), later).ok().unwrap().settle(Some(Evidence::Fails), later);
         assert_eq!(phase(&breaker), Phase::Passing, "one failure in the window");
     }
 
@@ -254,11 +261,11 @@ mod tests {
         let later = now + SECOND;
         let probe = breaker.admit(id(1000), later).ok().unwrap();
         assert!(breaker.admit(id(1000), later).is_err(), "a second probe");
-        probe.settle(Some(Kind::Timeout), later);
+        probe.settle(Some(Evidence::Fails), later);
         assert_eq!(phase(&breaker), Phase::Tripped);
         assert_eq!(breaker.admit(id(1000), later).err(), Some(SECOND * 2), "the pause doubles");
         let probe = breaker.admit(id(1000), later + SECOND * 2).ok().unwrap();
-        probe.settle(Some(Kind::NotFound), later);
+        probe.settle(Some(Evidence::Answers), later);
         assert_eq!(phase(&breaker), Phase::Passing, "an answer is an answer");
         assert!(breaker.admit(id(1000), later).is_ok());
     }
@@ -269,7 +276,7 @@ mod tests {
         let breaker = tripped(now);
         for _ in 0..10 {
             now += MAX_PAUSE;
-            breaker.admit(id(1000), now).ok().unwrap().settle(Some(Kind::Connect), now);
+            breaker.admit(id(1000), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         assert_eq!(breaker.admit(id(1000), now).err(), Some(MAX_PAUSE));
     }
@@ -289,10 +296,10 @@ mod tests {
         let (sender, told) = std::sync::mpsc::channel();
         let breaker = Breaker::new(now, move |phase| sender.send(phase).unwrap());
         for n in 0..MIN_FAILURES {
-            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Connect), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         drop(breaker.admit(id(1000), now + SECOND).ok().unwrap());
-        breaker.admit(id(1000), now + SECOND).ok().unwrap().settle(None, now + SECOND);
+        breaker.admit(id(1000), now + SECOND).ok().unwrap().settle(Some(Evidence::Answers), now + SECOND);
         let phases = [Phase::Tripped, Phase::Probing, Phase::Tripped, Phase::Probing, Phase::Passing];
         assert_eq!(told.try_iter().collect::<Vec<_>>(), phases);
     }
@@ -302,11 +309,11 @@ mod tests {
         let now = Instant::now();
         let breaker = breaker(now);
         for n in 0..MIN_FAILURES * 10 {
-            breaker.admit(id(n % 10), now).ok().unwrap().settle(Some(Kind::Server), now);
+            breaker.admit(id(n % 10), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         assert_eq!(phase(&breaker), Phase::Passing, "ten ids, two hundred failures");
         for n in 10..MIN_FAILURES {
-            breaker.admit(id(n), now).ok().unwrap().settle(Some(Kind::Server), now);
+            breaker.admit(id(n), now).ok().unwrap().settle(Some(Evidence::Fails), now);
         }
         assert_eq!(phase(&breaker), Phase::Tripped, "twenty ids");
     }

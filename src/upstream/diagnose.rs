@@ -1,133 +1,115 @@
-//! One region tried out step by step, with the parts that its requests go through: name, connection, TLS, token, clock.
+//! One region tried out step by step, with the parts that its requests use: name, connection, TLS, token, clock.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::Uri;
 use jiff::Timestamp;
-use reqwest::Url;
 use rustls::ProtocolVersion;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, timeout_at};
 
-use super::connections::{CONNECT_TIMEOUT, Connections};
 use super::findings::{Check, Fact, Finding, Problem, Step};
-use super::mint::Mint;
+use super::token_client::TokenClient;
 use crate::domain::certificate;
+use crate::net::{CONNECT_TIMEOUT, Connector, Host, dial};
 
 /// Beyond this the vendor refuses a timestamp. Source: its Token Authentication API.
 const MAX_SKEW: i64 = 300;
 
 /// Tries out a region: where results are, and where tokens are if that is another host.
 pub(super) async fn diagnose(
-    results: &Url,
-    connections: &Connections,
-    mint: &Mint,
+    results: &Uri,
+    connector: &Connector,
+    client: &TokenClient,
     deadline: Instant,
 ) -> Vec<Check> {
-    let tokens = Host::of(mint.url());
-    let results = Host::of(results);
+    let (results, tokens) = (Host::of(results), Host::of(client.uri()));
     if results == tokens {
-        return tokens.try_out(connections, Some(mint), deadline).await;
+        return try_out(&tokens, connector, Some(client), deadline).await;
     }
     let (mut checks, of_tokens) = tokio::join!(
-        results.try_out(connections, None, deadline),
-        tokens.try_out(connections, Some(mint), deadline)
+        try_out(&results, connector, None, deadline),
+        try_out(&tokens, connector, Some(client), deadline)
     );
     checks.extend(of_tokens);
     checks
 }
 
-/// What is connected to.
-#[derive(PartialEq, Eq)]
-struct Host {
-    /// A name, or an address without brackets.
-    name: String,
-    port: u16,
-    is_https: bool,
+async fn try_out(
+    host: &Host,
+    connector: &Connector,
+    client: Option<&TokenClient>,
+    deadline: Instant,
+) -> Vec<Check> {
+    let mut trial = Trial { host, checks: Vec::new() };
+    let is_reached = trial.reach(connector, deadline).await.is_some();
+    let Some(client) = client else { return trial.finish(&Step::ALL[..3]) };
+    if is_reached {
+        trial.step(Step::Token, deadline, token(client)).await;
+        trial.skew(client.skew());
+    }
+    trial.finish(&Step::ALL)
 }
 
-impl Host {
-    fn of(url: &Url) -> Self {
-        let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let is_https = url.scheme() == "https";
-        Self { name, port: url.port_or_known_default().unwrap_or_default(), is_https }
+async fn addresses(host: &Host, connector: &Connector) -> Result<(Fact, Vec<SocketAddr>), Problem> {
+    match connector.addresses(host).await {
+        Ok(found) if host.is_address() => Ok((Fact::IsAddress, found)),
+        Ok(found) => Ok((Fact::Addresses(found.iter().map(SocketAddr::ip).collect()), found)),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Problem::Silence),
+        Err(error) => Err(Problem::NoAddress(error.to_string())),
     }
+}
 
-    async fn try_out(&self, connections: &Connections, mint: Option<&Mint>, deadline: Instant) -> Vec<Check> {
-        let mut trial = Trial { host: &self.name, checks: Vec::new() };
-        let is_reached = self.reach(connections, &mut trial, deadline).await.is_some();
-        let Some(mint) = mint else { return trial.finish(&Step::ALL[..3]) };
-        if is_reached {
-            trial.step(Step::Token, deadline, token(mint)).await;
-            trial.skew(mint.skew());
-        }
-        trial.finish(&Step::ALL)
+async fn connect(addresses: &[SocketAddr]) -> Result<(Fact, TcpStream), Problem> {
+    let connected = async {
+        let stream = dial(addresses).await?;
+        Ok((Fact::Connected(stream.peer_addr()?), stream))
+    };
+    connected.await.map_err(|error: io::Error| {
+        let is_silent = error.kind() == io::ErrorKind::TimedOut;
+        if is_silent { Problem::Silence } else { Problem::NotConnected(error.kind()) }
+    })
+}
+
+async fn secure(host: &Host, connector: &Connector, stream: TcpStream) -> Result<(Fact, ()), Problem> {
+    if !host.is_https {
+        return Ok((Fact::PlainHttp, ()));
     }
+    let secured = connector.secure(host, stream).await;
+    let stream = secured.map_err(|error| Problem::of_handshake(&error))?;
+    let (_, session) = stream.get_ref();
+    let is_newest = session.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    let ends = certificate.and_then(|certificate| certificate::not_after(certificate));
+    let days = ends.map(|ends| ends.duration_since(Timestamp::now()).as_hours() / 24);
+    Ok((Fact::Secured(if is_newest { "TLS 1.3" } else { "TLS 1.2" }, days), ()))
+}
 
-    /// A connection, step by step, in the time that one may take.
-    async fn reach(&self, connections: &Connections, trial: &mut Trial<'_>, deadline: Instant) -> Option<()> {
-        let deadline = deadline.min(Instant::now() + CONNECT_TIMEOUT);
-        let addresses = trial.step(Step::Dns, deadline, self.addresses(connections)).await?;
-        let stream = trial.step(Step::Connect, deadline, self.connect(&addresses)).await?;
-        trial.step(Step::Tls, deadline, self.secure(connections, stream)).await
-    }
-
-    async fn addresses(&self, connections: &Connections) -> Result<(Fact, Vec<IpAddr>), Problem> {
-        if let Ok(address) = self.name.parse() {
-            return Ok((Fact::IsAddress, vec![address]));
-        }
-        match connections.addresses(&self.name).await {
-            Ok(found) => {
-                let addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
-                Ok((Fact::Addresses(addresses.clone()), addresses))
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Problem::Silence),
-            Err(error) => Err(Problem::NoAddress(error.to_string())),
-        }
-    }
-
-    /// One address after the other, each with its share of the time.
-    async fn connect(&self, addresses: &[IpAddr]) -> Result<(Fact, TcpStream), Problem> {
-        let share = CONNECT_TIMEOUT / addresses.len().try_into().unwrap_or(u32::MAX).max(1);
-        let mut problem = Problem::Silence;
-        for address in addresses {
-            let address = SocketAddr::new(*address, self.port);
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok((Fact::Connected(address), stream)),
-                Ok(Err(error)) => problem = Problem::NotConnected(error.kind()),
-                Err(_) => problem = Problem::Silence,
-            }
-        }
-        Err(problem)
-    }
-
-    async fn secure(&self, connections: &Connections, stream: TcpStream) -> Result<(Fact, ()), Problem> {
-        if !self.is_https {
-            return Ok((Fact::PlainHttp, ()));
-        }
-        let name = ServerName::try_from(self.name.clone()).map_err(|_| Problem::WrongName)?;
-        let connector = TlsConnector::from(Arc::new(connections.tls().clone()));
-        let stream = connector.connect(name, stream).await.map_err(|error| Problem::of_handshake(&error))?;
-        let (_, session) = stream.get_ref();
-        let is_newest = session.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        let certificate = session.peer_certificates().and_then(<[_]>::first);
-        let ends = certificate.and_then(|certificate| certificate::not_after(certificate));
-        let days = ends.map(|ends| ends.duration_since(Timestamp::now()).as_hours() / 24);
-        Ok((Fact::Secured(if is_newest { "TLS 1.3" } else { "TLS 1.2" }, days), ()))
+async fn token(client: &TokenClient) -> Result<(Fact, ()), Problem> {
+    match client.try_out().await {
+        Ok(life) => Ok((Fact::Token(life), ())),
+        Err(refusal) => Err(Problem::of_refusal(&refusal)),
     }
 }
 
 /// The checks of one host so far.
 struct Trial<'h> {
-    host: &'h str,
+    host: &'h Host,
     checks: Vec<Check>,
 }
 
 impl Trial<'_> {
+    /// A connection, step by step, in the time that one may take.
+    async fn reach(&mut self, connector: &Connector, deadline: Instant) -> Option<()> {
+        let host = self.host;
+        let deadline = deadline.min(Instant::now() + CONNECT_TIMEOUT);
+        let addresses = self.step(Step::Dns, deadline, addresses(host, connector)).await?;
+        let stream = self.step(Step::Connect, deadline, connect(&addresses)).await?;
+        self.step(Step::Tls, deadline, secure(host, connector, stream)).await
+    }
+
     /// Makes one check. `None`: it failed, or did not end by `deadline`.
     async fn step<T>(
         &mut self,
@@ -167,13 +149,6 @@ impl Trial<'_> {
     }
 
     fn note(&mut self, step: Step, took: Duration, finding: Finding) {
-        self.checks.push(Check { step, host: self.host.to_owned(), took, finding });
-    }
-}
-
-async fn token(mint: &Mint) -> Result<(Fact, ()), Problem> {
-    match mint.try_out().await {
-        Ok(life) => Ok((Fact::Token(life), ())),
-        Err(refusal) => Err(Problem::of_refusal(&refusal)),
+        self.checks.push(Check { step, host: self.host.name.clone(), took, finding });
     }
 }

@@ -1,16 +1,13 @@
 //! The envelope around every answer: `code` decides, whatever the HTTP status says.
 
-use std::time::Duration;
-
+use hyper::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 
-use super::attempt::Answer;
 use super::normalise::{fold, text_field};
-use super::retry_after;
 use super::wire::{self, Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
-use crate::domain::failure::{Kind, UpstreamSaid};
+use crate::domain::failure::{Fault, Kind, UpstreamSaid};
+use crate::net::{Answer, retry_after};
 
 /// The envelope codes we know, and what each means. Sources: the get-result page and the vendor's list of codes
 /// common to every API.
@@ -45,24 +42,28 @@ pub(super) struct Success {
 /// Any other answer.
 #[derive(Clone)]
 pub(super) struct Refusal {
-    pub(super) kind: Kind,
-    pub(super) said: Option<UpstreamSaid>,
-    pub(super) retry_after: Option<Duration>,
+    pub(super) fault: Fault,
+    /// The server's clock when it answered.
     pub(super) date: Option<Timestamp>,
-    /// What the message speaks of: the only thing that tells a wrong clock from a wrong key.
-    pub(super) blames: Option<Blame>,
+    /// What the message is about: the only thing that tells a wrong clock from a wrong key.
+    pub(super) hint: Option<AuthHint>,
 }
 
-/// What a refusal's message puts it down to.
+/// What a refusal's message is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
+pub(super) enum AuthHint {
     Timestamp,
     Signature,
 }
 
 impl Refusal {
     pub(super) const fn of(kind: Kind) -> Self {
-        Self { kind, said: None, retry_after: None, date: None, blames: None }
+        Self { fault: Fault::new(kind), date: None, hint: None }
+    }
+
+    fn saying(mut self, code: Option<&'static str>, transaction_id: Option<String>) -> Self {
+        self.fault.said = Some(UpstreamSaid { code, transaction_id });
+        self
     }
 }
 
@@ -71,7 +72,7 @@ impl Refusal {
 /// # Errors
 /// It is anything but a SUCCESS with an object in `data`.
 pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal> {
-    let Some(mut envelope) = wire::read(&answer.body) else {
+    let Some(mut envelope) = wire::read(&answer.body, drift) else {
         return Err(by_status(&answer, Kind::Malformed));
     };
     let Some(Json::Text(code)) = envelope.get("code") else {
@@ -81,26 +82,23 @@ pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal
     for _ in envelope.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
         drift.add(DriftKind::UnknownField);
     }
-    if !answer.is_json {
+    if !answer.is_json || !answer.is_utf8 {
         drift.add(DriftKind::UnknownValue);
     }
     let transaction_id = text_field(&envelope, "transactionId", drift).and_then(plain_id);
     let Some((code, meaning)) = known else {
         drift.add(DriftKind::UnknownCode);
-        let refusal = by_status(&answer, Kind::Refused);
-        return Err(Refusal { said: Some(UpstreamSaid { code: None, transaction_id }), ..refusal });
+        return Err(by_status(&answer, Kind::Refused).saying(None, transaction_id));
     };
     if let Some(kind) = meaning {
-        let blames = blames(&envelope);
-        let said = UpstreamSaid { code: Some(code), transaction_id };
-        return Err(Refusal { said: Some(said), blames, ..with_headers(&answer, *kind) });
+        let refusal = with_headers(&answer, *kind).saying(Some(code), transaction_id);
+        return Err(Refusal { hint: hint(&envelope), ..refusal });
     }
     match envelope.remove("data") {
         Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
         _ => {
             drift.add(DriftKind::TypeMismatch);
-            let said = UpstreamSaid { code: Some(code), transaction_id };
-            Err(Refusal { said: Some(said), ..Refusal::of(Kind::Malformed) })
+            Err(Refusal::of(Kind::Malformed).saying(Some(code), transaction_id))
         }
     }
 }
@@ -118,13 +116,13 @@ fn by_status(answer: &Answer, otherwise: Kind) -> Refusal {
 
 fn with_headers(answer: &Answer, kind: Kind) -> Refusal {
     let retry_after = (kind == Kind::Busy).then(|| answer.retry_after.unwrap_or(retry_after::DEFAULT));
-    Refusal { retry_after, date: answer.date, ..Refusal::of(kind) }
+    Refusal { fault: Fault { retry_after, ..Fault::new(kind) }, date: answer.date, hint: None }
 }
 
-fn blames(envelope: &Object) -> Option<Blame> {
+fn hint(envelope: &Object) -> Option<AuthHint> {
     let message = envelope.get("message").and_then(Json::as_text)?.to_ascii_lowercase();
-    let words = [("timestamp", Blame::Timestamp), ("signature", Blame::Signature)];
-    words.into_iter().find(|(word, _)| message.contains(word)).map(|(_, blame)| blame)
+    let words = [("timestamp", AuthHint::Timestamp), ("signature", AuthHint::Signature)];
+    words.into_iter().find(|(word, _)| message.contains(word)).map(|(_, hint)| hint)
 }
 
 /// A transaction id is shown to callers and in logs, so it must be one: at most 64 plain characters.

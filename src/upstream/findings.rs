@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::envelope::{Blame, Refusal};
+use super::envelope::{AuthHint, Refusal};
 use crate::domain::failure::Kind;
 
 /// One check of one host.
@@ -111,20 +111,20 @@ pub(crate) enum Problem {
 impl Problem {
     /// Why there is no token.
     pub(super) fn of_refusal(refusal: &Refusal) -> Self {
-        let code = refusal.said.as_ref().and_then(|said| said.code);
-        match refusal.kind {
-            Kind::Auth | Kind::Refused | Kind::NotFound => match refusal.blames {
-                Some(Blame::Timestamp) => Self::TimestampRefused,
-                Some(Blame::Signature) => Self::SignatureRefused,
+        let code = refusal.fault.said.as_ref().and_then(|said| said.code);
+        match refusal.fault.kind {
+            Kind::Auth | Kind::Refused | Kind::NotFound => match refusal.hint {
+                Some(AuthHint::Timestamp) => Self::TimestampRefused,
+                Some(AuthHint::Signature) => Self::SignatureRefused,
                 None => Self::KeysRefused(code),
             },
             Kind::Account => Self::AccountRefused(code),
             Kind::Busy => Self::Busy,
             // Without a word of the vendor's, who knows who failed there.
-            Kind::Server if refusal.said.is_none() => Self::NoToken,
+            Kind::Server if refusal.fault.said.is_none() => Self::NoToken,
             Kind::Server => Self::Failing,
-            Kind::Timeout => Self::Silence,
-            Kind::Connect | Kind::Reset | Kind::Truncated => Self::Broken,
+            Kind::Timeout | Kind::Deadline => Self::Silence,
+            Kind::Dns | Kind::Connect | Kind::Tls | Kind::Reset | Kind::Truncated => Self::Broken,
             Kind::Malformed | Kind::IdMismatch | Kind::Unavailable | Kind::Overloaded | Kind::Internal => {
                 Self::NoToken
             }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use hyper::StatusCode;
 use jiff::Timestamp;
-use reqwest::StatusCode;
 
-use super::attempt::Answer;
-use super::normalise::{AllowedHosts, Context, normalise};
-use super::{envelope, retry_after};
+use super::envelope;
+use super::normalise::{AllowedHosts, Context, Echo, echo, normalise};
 use crate::domain::drift::Drift;
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
+use crate::net::{Answer, retry_after};
 
 /// What an answer of HTTP 200 with this body says of `id`; `None` if it is no clean answer about it.
 pub(crate) fn understand(
@@ -21,12 +21,21 @@ pub(crate) fn understand(
     observed_at: Timestamp,
 ) -> Option<Verification> {
     let (mut drift, body) = (Drift::default(), body.to_vec());
-    let answer = Answer { status: StatusCode::OK, is_json: true, retry_after: None, date: None, body };
+    let answer = Answer {
+        status: StatusCode::OK,
+        is_json: true,
+        is_utf8: true,
+        retry_after: None,
+        date: None,
+        is_first: true,
+        body,
+    };
     let success = envelope::open(answer, &mut drift).ok()?;
     let transaction_id = success.transaction_id;
     let allowed_hosts = &AllowedHosts::default();
     let context = Context { id, region, observed_at, transaction_id, allowed_hosts };
-    normalise(&success.data, context, &mut drift).ok()
+    let is_other = echo(&success.data, &id, &mut drift) == Echo::Other;
+    (!is_other).then(|| normalise(&success.data, context, &mut drift))
 }
 
 /// How long a `Retry-After` of this value makes us wait.

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::wire::Json;
+use super::wire::{self, Json};
 
 /// The longest life the vendor gives a token.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
-/// Below this an `expiredTime` is in seconds: as milliseconds it would lie in 1973.
-const SMALLEST_MILLIS: i64 = 100_000_000_000;
 /// Below this a life is none: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
 const SMALLEST_LIFE: i64 = 1_000;
 
@@ -21,13 +19,8 @@ pub(super) fn life(
     server_time: Option<Timestamp>,
     period: Duration,
 ) -> Option<Duration> {
-    let digits = match expired_time {
-        None | Some(Json::Null) => return Some(period),
-        Some(Json::Number(digits) | Json::Text(digits)) => digits,
-        Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => return None,
-    };
-    let end: i64 = digits.trim().parse().ok()?;
-    let end = if end < SMALLEST_MILLIS { end.checked_mul(1000)? } else { end };
+    let Some(end) = expired_time.filter(|end| !end.is_null()) else { return Some(period) };
+    let end = wire::millis(end.as_whole()?)?;
     let Some(server_time) = server_time else { return Some(period) };
     let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life >= SMALLEST_LIFE)?;
     let life = Duration::from_millis(life.unsigned_abs());
@@ -48,6 +41,7 @@ mod tests {
             (number(end), Some(Duration::from_secs(120))),
             (number(end / 1000), Some(Duration::from_secs(120))),
             (Some(Json::Text(end.to_string())), Some(Duration::from_secs(120))),
+            (Some(Json::Number(format!("{:e}", end as f64))), Some(Duration::from_secs(120))),
             (None, Some(hour)),
             (Some(Json::Null), Some(hour)),
             (number(0), None),

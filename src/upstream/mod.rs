@@ -1,26 +1,22 @@
 //! The upstream: `Upstream::enter` waits for a place in a region, `Upstream::fetch` asks it for one id, within a deadline.
 //!
 //! Inside: bulkhead( deadline( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
-//! so that a sick region slows no other. Nothing above this module knows reqwest or the vendor's words.
+//! so that a sick region slows no other. Nothing above this module knows the vendor's words.
 
-mod attempt;
 mod breaker;
 mod bulkhead;
-mod collector;
-mod connections;
 mod diagnose;
 mod envelope;
 mod findings;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod jwks;
 mod life;
-mod mint;
 mod normalise;
 mod region;
+mod reply;
 mod retry;
-mod retry_after;
 mod token;
+mod token_client;
 mod token_request;
 mod wire;
 
@@ -29,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use crate::domain::failure::{Fault, Kind};
@@ -40,14 +35,10 @@ use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
-pub(crate) use collector::collector_client;
+use bulkhead::Permit;
 pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
-pub(crate) use jwks::JwksEndpoint;
 use region::Region;
 pub(crate) use token_request::Keys;
-
-/// What an attempt that ends at the deadline is given to be counted.
-const GRACE: Duration = Duration::from_millis(50);
 
 /// What one region is made of.
 pub(crate) struct RegionSettings {
@@ -69,8 +60,6 @@ pub(crate) struct RegionSettings {
     pub attempt_timeout: Duration,
     /// A PEM file of certificate authorities to trust beside the bundled ones.
     pub ca_file: Option<PathBuf>,
-    /// Whether plain http is accepted.
-    pub allow_http: bool,
     /// Hosts that media links may point at; empty = any.
     pub media_hosts: Vec<String>,
     /// Where its numbers go.
@@ -78,9 +67,9 @@ pub(crate) struct RegionSettings {
 }
 
 /// A place among those that ask one region at once; left when dropped.
-pub(crate) struct Place<'a> {
+pub(crate) struct Place {
     region: RegionId,
-    _permit: SemaphorePermit<'a>,
+    _permit: Permit,
 }
 
 /// Every region's upstream.
@@ -103,7 +92,7 @@ impl Upstream {
     ///
     /// # Errors
     /// The region's queue is full ([`Kind::Overloaded`]).
-    pub(crate) async fn enter(&self, region: RegionId, caller: Option<CallerId>) -> Result<Place<'_>, Fault> {
+    pub(crate) async fn enter(&self, region: RegionId, caller: Option<CallerId>) -> Result<Place, Fault> {
         let permit = self.regions[region.index()].enter(caller).await?;
         Ok(Place { region, _permit: permit })
     }
@@ -114,15 +103,12 @@ impl Upstream {
     /// The region has no such id ([`Kind::NotFound`]), or it could not be asked, or not by `deadline`.
     pub(crate) async fn fetch(
         &self,
-        place: Place<'_>,
+        place: Place,
         id: SignatureId,
         deadline: Instant,
         fill: &Span,
     ) -> Result<Verification, Fault> {
-        let fetch = self.regions[place.region.index()].fetch(id, deadline, fill);
-        // Attempts end by the deadline themselves; this ends what waits for a token.
-        let fetched = tokio::time::timeout_at(deadline + GRACE, fetch).await;
-        fetched.unwrap_or(Err(Fault::new(Kind::Timeout)))
+        self.regions[place.region.index()].fetch(id, deadline, fill).await
     }
 
     /// Tries out what a request to `region` needs, until `deadline`.
@@ -144,9 +130,11 @@ pub(crate) const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
         Kind::Busy => UpstreamOutcome::Busy,
         Kind::Auth => UpstreamOutcome::Auth,
         Kind::Account => UpstreamOutcome::Account,
-        Kind::Timeout => UpstreamOutcome::Timeout,
+        Kind::Timeout | Kind::Deadline => UpstreamOutcome::Timeout,
         Kind::Malformed | Kind::Truncated | Kind::IdMismatch => UpstreamOutcome::Malformed,
-        Kind::Connect | Kind::Reset | Kind::Unavailable => UpstreamOutcome::Unavailable,
+        Kind::Dns | Kind::Connect | Kind::Tls | Kind::Reset | Kind::Unavailable => {
+            UpstreamOutcome::Unavailable
+        }
         Kind::Server | Kind::Refused | Kind::Overloaded | Kind::Internal => UpstreamOutcome::Error,
     }
 }

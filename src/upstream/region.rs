@@ -1,251 +1,232 @@
-//! One region: everything an attempt there needs, and the order in which it is asked.
+//! One region: what a request there needs, and the order in which it is asked.
 
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{io, panic};
 
-use jiff::Timestamp;
-use reqwest::{Client, Url};
+use hyper::Uri;
+use hyper::header::HeaderName;
 use serde_json::json;
-use tokio::sync::SemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, Phase};
-use super::bulkhead::Bulkhead;
-use super::connections::Connections;
+use super::bulkhead::{Bulkhead, Permit};
 use super::diagnose;
-use super::envelope::{self, Refusal, Success};
 use super::findings::Check;
-use super::mint::Mint;
-use super::normalise::{self, AllowedHosts};
-use super::retry::SecondAttempt;
+use super::reply::{Reader, Reply};
 use super::token::{Token, Tokens};
+use super::token_client::TokenClient;
 use super::token_request::Keys;
-use super::{RegionSettings, attempt, outcome, retry};
-use crate::domain::drift::{Drift, DriftKind};
+use super::{RegionSettings, outcome, retry};
 use crate::domain::failure::{Fault, Kind};
-use crate::domain::region::{RegionId, RegionName};
+use crate::domain::region::RegionName;
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
+use crate::net::{self, Answer, Client, Connections};
 use crate::telemetry::metrics::{Operation, RegionMetrics};
 use crate::telemetry::traces::Span;
 
 const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
 const RESULT_PATH: &str = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result";
+const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
+/// Above this a body is read off the async workers: one of a mebibyte takes milliseconds.
+const LARGE_BODY: usize = 64 << 10;
 
-/// One fetch on its way through its attempts.
+/// What one fill asks for.
 struct Call<'a> {
     id: SignatureId,
     /// When the fill ends.
     deadline: Instant,
-    second: SecondAttempt<'a>,
     /// The fill's.
     span: &'a Span,
+    /// Whether a request was made once more with a newer token.
+    is_replayed: bool,
 }
 
 /// One region.
 pub(super) struct Region {
-    id: RegionId,
-    url: Url,
+    uri: Uri,
     attempt_timeout: Duration,
     connections: Arc<Connections>,
     tokens: Arc<Tokens>,
-    bulkhead: Bulkhead,
+    bulkhead: Arc<Bulkhead>,
     breaker: Breaker,
     budget: retry::Budget,
     /// The upstream asked us to slow down until then.
     paused_until: Mutex<Option<Instant>>,
-    media_hosts: AllowedHosts,
+    reader: Reader,
     metrics: Arc<RegionMetrics>,
 }
 
 impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
-        let url = |key: &str, base: &str, path: &str| {
-            let named = |error| io::Error::other(format!("regions.{}.{key}: {error}", settings.name));
-            Url::parse(&format!("{base}{path}")).map_err(named)
-        };
-        // The one that the other is taken from comes first, so that a mistake has the key it was made under.
-        let results = url("base_url", &settings.base_url, RESULT_PATH)?;
-        let tokens = url("token_url", &settings.token_url, TOKEN_PATH)?;
-        let connections = Arc::new(
-            Connections::new(settings.ca_file.as_deref(), settings.allow_http)
-                .map_err(|error| io::Error::other(format!("regions.{}.ca_file: {error}", settings.name)))?,
-        );
-        let breaker =
-            Breaker::new(Instant::now(), tell(settings.name.clone(), Arc::clone(&settings.metrics)));
-        let mint = Mint::new(
+        let named = |key: &str, error| io::Error::other(format!("regions.{}.{key}: {error}", settings.name));
+        // `token_url` defaults to `base_url`, so `base_url` is read first: a mistake is reported under its own key.
+        let uri = net::uri(&format!("{}{RESULT_PATH}", settings.base_url));
+        let uri = uri.map_err(|error| named("base_url", error))?;
+        let token_uri = net::uri(&format!("{}{TOKEN_PATH}", settings.token_url));
+        let token_uri = token_uri.map_err(|error| named("token_url", error))?;
+        let connections = Connections::new(settings.ca_file.as_deref());
+        let connections = Arc::new(connections.map_err(|error| named("ca_file", error))?);
+        let metrics = settings.metrics;
+        let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
+        let client = TokenClient::new(
             settings.name,
-            tokens,
+            token_uri,
             settings.keys,
             settings.token_period,
             settings.attempt_timeout,
             Arc::clone(&connections),
-            Arc::clone(&settings.metrics),
+            Arc::clone(&metrics),
         );
         Ok(Self {
-            id: settings.id,
-            url: results,
+            uri,
             attempt_timeout: settings.attempt_timeout,
             connections,
-            tokens: Tokens::new(mint),
+            tokens: Tokens::new(client),
             bulkhead: Bulkhead::new(settings.concurrency),
             breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
-            media_hosts: AllowedHosts::new(settings.media_hosts),
-            metrics: settings.metrics,
+            reader: Reader::new(settings.id, settings.media_hosts),
+            metrics,
         })
     }
 
     /// Waits for a place.
-    pub(super) async fn enter(&self, caller: Option<CallerId>) -> Result<SemaphorePermit<'_>, Fault> {
+    pub(super) async fn enter(&self, caller: Option<CallerId>) -> Result<Permit, Fault> {
         self.bulkhead.enter(caller).await
     }
 
-    /// Asks this region for `id`: one attempt, and a second one where it can help.
+    /// Asks for `id`: once, and a second time where that can help. The second attempt goes over a new connection: what
+    /// silently cut one kept connection, such as a NAT that forgot it, has cut the others too.
     pub(super) async fn fetch(
         &self,
         id: SignatureId,
         deadline: Instant,
         span: &Span,
     ) -> Result<Verification, Fault> {
-        let second = self.budget.deposit(Instant::now());
-        let mut call = Call { id, deadline, second, span };
-        let first = self.attempt(&mut call).await;
-        let Err(failure) = first else { return first };
-        if !failure.kind.is_region_fault() || !self.may_make(&mut call.second) {
-            return Err(failure);
+        self.budget.deposit(Instant::now());
+        let clients = self.connections.clients();
+        let mut call = Call { id, deadline, span, is_replayed: false };
+        let first = self.attempt(&mut call, &clients.pooled).await;
+        if !self.may_retry(&first) {
+            return first.into_result();
         }
-        tokio::time::sleep(retry::pause(rand::random())).await;
-        self.attempt(&mut call).await
+        self.metrics.retries.inc();
+        if matches!(first, Reply::Failed(_)) {
+            tokio::time::sleep(retry::pause(rand::random())).await;
+        }
+        let second = self.attempt(&mut call, &clients.fresh).await;
+        if matches!(first, Reply::Stale(_)) && !second.is_region_fault() {
+            self.budget.give_back(Instant::now());
+        }
+        second.into_result()
     }
 
-    /// Tries out what a request to this region needs, until `deadline`.
-    pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
-        diagnose::diagnose(&self.url, &self.connections, self.tokens.mint(), deadline).await
-    }
-
-    fn may_make(&self, second: &mut SecondAttempt<'_>) -> bool {
-        let may = second.withdraw(Instant::now());
-        if may {
-            self.metrics.retries.inc();
+    /// Whether a second attempt can help, and the budget allows it. One for a doubtful answer does not repeat a failure, so
+    /// it takes nothing from the budget.
+    fn may_retry(&self, first: &Reply) -> bool {
+        match first {
+            Reply::Found(_) => false,
+            Reply::Doubtful => true,
+            Reply::Stale(_) => self.budget.withdraw(Instant::now()),
+            Reply::Failed(fault) => fault.kind.is_region_fault() && self.budget.withdraw(Instant::now()),
         }
-        may
-    }
-
-    pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
-        let are_new = self.tokens.mint().rotate(keys);
-        if are_new {
-            self.tokens.keys_changed();
-        }
-        are_new
     }
 
     /// One attempt, if the region is neither paused nor given up.
-    async fn attempt(&self, call: &mut Call<'_>) -> Result<Verification, Fault> {
-        self.check_pause()?;
-        // The token first: without one there is no attempt, and a probe must be one.
-        let token = self.tokens.get(call.span).await?;
-        let permit = self.breaker.admit(call.id, Instant::now());
-        let permit = permit.map_err(|pause| Fault::new(Kind::Unavailable).retry_after(pause))?;
-        let result = self.ask_with(call, token).await;
-        let failure = result.as_ref().err().map(|failure| failure.kind);
-        permit.settle(failure, Instant::now());
-        result
+    async fn attempt(&self, call: &mut Call<'_>, client: &Client) -> Reply {
+        self.admitted(call, client).await.unwrap_or_else(Reply::Failed)
     }
 
-    /// Asks with `token`; if the upstream does not accept it, once more with a newer one.
-    async fn ask_with(&self, call: &mut Call<'_>, token: Arc<Token>) -> Result<Verification, Fault> {
-        let refused = match self.ask(call, &token).await {
-            Err(refused) if refused.kind == Kind::Auth => refused,
-            result => return result,
-        };
-        let newer = match self.tokens.replace(&token, call.span).await {
+    async fn admitted(&self, call: &mut Call<'_>, client: &Client) -> Result<Reply, Fault> {
+        self.check_pause()?;
+        // The token first: without one there is no request, and a probe must be one.
+        let token = timeout_at(call.deadline, self.tokens.get(call.span));
+        let token = token.await.unwrap_or(Err(Fault::new(Kind::Deadline)))?;
+        let permit = self.breaker.admit(call.id, Instant::now());
+        let permit = permit.map_err(|pause| Fault::new(Kind::Unavailable).retry_after(pause))?;
+        let reply = self.with_token(call, client, &token).await;
+        permit.settle(reply.evidence(), Instant::now());
+        Ok(reply)
+    }
+
+    /// Sends the request with `token`; if the upstream does not accept it, once more with a newer one.
+    async fn with_token(&self, call: &mut Call<'_>, client: &Client, token: &Token) -> Reply {
+        let refused = self.send(call, client, token).await;
+        if refused.failure() != Some(Kind::Auth) || call.is_replayed {
+            return refused;
+        }
+        let newer = timeout_at(call.deadline, self.tokens.replace(token, call.span)).await;
+        let newer = match newer.unwrap_or(Err(Fault::new(Kind::Deadline))) {
             Ok(newer) => newer,
-            Err(failure) if failure.kind == Kind::Auth => return Err(refused),
-            Err(failure) => return Err(failure),
+            Err(fault) if fault.kind == Kind::Auth => return refused,
+            Err(fault) => return Reply::Failed(fault),
         };
-        let result = self.ask(call, &newer).await;
-        match result.as_ref().err().map(|failure| failure.kind) {
+        call.is_replayed = true;
+        let reply = self.send(call, client, &newer).await;
+        match reply.failure() {
             Some(Kind::Auth) => self.tokens.refused_again(),
             None | Some(Kind::NotFound) => self.tokens.accepted_again(),
             Some(_) => {}
         }
-        result
+        reply
     }
 
-    /// Asks over a connection that was kept, if there is one. Should that break, it may have been closed just as it
-    /// was taken, which says nothing of the region: the second attempt is made at once, over a new connection, and what
-    /// comes of that counts.
-    ///
-    /// A second attempt goes over a new connection in any case: what silently cut one kept connection, such as a NAT that
-    /// forgot it, has cut the others too.
-    async fn ask(&self, call: &mut Call<'_>, token: &Token) -> Result<Verification, Fault> {
-        let clients = self.connections.clients();
-        let client = if call.second.is_made() { &clients.fresh } else { &clients.pooled };
-        let result = self.ask_over(client, call, token).await;
-        let broke = result.as_ref().is_err_and(|failure| failure.kind == Kind::Reset);
-        if !broke || !self.may_make(&mut call.second) {
-            return result;
-        }
-        let result = self.ask_over(&clients.fresh, call, token).await;
-        if result.as_ref().err().is_none_or(|failure| !failure.kind.is_region_fault()) {
-            call.second.give_back(Instant::now());
-        }
-        result
-    }
-
-    /// One request and what its answer means.
-    async fn ask_over(&self, client: &Client, call: &Call<'_>, token: &Token) -> Result<Verification, Fault> {
+    /// One request, and what its answer means.
+    async fn send(&self, call: &Call<'_>, client: &Client, token: &Token) -> Reply {
         let span = call.span.attempt(Operation::GetResult);
         let started = Instant::now();
         let body = json!({ "signatureId": call.id.as_str() }).to_string();
-        // Cut off here rather than from outside, it is counted as what it is: a region that did not answer.
-        let time_limit = self.attempt_timeout.min(call.deadline - started);
-        let answer = attempt::post(client, &self.url, Some(token.value()), body, time_limit).await;
-        let mut drift = Drift::default();
-        let result = match answer {
-            Ok(answer) => envelope::open(answer, &mut drift)
-                .and_then(|success| self.understand(call.id, success, &mut drift)),
-            Err(kind) => Err(Refusal::of(kind)),
+        let mut request = net::post(&self.uri, body.into());
+        request.headers_mut().insert(ACCESS_TOKEN, token.value().clone());
+        // Cut off here rather than from outside, so that it is counted.
+        let left = call.deadline.saturating_duration_since(started);
+        let time_limit = self.attempt_timeout.min(left);
+        let reply = match net::send(client, request, time_limit).await {
+            Ok(answer) => self.read(call.id, answer).await,
+            Err(broken) if broken.kind == Kind::Timeout && left < self.attempt_timeout => {
+                Reply::Failed(Fault::new(Kind::Deadline))
+            }
+            Err(broken) => Reply::of_broken(&broken),
         };
-        self.metrics.observe_drift(&drift);
-        let outcome = outcome(result.as_ref().err().map(|refusal| refusal.kind));
+        let outcome = outcome(reply.failure());
         self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());
         span.settle(outcome);
-        result.map_err(|refusal| self.failure(refusal))
+        reply
     }
 
-    fn understand(
-        &self,
-        id: SignatureId,
-        success: Success,
-        drift: &mut Drift,
-    ) -> Result<Verification, Refusal> {
-        let said = crate::domain::failure::UpstreamSaid {
-            code: Some("SUCCESS"),
-            transaction_id: success.transaction_id.clone(),
+    async fn read(&self, id: SignatureId, answer: Answer) -> Reply {
+        let (reply, drift) = if answer.body.len() > LARGE_BODY {
+            let reader = self.reader.clone();
+            match tokio::task::spawn_blocking(move || reader.read(id, answer)).await {
+                Ok(read) => read,
+                Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+                Err(_) => return Reply::Failed(Fault::new(Kind::Internal)),
+            }
+        } else {
+            self.reader.read(id, answer)
         };
-        let context = normalise::Context {
-            id,
-            region: self.id,
-            observed_at: Timestamp::now(),
-            transaction_id: success.transaction_id,
-            allowed_hosts: &self.media_hosts,
-        };
-        normalise::normalise(&success.data, context, drift).map_err(|normalise::IdMismatch| {
-            drift.add(DriftKind::IdMismatch);
-            Refusal { said: Some(said), ..Refusal::of(Kind::IdMismatch) }
-        })
-    }
-
-    fn failure(&self, refusal: Refusal) -> Fault {
-        if let (Kind::Busy, Some(pause)) = (refusal.kind, refusal.retry_after) {
-            self.pause(pause);
+        self.metrics.observe_drift(&drift);
+        if let Reply::Failed(Fault { kind: Kind::Busy, retry_after: Some(pause), .. }) = &reply {
+            self.pause(*pause);
         }
-        Fault { kind: refusal.kind, retry_after: refusal.retry_after, said: refusal.said }
+        reply
+    }
+
+    /// Tries out what a request to this region needs, until `deadline`.
+    pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
+        diagnose::diagnose(&self.uri, self.connections.connector(), self.tokens.client(), deadline).await
+    }
+
+    pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
+        let are_new = self.tokens.client().rotate(keys);
+        if are_new {
+            self.tokens.keys_changed();
+        }
+        are_new
     }
 
     fn check_pause(&self) -> Result<(), Fault> {
@@ -264,8 +245,8 @@ impl Region {
     }
 }
 
-/// Tells of a region's breaker, in its gauge and in one log line.
-fn tell(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
+/// Announces a region's breaker in its gauge and in one log line.
+fn announce(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
     move |phase| {
         metrics.breaker_state.set(match phase {
             Phase::Passing => 0,

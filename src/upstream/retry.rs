@@ -31,14 +31,19 @@ impl Budget {
         Self { state: Mutex::new((MAX, now)) }
     }
 
-    /// Counts a first attempt, which may be followed by a second one.
-    pub(super) fn deposit(&self, now: Instant) -> SecondAttempt<'_> {
+    /// Counts a first attempt.
+    pub(super) fn deposit(&self, now: Instant) {
         self.change(now, |tokens| (tokens + SHARE, ()));
-        SecondAttempt { budget: self, is_made: false }
     }
 
-    fn withdraw(&self, now: Instant) -> bool {
+    /// Takes a second attempt from the budget, if it has one.
+    pub(super) fn withdraw(&self, now: Instant) -> bool {
         self.change(now, |tokens| if tokens >= 1.0 { (tokens - 1.0, true) } else { (tokens, false) })
+    }
+
+    /// Gives a second attempt back: it found nothing wrong with the region.
+    pub(super) fn give_back(&self, now: Instant) {
+        self.change(now, |tokens| (tokens + 1.0, ()));
     }
 
     fn change<T>(&self, now: Instant, change: impl FnOnce(f64) -> (f64, T)) -> T {
@@ -51,43 +56,16 @@ impl Budget {
     }
 }
 
-/// The one second attempt that may follow a first one.
-pub(super) struct SecondAttempt<'a> {
-    budget: &'a Budget,
-    is_made: bool,
-}
-
-impl SecondAttempt<'_> {
-    /// Takes it from the budget, if it was not made already and the budget has it.
-    pub(super) fn withdraw(&mut self, now: Instant) -> bool {
-        let may = !self.is_made && self.budget.withdraw(now);
-        self.is_made |= may;
-        may
-    }
-
-    /// Whether it was made already.
-    pub(super) const fn is_made(&self) -> bool {
-        self.is_made
-    }
-
-    /// Gives the budget back what this attempt took: it found nothing wrong with the region. It stays the only one.
-    pub(super) fn give_back(&self, now: Instant) {
-        self.budget.change(now, |tokens| (tokens + 1.0, ()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_second_attempt_is_made_once_and_costs_nothing_if_all_is_well() {
+    async fn a_second_attempt_costs_nothing_if_all_is_well() {
         let now = Instant::now();
         let budget = Budget::new(now);
-        let mut second = budget.deposit(now);
-        assert!(second.withdraw(now));
-        assert!(!second.withdraw(now), "a third attempt");
-        second.give_back(now);
+        assert!(budget.withdraw(now));
+        budget.give_back(now);
         assert_eq!((0..100).filter(|_| budget.withdraw(now)).count(), MAX as usize);
     }
 

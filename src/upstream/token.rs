@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use reqwest::header::HeaderValue;
+use hyper::header::HeaderValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::mint::Mint;
+use super::token_client::TokenClient;
 use crate::domain::failure::{Fault, Kind};
 use crate::telemetry::traces::Span;
 
@@ -36,7 +36,7 @@ impl Token {
 
 /// The tokens of one region.
 pub(super) struct Tokens {
-    mint: Mint,
+    client: TokenClient,
     state: Mutex<State>,
 }
 
@@ -59,8 +59,8 @@ struct State {
 type Refresh = watch::Receiver<Option<Result<Arc<Token>, Fault>>>;
 
 impl Tokens {
-    pub(super) fn new(mint: Mint) -> Arc<Self> {
-        Arc::new(Self { mint, state: Mutex::default() })
+    pub(super) fn new(client: TokenClient) -> Arc<Self> {
+        Arc::new(Self { client, state: Mutex::default() })
     }
 
     /// A token to use now, for a fill with that span.
@@ -137,9 +137,9 @@ impl Tokens {
         state.refused_backoff = Backoff::default();
     }
 
-    /// The mint, for what concerns keys alone.
-    pub(super) const fn mint(&self) -> &Mint {
-        &self.mint
+    /// The client, for what concerns keys alone.
+    pub(super) const fn client(&self) -> &TokenClient {
+        &self.client
     }
 
     /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh.
@@ -153,10 +153,10 @@ impl Tokens {
         let span = fill.token_refresh();
         tokio::spawn(async move {
             // A refresh that panics is a refresh that failed: the next one waits its time.
-            let minted = AssertUnwindSafe(tokens.mint.fetch(&span)).catch_unwind().await;
-            let minted = minted.unwrap_or_else(|_| Err(tokens.mint.panicked()));
+            let fetched = AssertUnwindSafe(tokens.client.fetch(&span)).catch_unwind().await;
+            let fetched = fetched.unwrap_or_else(|_| Err(tokens.client.panicked()));
             drop(span);
-            let result = tokens.lock().settle(minted);
+            let result = tokens.lock().settle(fetched);
             sender.send_replace(Some(result));
         });
         receiver
@@ -184,10 +184,10 @@ impl State {
     }
 
     /// Takes in how a refresh ended.
-    fn settle(&mut self, minted: Result<(HeaderValue, Duration), Fault>) -> Result<Arc<Token>, Fault> {
+    fn settle(&mut self, fetched: Result<(HeaderValue, Duration), Fault>) -> Result<Arc<Token>, Fault> {
         self.refresh = None;
         let now = Instant::now();
-        match minted {
+        match fetched {
             Ok((value, life)) => {
                 self.generation += 1;
                 self.failed = None;

@@ -4,13 +4,24 @@
 //! be the verdict?), a number keeps its digits (an id may have more of them than any number type holds, and `1e400` is a
 //! bad number, not a bad body), half a character is replaced, and a hostile body costs bounded work and memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use crate::domain::drift::{Drift, DriftKind};
 
 /// The most JSON values one body may hold. The vendor's own samples hold about sixty.
 const MAX_VALUES: u32 = 20_000;
 
 /// How deep values may be nested. The vendor's own samples have five levels.
 const MAX_DEPTH: u32 = 128;
+
+/// The most digits of a whole number.
+const MAX_DIGITS: usize = 40;
+
+/// Below this a time is in seconds: as milliseconds it would lie in 1973.
+const SMALLEST_MILLIS: i64 = 100_000_000_000;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An object's members.
 pub(super) type Object = BTreeMap<String, Json>;
@@ -44,6 +55,11 @@ impl Json {
         if let Self::Number(digits) = self { Some(digits) } else { self.as_text().map(str::trim) }
     }
 
+    /// A whole number, as a number or as text, also where it is written with an exponent or a fraction of zeros.
+    pub(super) fn as_whole(&self) -> Option<i64> {
+        whole(self.as_digits()?)?.parse().ok()
+    }
+
     pub(super) fn as_array(&self) -> Option<&[Self]> {
         if let Self::Array(items) = self { Some(items) } else { None }
     }
@@ -53,10 +69,40 @@ impl Json {
     }
 }
 
-/// Reads a body, which must be an object. Invalid UTF-8 inside it is replaced, and so is an escape of half a character.
-/// `None` if it is not a JSON object, gives a key twice, is nested too deep or holds too many values.
-pub(super) fn read(body: &[u8]) -> Option<Object> {
-    let text = String::from_utf8_lossy(body);
+/// The digits of a whole number: `1.6E12` is `1600000000000`. `None` if it is not one, or has more than forty digits.
+pub(super) fn whole(number: &str) -> Option<String> {
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let zeros = usize::try_from(exponent.parse::<i64>().ok()?).ok()?.checked_sub(fraction.len())?;
+    let digits = whole.len() + fraction.len() + zeros;
+    let is_number = format!("{whole}{fraction}").bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || whole.is_empty() || digits > MAX_DIGITS {
+        return None;
+    }
+    let digits = format!("{whole}{fraction}{}", "0".repeat(zeros));
+    let digits = digits.trim_start_matches('0');
+    Some(if digits.is_empty() { "0".to_owned() } else { format!("{sign}{digits}") })
+}
+
+/// A time since the epoch in milliseconds, whether it is given in milliseconds or in seconds. 0 is no time.
+pub(super) fn millis(time: i64) -> Option<i64> {
+    match time {
+        ..=0 => None,
+        1..SMALLEST_MILLIS => time.checked_mul(1000),
+        SMALLEST_MILLIS.. => Some(time),
+    }
+}
+
+/// Reads a body, which must be an object; a byte order mark before it is skipped. Invalid UTF-8 inside it is replaced and
+/// counted, an escape of half a character is replaced. `None` if it is not a JSON object, gives a key twice, is nested too
+/// deep or holds too many values.
+pub(super) fn read(body: &[u8], drift: &mut Drift) -> Option<Object> {
+    let text = String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
+    if matches!(text, Cow::Owned(_)) {
+        drift.add(DriftKind::TypeMismatch);
+    }
     let mut reader = Reader { text: &text, at: 0, values_left: MAX_VALUES };
     let object = reader.object(MAX_DEPTH)?;
     reader.skip_blanks();
@@ -254,10 +300,61 @@ mod tests {
         }
     }
 
+    fn read(body: &[u8]) -> Option<Object> {
+        super::read(body, &mut Drift::default())
+    }
+
     #[test]
-    fn invalid_utf8_inside_a_string_is_replaced() {
-        let read = read(b"{\"a\":\"x\xff\"}").unwrap();
-        assert!(matches!(&read["a"], Json::Text(text) if text == "x\u{fffd}"));
+    fn a_whole_number_is_one_however_it_is_written() {
+        let cases = [
+            ("12", Some("12")),
+            ("82.0", Some("82")),
+            ("1.6E12", Some("1600000000000")),
+            ("1.665993522952e+12", Some("1665993522952")),
+            ("8.10577102899990001E17", Some("810577102899990001")),
+            ("-1.50e1", Some("-15")),
+            ("0.0", Some("0")),
+            ("-0", Some("0")),
+            ("007", Some("7")),
+            ("1.5", None),
+            ("1e-1", None),
+            ("1e400", None),
+            ("1e99999999999999999999", None),
+            (".5e1", None),
+            ("", None),
+            ("-", None),
+            ("e5", None),
+            ("1 2", None),
+            ("Infinity", None),
+        ];
+        for (written, digits) in cases {
+            assert_eq!(whole(written).as_deref(), digits, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_in_milliseconds_or_in_seconds_and_0_is_none() {
+        let cases = [
+            (0, None),
+            (-1, None),
+            (1_665_993_522, Some(1_665_993_522_000)),
+            (1_665_993_522_952, Some(1_665_993_522_952)),
+            (i64::MAX, Some(i64::MAX)),
+        ];
+        for (sent, expected) in cases {
+            assert_eq!(millis(sent), expected, "{sent}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_inside_a_string_is_replaced_and_counted_and_a_byte_order_mark_is_skipped() {
+        let cases = [(&b"{\"a\":\"x\xff\"}"[..], "x\u{fffd}", 1), (b"\xef\xbb\xbf{\"a\":\"x\"}", "x", 0)];
+        for (body, expected, counted) in cases {
+            let mut drift = Drift::default();
+            let read = super::read(body, &mut drift).unwrap();
+            assert!(matches!(&read["a"], Json::Text(text) if text == expected));
+            assert_eq!(drift.count(DriftKind::TypeMismatch), counted, "{expected}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::bodies::{self, success};
+use crate::support::bodies::{self, passed, success};
 use crate::support::dialect::{Drift, drift};
 use crate::support::{Dialect, Gateway, Reply, Upstream};
 
@@ -188,8 +188,8 @@ async fn f027_control_and_direction_characters_stay_inside_their_texts() {
 async fn f032_json_under_another_content_type_is_read_and_counted() {
     let dialect = Dialect::start().await;
     for headers in [vec![("content-type", "text/plain; charset=utf-8".to_owned())], Vec::new()] {
-        let body = success(json!({ "idvResult": "PASS" })).to_string().into_bytes();
-        let answer = dialect.hear(Reply::Http(200, headers, body)).await;
+        let id = dialect.new_id();
+        let answer = dialect.hear_of(&id, Reply::Http(200, headers, passed(&id).to_string().into())).await;
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
         assert_eq!(dialect.drift().await, drift([("unknown_value", 1)]));
     }
@@ -199,12 +199,15 @@ async fn f032_json_under_another_content_type_is_read_and_counted() {
 #[tokio::test]
 async fn f039_a_score_that_is_none_is_dropped_and_counted() {
     let dialect = Dialect::start().await;
-    let plain = success(json!({ "idvResult": "PASS", "faceDetail": { "faceLivenessScore": 7 } })).to_string();
     for score in
         ["1e400", "-1e400", "\"NaN\"", "\"Infinity\"", "\"1e400\"", "100.01", "-1", "\"high\"", "\"\""]
     {
+        let id = dialect.new_id();
+        let face = json!({ "faceLivenessScore": 7 });
+        let plain =
+            success(json!({ "signatureId": id, "idvResult": "PASS", "faceDetail": face })).to_string();
         let body = plain.replace(":7}", &format!(":{score}}}"));
-        let answer = dialect.hear(Reply::text(200, &body)).await;
+        let answer = dialect.hear_of(&id, Reply::text(200, &body)).await;
         assert_eq!(answer.gist(), (200, "passed".to_owned()), "{score}");
         assert_eq!(answer.json()["checks"]["face"]["livenessScore"], Value::Null, "{score}");
         assert_eq!(dialect.drift().await, drift([("unknown_value", 1)]), "{score}");
@@ -282,18 +285,10 @@ async fn an_envelope_code_that_nobody_documented_is_counted_and_not_echoed() {
 #[tokio::test]
 async fn f019_an_answer_for_another_id_is_dropped_whole_and_never_kept() {
     let dialect = Dialect::start().await;
-    for (n, other) in [
-        json!("S2"),
-        json!("s1"),
-        json!(" S1"),
-        json!("S1\0"),
-        json!(17),
-        json!({}),
-        json!(["S1"]),
-        json!(true),
-    ]
-    .into_iter()
-    .enumerate()
+    for (n, other) in
+        [json!("S2"), json!(" S1"), json!("S1\0"), json!(17), json!({}), json!(["S1"]), json!(true)]
+            .into_iter()
+            .enumerate()
     {
         let mut body = bodies::passed("S2");
         body["data"]["signatureId"] = other.clone();

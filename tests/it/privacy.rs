@@ -330,7 +330,7 @@ async fn nothing_leaks_into_json_at_trace_level() {
 
 #[tokio::test]
 async fn nothing_leaks_into_text_with_every_library_asked_to_speak() {
-    let all = "trace,hyper=trace,hyper_util=trace,reqwest=trace,rustls=trace,h2=trace,tower=trace,axum=trace";
+    let all = "trace,hyper=trace,hyper_util=trace,rustls=trace,h2=trace,tower=trace,axum=trace";
     nothing_leaks(&format!("[telemetry]\nlog = \"{all}\"\nlog_format = \"text\"\n")).await;
 }
 

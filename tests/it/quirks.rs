@@ -242,15 +242,18 @@ async fn quirk_13_the_envelopes_tail_is_loose() {
     let dialect = Dialect::start().await;
     for extra in [Value::Null, json!("CANARY trace"), json!({ "exception": "CANARY" }), json!(["CANARY"])] {
         for pricing in [json!("FREE"), json!("PAY"), Value::Null] {
-            let mut body = success(json!({ "idvResult": "PASS" }));
+            let id = dialect.new_id();
+            let mut body = success(json!({ "signatureId": id, "idvResult": "PASS" }));
             body["extra"] = extra.clone();
             body["pricingStrategy"] = pricing.clone();
-            let answer = dialect.hear(Reply::json(body)).await;
+            let answer = dialect.hear_of(&id, Reply::json(body)).await;
             assert_eq!(answer.gist(), (200, "passed".to_owned()), "{extra} {pricing}");
             assert!(!answer.text().contains("CANARY"));
         }
     }
-    let bare = dialect.hear(Reply::json(json!({ "code": "SUCCESS", "data": { "idvResult": "PASS" } }))).await;
+    let id = dialect.new_id();
+    let data = json!({ "signatureId": id, "idvResult": "PASS" });
+    let bare = dialect.hear_of(&id, Reply::json(json!({ "code": "SUCCESS", "data": data }))).await;
     assert_eq!(at(&bare.json(), ["/status", "/upstream/transactionId"]), [json!("passed"), Value::Null]);
     assert_eq!(dialect.drift().await, Drift::new());
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What each module of ours may name besides itself. Requests go down this list.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
     ("cli", &["lib", "config", "sandbox", "telemetry"]),
     (
@@ -21,17 +21,19 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
             "fuzzing",
             "http",
             "lookup",
+            "net",
             "reload",
             "sandbox",
             "telemetry",
             "upstream",
         ],
     ),
-    ("app", &["config", "domain", "files", "http", "lookup", "reload", "telemetry", "upstream"]),
+    ("app", &["config", "domain", "files", "http", "lookup", "net", "reload", "telemetry", "upstream"]),
     ("reload", &["telemetry"]),
-    ("http", &["answer", "domain", "files", "lookup", "telemetry"]),
+    ("http", &["answer", "domain", "files", "lookup", "net", "telemetry"]),
     ("lookup", &["answer", "domain", "telemetry", "upstream"]),
-    ("upstream", &["domain", "files", "telemetry"]),
+    ("upstream", &["domain", "files", "net", "telemetry"]),
+    ("net", &["domain", "files"]),
     ("telemetry", &["domain"]),
     ("answer", &["domain"]),
     ("config", &["domain", "files"]),
@@ -42,23 +44,20 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("fuzzing", &["answer", "config", "domain", "http", "lookup", "telemetry", "upstream"]),
 ];
 
-/// Files that may name one module more: callers' tokens are checked with keys that are fetched like anything else.
-const MAY_ALSO_NAME: [(&str, &str); 1] = [("src/http/public/jwt/issuer.rs", "upstream")];
-
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 43] = [
+const HOMES: [(&str, &[&str]); 44] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
-    ("bytes", &["src/answer/", "src/http/public/body.rs", "src/upstream/token_request.rs"]),
+    ("bytes", &["src/answer/", "src/http/public/body.rs", "src/net/", "src/upstream/token_request.rs"]),
     ("clap", &["src/cli/"]),
     ("futures_util", &["src/http/", "src/lookup/", "src/upstream/token.rs"]),
     ("governor", &["src/http/public/caller.rs"]),
     ("hmac", &["src/http/public/audit.rs"]),
     ("http_body", &["src/http/"]),
-    // In `attempt.rs` it only tells one error from another.
-    ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/", "src/upstream/attempt.rs"]),
-    ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
+    ("http_body_util", &["src/net/"]),
+    ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/", "src/upstream/"]),
+    ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/"]),
     (
         "jiff",
         &[
@@ -67,9 +66,10 @@ const HOMES: [(&str, &[&str]); 43] = [
             "src/fuzzing/",
             "src/http/",
             "src/lookup/",
+            "src/net/",
             "src/sandbox/",
-            "src/upstream/",
             "src/telemetry/",
+            "src/upstream/",
         ],
     ),
     ("libc", &["src/files.rs"]),
@@ -79,12 +79,15 @@ const HOMES: [(&str, &[&str]); 43] = [
     ("opentelemetry_sdk", &["src/telemetry/traces/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
     ("procfs", &["src/telemetry/metrics/process.rs"]),
-    ("rand", &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/sandbox/", "src/upstream/"]),
+    (
+        "rand",
+        &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/net/", "src/sandbox/", "src/upstream/"],
+    ),
     // In `export.rs` it is only handed on.
-    ("reqwest", &["src/telemetry/traces/export.rs", "src/upstream/"]),
+    ("reqwest", &["src/net/plain.rs", "src/telemetry/traces/export.rs"]),
     ("ring", &["src/http/public/jwt/keys.rs"]),
-    ("rustls", &["src/http/serve/tls.rs", "src/upstream/"]),
-    ("secrecy", &["src/config/", "src/files.rs", "src/upstream/"]),
+    ("rustls", &["src/http/serve/tls.rs", "src/net/", "src/upstream/"]),
+    ("secrecy", &["src/config/", "src/files.rs", "src/net/", "src/upstream/"]),
     (
         "serde",
         &[
@@ -130,26 +133,27 @@ const HOMES: [(&str, &[&str]); 43] = [
             "src/http/",
             "src/lib.rs",
             "src/lookup/",
+            "src/net/",
             "src/reload.rs",
             "src/sandbox/",
             "src/telemetry/traces/",
             "src/upstream/",
         ],
     ),
-    ("tokio_rustls", &["src/http/", "src/upstream/diagnose.rs"]),
+    ("tokio_rustls", &["src/http/", "src/net/"]),
     ("toml", &["src/config/", "src/fuzzing/config_file.rs"]),
-    ("tower", &["src/http/"]),
+    ("tower", &["src/http/", "src/net/connector.rs"]),
     ("tower_http", &["src/http/"]),
     (
         "tracing",
         &["src/http/", "src/lib.rs", "src/lookup/", "src/reload.rs", "src/telemetry/", "src/upstream/"],
     ),
     ("tracing_subscriber", &["src/telemetry/logs/"]),
-    ("url", &["src/config/"]),
-    ("webpki_roots", &["src/upstream/"]),
+    ("url", &["src/config/", "src/net/mod.rs", "src/upstream/normalise/media.rs"]),
+    ("webpki_roots", &["src/net/"]),
     ("x509_cert", &["src/domain/certificate.rs"]),
     ("std::env", &["src/config/", "src/main.rs"]),
-    ("std::fs", &["src/files.rs", "src/http/serve/limits.rs", "src/upstream/connections.rs"]),
+    ("std::fs", &["src/files.rs", "src/http/serve/limits.rs"]),
     ("std::process", &["src/cli/", "src/main.rs"]),
     ("std::thread", &["src/lookup/", "src/telemetry/logs/"]),
 ];
@@ -354,15 +358,11 @@ fn wrong_imports(source: &Source) -> Vec<String> {
     let Some(allowed) = modules.get(module) else {
         return vec![format!("{}: no rule says what {module} may name", source.path)];
     };
-    let also = MAY_ALSO_NAME.iter().any(|(path, _)| *path == source.path);
     let named = named_from_root(source).into_iter().map(|name| {
         // What is no module is an item of the root.
         if modules.contains_key(name.as_str()) { name } else { "lib".to_owned() }
     });
-    let is_wrong = |name: &String| {
-        let is_excepted = also && MAY_ALSO_NAME.iter().any(|(_, other)| other == name);
-        name != module && !allowed.contains(name.as_str()) && !is_excepted
-    };
+    let is_wrong = |name: &String| name != module && !allowed.contains(name.as_str());
     named.filter(is_wrong).map(|name| format!("{}: {module} names {name}", source.path)).collect()
 }
 
@@ -583,7 +583,7 @@ fn modules_name_only_those_they_may() {
     try_rule(
         wrong_imports,
         "src/http/public/jwt/issuer.rs",
-        &["use crate::upstream::JwksEndpoint;"],
+        &["use crate::net::JwksEndpoint;"],
         &["use crate::app;"],
     );
     try_rule(wrong_imports, "src/domain/x.rs", &["use super::region;"], &["use crate::telemetry::metrics;"]);
@@ -609,8 +609,7 @@ fn tools_stay_at_home() {
         "fn f() -> std::fs::File {}",
     ];
     try_rule(strays, "src/http/public/idv.rs", &good, &bad);
-    try_rule(strays, "src/upstream/attempt.rs", &["hyper::Error", "reqwest::Error"], &["axum::Router"]);
-    try_rule(strays, "src/upstream/token.rs", &[], &["hyper::Error"]);
+    try_rule(strays, "src/net/exchange.rs", &["hyper::Error", "jiff::Timestamp"], &["axum::Router"]);
     hold_to(strays);
 }
 

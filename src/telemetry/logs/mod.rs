@@ -21,7 +21,7 @@ use queue::Queue;
 
 /// Libraries that write requests, addresses or bytes into their debug logs. Nothing below INFO is taken from them,
 /// whatever the configuration says.
-const CAPPED: [&str; 8] = ["reqwest", "hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
+const CAPPED: [&str; 7] = ["hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
 
 /// The target of audit lines.
 const AUDIT: &str = "audit";
@@ -188,9 +188,9 @@ mod tests {
     #[test]
     fn libraries_log_nothing_below_info_whatever_the_filter_says() {
         let lines = Lines::default();
-        let logs = start_to(lines.clone(), "trace,reqwest=trace,hyper=debug", Format::Json).unwrap();
+        let logs = start_to(lines.clone(), "trace,hyper_util=trace,hyper=debug", Format::Json).unwrap();
         tracing::trace!(target: "idv_gateway::lookup", "ours");
-        tracing::debug!(target: "reqwest::connect", "a header of somebody's");
+        tracing::debug!(target: "hyper_util::client", "a header of somebody's");
         tracing::trace!(target: "hyper", "bytes");
         tracing::debug!(target: "rustls::client", "a name");
         tracing::debug!(target: "h2::codec", "a frame");

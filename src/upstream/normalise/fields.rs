@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::drift::{Drift, DriftKind};
-use crate::upstream::wire::{Json, Object};
+use crate::upstream::wire::{self, Json, Object};
 
 /// A member that should be text.
 pub(in crate::upstream) fn text<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a str> {
@@ -41,10 +41,11 @@ pub(super) fn score(object: &Object, key: &str, drift: &mut Drift) -> Option<f64
     score
 }
 
-/// A moment in epoch milliseconds, not before the epoch: a number or a numeric string.
-pub(super) fn millis(object: &Object, key: &str, drift: &mut Drift) -> Option<Timestamp> {
-    let digits = read(object.get(key)?, Json::as_digits, drift)?;
-    let millis = digits.parse().ok().filter(|millis| *millis >= 0);
+/// A moment after the epoch, in milliseconds or in seconds: a number or a numeric string.
+pub(super) fn moment(object: &Object, key: &str, drift: &mut Drift) -> Option<Timestamp> {
+    let value = object.get(key)?;
+    read(value, Json::as_digits, drift)?;
+    let millis = value.as_whole().and_then(wire::millis);
     let moment = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     if moment.is_none() {
         drift.add(DriftKind::UnknownValue);

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::fields;
 use crate::domain::drift::Drift;
 use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
-use crate::upstream::wire::{Json, Object};
+use crate::upstream::wire::{self, Json, Object};
 
 /// The identity read from the document part, and the caller's own name for the person.
 pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
@@ -38,19 +38,18 @@ fn candidates(sides: [Option<&Object>; 2], names: &[&str]) -> impl Iterator<Item
     names.iter().flat_map(of_name).flatten()
 }
 
-/// A value as text; the vendor writes "nothing" as null, as `""` and as the word `"null"`.
+/// A value as text; the vendor writes "nothing" as null, as `""` and as the word `"null"`. In capitals that is a name.
 fn plain(value: &Json) -> Option<String> {
     match value {
         Json::Text(text) if is_blank(text) => None,
         Json::Text(text) => Some(text.clone()),
-        Json::Number(digits) => Some(digits.clone()),
+        Json::Number(digits) => Some(wire::whole(digits).unwrap_or_else(|| digits.clone())),
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
 fn is_blank(text: &str) -> bool {
-    let text = text.trim();
-    text.is_empty() || text.eq_ignore_ascii_case("null")
+    text == "null" || text.trim().is_empty()
 }
 
 fn open_map(side: Option<&Object>) -> OpenMap {

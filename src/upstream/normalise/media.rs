@@ -1,12 +1,12 @@
 //! Links to images and videos: which ones we hand on, and how long they are good for.
 
 use jiff::{SignedDuration, Timestamp, civil};
-use reqwest::Url;
+use url::Url;
 
 use super::fields;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{LINK_LIFE, Medium, MediumKind};
-use crate::upstream::wire::Object;
+use crate::upstream::wire::{self, Object};
 
 /// The face fields that hold links.
 const FACE: &[(&str, MediumKind)] = &[
@@ -114,35 +114,52 @@ fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
     end.checked_sub(margin).unwrap_or(end)
 }
 
-/// The end that the link itself carries: `X-Amz-Date` + `X-Amz-Expires`, `x-oss-expires`, or `Expires`.
+/// The end that the link itself carries, in the words of S3, Google, OSS, Azure or COS, or as a plain `Expires`. The
+/// earliest counts.
 fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
     let parameter = |name: &str| {
         let found = url.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.into_owned())
     };
-    let seconds = |name: &str| parameter(name)?.parse::<i64>().ok();
-    if let Some(life) = seconds("X-Amz-Expires") {
-        return after(basic_date(&parameter("X-Amz-Date")?)?, life);
-    }
-    if let Some(life) = seconds("x-oss-expires") {
-        let from = parameter("x-oss-date").and_then(|text| basic_date(&text));
-        // Without a date it is an absolute time if it is as large as one.
-        return if from.is_none() && life > 1_000_000_000 {
-            Timestamp::from_second(life).ok()
-        } else {
-            after(from.unwrap_or(observed_at), life)
-        };
-    }
-    Timestamp::from_second(seconds("Expires")?).ok()
+    let number = |name: &str| wire::whole(&parameter(name)?)?.parse::<i64>().ok();
+    let signed = |date: &str, life: &str| after(basic_date(&parameter(date)?)?, number(life)?);
+    // Without a date it is an absolute time if it is as large as one.
+    let oss = || match (parameter("x-oss-date").and_then(|text| basic_date(&text)), number("x-oss-expires")?)
+    {
+        (None, end) if end > 1_000_000_000 => epoch(end),
+        (from, life) => after(from.unwrap_or(observed_at), life),
+    };
+    let cos = || epoch(wire::whole(parameter("q-sign-time")?.split_once(';')?.1)?.parse().ok()?);
+    let ends = [
+        signed("X-Amz-Date", "X-Amz-Expires"),
+        signed("X-Goog-Date", "X-Goog-Expires"),
+        oss(),
+        parameter("se").and_then(|text| azure_date(&text)),
+        cos(),
+        number("Expires").and_then(epoch),
+    ];
+    ends.into_iter().flatten().min()
 }
 
 fn after(from: Timestamp, seconds: i64) -> Option<Timestamp> {
     from.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
 
+fn epoch(time: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(wire::millis(time)?).ok()
+}
+
 /// `20261122T100000Z`
 fn basic_date(text: &str) -> Option<Timestamp> {
-    let date = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    utc(civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?)
+}
+
+/// `2026-11-22T10:00:00Z`, also without seconds, or the date alone.
+fn azure_date(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| utc(text.strip_suffix('Z').unwrap_or(text).parse().ok()?))
+}
+
+fn utc(date: civil::DateTime) -> Option<Timestamp> {
     date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
@@ -163,7 +180,18 @@ mod tests {
             ("https://m.example/a?Expires=1795345200", "2026-11-22T10:54:00Z"),
             ("https://m.example/a?x-oss-date=20261122T100000Z&x-oss-expires=36000", "2026-11-22T19:00:00Z"),
             ("https://m.example/a?x-oss-expires=1795345200", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?Expires=1795345200000", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?Expires=1.7953452E9", "2026-11-22T10:54:00Z"),
             ("https://m.example/a?Expires=1000000000", "2001-09-09T01:46:40Z"),
+            ("https://m.example/a?X-Goog-Date=20261122T100000Z&X-Goog-Expires=600", "2026-11-22T10:09:00Z"),
+            ("https://m.example/a?sv=2026&se=2026-11-22T11%3A00%3A00Z&sig=x", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?se=2026-11-22T11%3A00Z", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?se=2026-11-23", "2026-11-22T23:00:00Z"),
+            ("https://m.example/a?se=south-east", "2026-11-23T09:00:00Z"),
+            ("https://m.example/a?q-sign-time=1795341600%3B1795345200", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?q-sign-time=1795341600", "2026-11-23T09:00:00Z"),
+            ("https://m.example/a?X-Amz-Expires=600&Expires=1795345200", "2026-11-22T10:54:00Z"),
+            ("https://m.example/a?Expires=0", "2026-11-23T09:00:00Z"),
             ("https://m.example/a?Expires=soon", "2026-11-23T09:00:00Z"),
             ("https://m.example/a?Expires=-99999999999", "2026-11-23T09:00:00Z"),
             ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),

@@ -11,9 +11,11 @@ mod parts;
 mod tests;
 mod verdict;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
-use super::wire::{Json, Object};
+use super::wire::{self, Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
@@ -49,26 +51,25 @@ pub(super) struct Context<'a> {
     pub(super) allowed_hosts: &'a AllowedHosts,
 }
 
-/// The answer is about another id.
-#[derive(Debug)]
-pub(super) struct IdMismatch;
+/// Which id an answer is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// The one that was asked for.
+    Same,
+    /// It does not say.
+    Missing,
+    /// Another one.
+    Other,
+}
 
 /// Makes a verification of the `data` of a SUCCESS envelope.
-///
-/// # Errors
-/// `data.signatureId` names another id than the one asked for.
-pub(super) fn normalise(
-    data: &Object,
-    context: Context<'_>,
-    drift: &mut Drift,
-) -> Result<Verification, IdMismatch> {
-    check_id(data, &context.id, drift)?;
+pub(super) fn normalise(data: &Object, context: Context<'_>, drift: &mut Drift) -> Verification {
     fields::count_unknown(data, KNOWN, drift);
     let face = parts::face(data, drift);
     let document = parts::document(data, drift);
     let verdict = verdict::verdict(data, &[face.says, document.says], drift);
     let media = media::links(face.object, document.object, context.allowed_hosts, context.observed_at, drift);
-    Ok(Verification {
+    Verification {
         id: context.id,
         region: context.region,
         observed_at: context.observed_at,
@@ -79,26 +80,33 @@ pub(super) fn normalise(
         face: face.check,
         document: document.check,
         media,
-    })
+    }
 }
 
-/// The vendor's samples leave the id out while a result is pending, so only another id is a mismatch.
-fn check_id(data: &Object, asked: &SignatureId, drift: &mut Drift) -> Result<(), IdMismatch> {
+/// Which id `data` is about. The vendor's samples leave it out while a result is pending.
+pub(super) fn echo(data: &Object, asked: &SignatureId, drift: &mut Drift) -> Echo {
     let echoed = match data.get("signatureId") {
-        None | Some(Json::Null) => return Ok(()),
+        None | Some(Json::Null) => return Echo::Missing,
         Some(Json::Text(text)) if text.is_empty() => {
             drift.add(DriftKind::UnknownValue);
-            return Ok(());
+            return Echo::Missing;
         }
-        Some(Json::Text(text)) => text,
+        Some(Json::Text(text)) => Cow::from(text),
         Some(Json::Number(digits)) => {
             drift.add(DriftKind::TypeMismatch);
-            digits
+            wire::whole(digits).map_or_else(|| Cow::from(digits), Cow::from)
         }
         Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => {
             drift.add(DriftKind::TypeMismatch);
-            return Err(IdMismatch);
+            return Echo::Other;
         }
     };
-    if echoed == asked.as_str() { Ok(()) } else { Err(IdMismatch) }
+    if echoed == asked.as_str() {
+        return Echo::Same;
+    }
+    if !echoed.eq_ignore_ascii_case(asked.as_str()) {
+        return Echo::Other;
+    }
+    drift.add(DriftKind::UnknownValue);
+    Echo::Same
 }

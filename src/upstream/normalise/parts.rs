@@ -1,6 +1,6 @@
 //! The parts of a verification: face and document, in both generations' names.
 
-use super::fields::{array, count_unknown, millis, object, score, text, texts};
+use super::fields::{array, count_unknown, moment, object, score, text, texts};
 use super::verdict::{Says, agree, fold, result};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{CheckResult, DocumentCheck, Event, FaceCheck, Sides};
@@ -142,7 +142,7 @@ fn events(detail: &Object, drift: &mut Drift) -> Vec<Event> {
 fn event(item: &Object, drift: &mut Drift) -> Event {
     count_unknown(item, EVENT_FIELDS, drift);
     // The samples misspell what the tables call createTimestamp.
-    let at = millis(item, "createTimestamp", drift).or_else(|| millis(item, "createTimestmap", drift));
+    let at = moment(item, "createTimestamp", drift).or_else(|| moment(item, "createTimestmap", drift));
     Event {
         name: owned_text(item, "event", drift),
         result: check_result(result(item.get("result"), drift)),

@@ -41,7 +41,7 @@ pub(super) fn verdict(data: &Object, parts: &[Says], drift: &mut Drift) -> Verdi
         Says::Pass => {
             let codes_agree = codes.iter().all(|code| *code == Code::Success);
             let parts_agree = parts.iter().all(|part| matches!(part, Says::Pass | Says::Nothing));
-            if codes_agree && parts_agree {
+            if codes_agree && parts_agree && !is_contradicted(data) {
                 return Verdict::Passed;
             }
             drift.add(DriftKind::Conflict);
@@ -81,6 +81,34 @@ pub(super) fn agree(one: Says, other: Says, drift: &mut Drift) -> Says {
     }
 }
 
+/// Whether a part of `data` contradicts a PASS, be it a part of a product that we do not know.
+fn is_contradicted(data: &Object) -> bool {
+    data.iter().any(|(name, part)| name.ends_with("Detail") && fails(part))
+}
+
+/// Whether a part says FAIL in one of its results, or in a part within it, or names an attack. Its events may fail: the
+/// person tried again.
+fn fails(part: &Json) -> bool {
+    match part {
+        Json::Object(members) => members.iter().any(|(name, value)| {
+            let is_result = name.to_ascii_lowercase().ends_with("result");
+            let is_attack = name == "livenessAttackType" && matches!(value.as_whole(), Some(1 | 2));
+            is_attack || (is_result && says_fail(value)) || (name.ends_with("Detail") && fails(value))
+        }),
+        Json::Array(parts) => parts.iter().any(fails),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => false,
+    }
+}
+
+fn says_fail(result: &Json) -> bool {
+    match result {
+        Json::Text(word) => fold(word) == "FAIL",
+        Json::Array(results) => results.iter().any(says_fail),
+        Json::Object(_) => fails(result),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+    }
+}
+
 /// The raw words beside the verdict: the newer result field first, and the error code that counts.
 pub(super) fn raw_words(data: &Object) -> UpstreamWords {
     let result = ["overallResult", "idvResult"].iter().find_map(|key| data.get(*key)?.as_text());
@@ -117,7 +145,7 @@ fn reason(codes: &[Code], drift: &mut Drift) -> Reason {
     explanation.unwrap_or(Reason::Other)
 }
 
-/// Every error code given, in either generation's field.
+/// Every error code given, in either generation's field. One that is no list is read, but no PASS is believed beside it.
 fn codes(data: &Object, drift: &mut Drift) -> Vec<Code> {
     let mut codes: Vec<Code> = code_fields(data).map(|field| code(field, drift)).collect();
     let is_no_list = |field: &Json| !field.is_null() && field.as_array().is_none();
@@ -149,7 +177,11 @@ fn code(field: &Json, drift: &mut Drift) -> Code {
 /// `errorCode`, if given, and the items of `errorCodes`.
 fn code_fields(data: &Object) -> impl Iterator<Item = &Json> {
     let single = data.get("errorCode").filter(|field| !field.is_null());
-    let list = data.get("errorCodes").and_then(Json::as_array).unwrap_or_default();
+    let list = data.get("errorCodes").map_or(&[][..], |field| match field {
+        Json::Array(codes) => codes,
+        Json::Text(_) => std::slice::from_ref(field),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => &[],
+    });
     single.into_iter().chain(list)
 }
 

@@ -81,7 +81,7 @@ async fn f080_a_refresh_of_a_token_panics() {
     let trial = Trial::patient(&["my"], "").await;
     trial.upstream().answer_tokens([Reply::json(bodies::refusal("ACCOUNT_DISABLED", "no"))]);
     trial.passes("F080");
-    let saboteur = Saboteur("idv_gateway::upstream::mint", AtomicBool::new(false));
+    let saboteur = Saboteur("idv_gateway::upstream::token_client", AtomicBool::new(false));
     let sabotage = tracing::subscriber::set_default(saboteur);
     let crowd = trial.crowd("F080", 3).await;
     for answer in trial.answers("F080", crowd).await {

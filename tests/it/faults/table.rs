@@ -29,7 +29,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("k_files", include_str!("k_files.rs")),
     ("http::admin::tests", include_str!("../../../src/http/admin/tests.rs")),
     // Where names come from cannot be told from outside.
-    ("src/upstream/connections", include_str!("../../../src/upstream/connections.rs")),
+    ("src/net/connections", include_str!("../../../src/net/connections.rs")),
+    ("src/net/dns", include_str!("../../../src/net/dns.rs")),
 ];
 
 #[test]

@@ -35,8 +35,7 @@ impl Dialect {
 
     /// The answer for an id that was never asked for, when this is what the upstream says to it.
     pub async fn hear(&self, reply: Reply) -> Answer {
-        let id = format!("case-{}", self.asked.fetch_add(1, Ordering::Relaxed));
-        self.hear_of(&id, reply).await
+        self.hear_of(&self.new_id(), reply).await
     }
 
     /// The answer for `id`, when this is what the upstream says to it.
@@ -45,11 +44,20 @@ impl Dialect {
         self.gateway.get(&format!("/idv/{id}")).await
     }
 
-    /// The verification made of this `data`.
-    pub async fn read(&self, data: Value) -> Value {
-        let answer = self.hear(Reply::json(bodies::success(data.clone()))).await;
+    /// The verification made of this `data`, with the id added unless it has one.
+    pub async fn read(&self, mut data: Value) -> Value {
+        let id = self.new_id();
+        if data.get("signatureId").is_none() {
+            data["signatureId"] = json!(id);
+        }
+        let answer = self.hear_of(&id, Reply::json(bodies::success(data.clone()))).await;
         assert_eq!(answer.status, 200, "{data}: {}", answer.text());
         answer.json()
+    }
+
+    /// An id that was never asked for.
+    pub fn new_id(&self) -> String {
+        format!("case-{}", self.asked.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The drift counted since the last call of this.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::keys::KeySet;
 use crate::files;
+use crate::net::JwksEndpoint;
 use crate::telemetry::metrics::JwksMetrics;
-use crate::upstream::JwksEndpoint;
 
 /// The least time between two fetches of the key set: an unknown key id is the caller's text.
 const MIN_GAP: Duration = Duration::from_secs(10);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 /// What to wait if the upstream asks us to slow down without saying how long.
-pub(super) const DEFAULT: Duration = Duration::from_secs(5);
+pub(crate) const DEFAULT: Duration = Duration::from_secs(5);
 /// However short or long the upstream asks for, we wait within these bounds, in seconds.
 const BOUNDS: std::ops::RangeInclusive<f64> = 1.0..=60.0;
 
 /// Reads a header value; `None` if it makes no sense.
-pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let digits = value.strip_suffix(['s', 'S']).unwrap_or(value).trim_end();
     let seconds = match digits.parse::<i64>() {
@@ -29,7 +29,7 @@ fn is_number(text: &str) -> bool {
 
 /// Reads an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`, or one of the two obsolete forms
 /// that RFC 9110 has recipients take too: `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
-pub(super) fn http_date(value: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(value: &str) -> Option<Timestamp> {
     const FORMS: [&str; 3] = ["%d %b %Y %H:%M:%S GMT", "%d-%b-%y %H:%M:%S GMT", "%b %e %H:%M:%S %Y"];
     // The day of the week adds nothing, and a wrong one should not lose the date.
     let value = value.trim();

@@ -1,25 +1,24 @@
-//! Making one token: the vendor's clock, its refusals, and what else can be tried.
+//! Fetching one token: the vendor's clock, its refusals, and what else can be tried.
 //!
 //! Source: the vendor's Token Authentication API.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::Uri;
+use hyper::header::HeaderValue;
 use jiff::Timestamp;
-use reqwest::Url;
-use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::attempt::{self, Answer};
-use super::connections::Connections;
-use super::envelope::{self, Blame, Refusal, Success};
+use super::envelope::{self, AuthHint, Refusal, Success};
 use super::life::life;
 use super::retry;
 use super::token_request::{self, Keys};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
+use crate::net::{self, Answer, Broken, Connections};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
@@ -27,11 +26,11 @@ use crate::telemetry::traces::Span;
 /// hold its place until its life is over.
 const MAX_TOKEN: usize = 8 << 10;
 
-/// Makes tokens for one region.
-pub(super) struct Mint {
+/// Fetches the tokens of one region.
+pub(super) struct TokenClient {
     /// For logs.
     region: RegionName,
-    url: Url,
+    uri: Uri,
     period: Duration,
     time_limit: Duration,
     connections: Arc<Connections>,
@@ -49,10 +48,10 @@ struct State {
     skew: Option<i64>,
 }
 
-impl Mint {
+impl TokenClient {
     pub(super) fn new(
         region: RegionName,
-        url: Url,
+        uri: Uri,
         keys: Keys,
         period: Duration,
         time_limit: Duration,
@@ -60,7 +59,7 @@ impl Mint {
         metrics: Arc<RegionMetrics>,
     ) -> Self {
         let state = Mutex::new(State { keys, previous: None, correction: 0, skew: None });
-        Self { region, url, period, time_limit, connections, metrics, state }
+        Self { region, uri, period, time_limit, connections, metrics, state }
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
@@ -80,7 +79,7 @@ impl Mint {
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
     pub(super) async fn fetch(&self, span: &Span) -> Result<(HeaderValue, Duration), Fault> {
-        let result = self.fetch_with_corrections(span).await.map_err(failure);
+        let result = self.fetch_with_corrections(span).await.map_err(fault);
         match &result {
             Ok((_, life)) => {
                 let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
@@ -97,8 +96,8 @@ impl Mint {
     }
 
     /// Where tokens are asked for.
-    pub(super) const fn url(&self) -> &Url {
-        &self.url
+    pub(super) const fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     /// Fetches a token as [`Self::fetch`] does, only to see how that goes: how long it would live.
@@ -125,14 +124,14 @@ impl Mint {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
         };
-        if refusal.blames == Some(Blame::Timestamp) && self.learn_clock(refusal.date) {
+        if refusal.hint == Some(AuthHint::Timestamp) && self.learn_clock(refusal.date) {
             refusal = match self.request(&keys, span).await {
                 Ok(token) => return Ok(token),
                 Err(refusal) => refusal,
             };
         }
         let previous = self.lock().previous.clone();
-        if let Some(previous) = previous.filter(|_| is_about_keys(refusal.kind))
+        if let Some(previous) = previous.filter(|_| is_about_keys(refusal.fault.kind))
             && let Ok(token) = self.request(&previous, span).await
         {
             return Ok(token);
@@ -143,7 +142,7 @@ impl Mint {
     /// One request, repeated once if it failed in a way that a second one may not.
     async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
         match self.request(keys, span).await {
-            Err(refusal) if refusal.kind.is_region_fault() => {
+            Err(refusal) if refusal.fault.kind.is_region_fault() => {
                 tokio::time::sleep(retry::pause(rand::random())).await;
                 self.request(keys, span).await
             }
@@ -158,7 +157,7 @@ impl Mint {
         let body = token_request::write(keys, timestamp, self.period);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
         let client = self.connections.clients().fresh;
-        let answer = attempt::post(&client, &self.url, None, body, self.time_limit).await;
+        let answer = net::send(&client, net::post(&self.uri, body), self.time_limit).await;
         let result = self.read(answer);
         let outcome = result.as_ref().err().map_or(UpstreamOutcome::Ok, outcome);
         self.metrics.operation(Operation::Token).observe(outcome, started.elapsed());
@@ -166,8 +165,8 @@ impl Mint {
         result
     }
 
-    fn read(&self, answer: Result<Answer, Kind>) -> Result<(HeaderValue, Duration), Refusal> {
-        let answer = answer.map_err(Refusal::of)?;
+    fn read(&self, answer: Result<Answer, Broken>) -> Result<(HeaderValue, Duration), Refusal> {
+        let answer = answer.map_err(|broken| Refusal::of(broken.kind))?;
         if let Some(date) = answer.date {
             // A date is cut to whole seconds, so on average it is half a second old.
             let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round() + 0.0; // never minus nothing
@@ -219,29 +218,35 @@ impl Mint {
 
 /// The metric label of a refusal: what is refused here is our keys, unless it is our clock.
 fn outcome(refusal: &Refusal) -> UpstreamOutcome {
-    let is_clock = refusal.blames == Some(Blame::Timestamp);
-    let is_keys = matches!(refusal.kind, Kind::Refused | Kind::NotFound) && !is_clock;
-    super::outcome(Some(if is_keys { Kind::Auth } else { refusal.kind }))
+    let is_clock = refusal.hint == Some(AuthHint::Timestamp);
+    let is_keys = matches!(refusal.fault.kind, Kind::Refused | Kind::NotFound) && !is_clock;
+    super::outcome(Some(if is_keys { Kind::Auth } else { refusal.fault.kind }))
 }
 
 const fn is_about_keys(kind: Kind) -> bool {
     matches!(kind, Kind::Auth | Kind::Refused | Kind::Account)
 }
 
-/// A refusal of the token endpoint in the words of a lookup: wrong keys are an `Auth` failure, an endpoint that cannot
-/// be asked makes the region unavailable.
-fn failure(refusal: Refusal) -> Fault {
-    let kind = match refusal.kind {
+/// A refusal of the token endpoint as a fault of its region: wrong keys are `Auth`, an endpoint that cannot be asked makes
+/// the region unavailable.
+fn fault(refusal: Refusal) -> Fault {
+    let kind = match refusal.fault.kind {
         Kind::Refused | Kind::Auth | Kind::NotFound => Kind::Auth,
-        Kind::Connect | Kind::Reset | Kind::Truncated | Kind::Timeout | Kind::Server | Kind::Malformed => {
-            Kind::Unavailable
-        }
+        Kind::Dns
+        | Kind::Connect
+        | Kind::Tls
+        | Kind::Reset
+        | Kind::Truncated
+        | Kind::Timeout
+        | Kind::Deadline
+        | Kind::Server
+        | Kind::Malformed => Kind::Unavailable,
         Kind::Account
         | Kind::Busy
         | Kind::Unavailable
         | Kind::IdMismatch
         | Kind::Overloaded
-        | Kind::Internal => refusal.kind,
+        | Kind::Internal => refusal.fault.kind,
     };
-    Fault { kind, retry_after: refusal.retry_after, said: refusal.said }
+    Fault { kind, ..refusal.fault }
 }

@@ -1,0 +1,167 @@
+//! One connection to a server, step by step: its addresses, TCP, TLS.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::http::uri::Scheme;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower::service_fn;
+use tower::util::BoxCloneSyncService;
+
+use super::dns::Resolver;
+use super::stream::{Metered, Stream};
+use crate::domain::failure::Kind;
+use crate::files;
+
+/// What a connection may take: the name, the address and the handshake.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A [`Connector`] as hyper's client takes it.
+pub(crate) type ConnectorService = BoxCloneSyncService<Uri, TokioIo<Stream>, NotConnected>;
+
+/// What connections are made with.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    resolver: Resolver,
+    tls: TlsConnector,
+}
+
+/// The other end of a connection.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Host {
+    /// A name, or an address without brackets.
+    pub name: String,
+    pub port: u16,
+    pub is_https: bool,
+}
+
+/// There is no connection; the kind says which step failed.
+#[derive(Debug)]
+pub(crate) struct NotConnected(pub(super) Kind);
+
+impl Host {
+    pub(crate) fn of(uri: &Uri) -> Self {
+        let name = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        Self { name, port, is_https }
+    }
+
+    /// Whether it is an address, so that there is nothing to look up.
+    pub(crate) fn is_address(&self) -> bool {
+        self.name.parse::<IpAddr>().is_ok()
+    }
+}
+
+impl Connector {
+    /// Trusts the bundled authorities, and those of `ca_file`.
+    ///
+    /// # Errors
+    /// The CA file cannot be read, or TLS cannot be set up.
+    pub(super) fn new(ca_file: Option<&Path>) -> io::Result<Self> {
+        Ok(Self::over(Resolver::of_the_system(), tls(ca_file)?))
+    }
+
+    pub(super) fn over(resolver: Resolver, tls: ClientConfig) -> Self {
+        Self { resolver, tls: TlsConnector::from(Arc::new(tls)) }
+    }
+
+    pub(super) fn service(&self) -> ConnectorService {
+        let connector = self.clone();
+        BoxCloneSyncService::new(service_fn(move |uri: Uri| {
+            let connector = connector.clone();
+            async move { connector.connect(&Host::of(&uri)).await.map(TokioIo::new) }
+        }))
+    }
+
+    async fn connect(&self, host: &Host) -> Result<Stream, NotConnected> {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let addresses = step(Kind::Dns, deadline, self.addresses(host)).await?;
+        let tcp = Metered::new(step(Kind::Connect, deadline, dial(&addresses)).await?);
+        let meter = tcp.meter();
+        if !host.is_https {
+            return Ok(Stream::new(Box::new(tcp), meter));
+        }
+        let tls = step(Kind::Tls, deadline, self.secure(host, tcp)).await?;
+        Ok(Stream::new(Box::new(tls), meter))
+    }
+
+    /// The addresses of a host.
+    pub(crate) async fn addresses(&self, host: &Host) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.name.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, host.port)]);
+        }
+        let found = self.resolver.addresses(&host.name).await?;
+        Ok(found.into_iter().map(|address| SocketAddr::new(address, host.port)).collect())
+    }
+
+    /// A TLS session with the host over that stream.
+    pub(crate) async fn secure<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+        &self,
+        host: &Host,
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
+        let name = ServerName::try_from(host.name.clone()).map_err(io::Error::other)?;
+        self.tls.connect(name, stream).await
+    }
+}
+
+/// Connects to the first address that accepts; each gets its share of the time.
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let share = CONNECT_TIMEOUT / addresses.len().try_into().unwrap_or(u32::MAX).max(1);
+    let mut failure = io::Error::from(io::ErrorKind::TimedOut);
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return stream.set_nodelay(true).map(|()| stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failure)
+}
+
+async fn step<T>(
+    kind: Kind,
+    deadline: Instant,
+    step: impl Future<Output = io::Result<T>>,
+) -> Result<T, NotConnected> {
+    timeout_at(deadline, step)
+        .await
+        .map_or(Err(NotConnected(kind)), |done| done.map_err(|_| NotConnected(kind)))
+}
+
+pub(super) fn tls(ca_file: Option<&Path>) -> io::Result<ClientConfig> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(path) = ca_file {
+        let bundled = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(&files::read(path)?) {
+            roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+        }
+        if roots.len() == bundled {
+            return Err(io::Error::other("the CA file holds no certificate in PEM form"));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection: {:?}", self.0)
+    }
+}
+
+impl std::error::Error for NotConnected {}

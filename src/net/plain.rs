@@ -1,0 +1,119 @@
+//! The clients of the key set of callers' tokens and of the collector of traces: plain exchanges, over reqwest.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Url};
+use secrecy::zeroize::Zeroizing;
+
+use super::connector::{CONNECT_TIMEOUT, tls};
+use super::dns::Resolver;
+use super::exchange::{AGENT, MAX_BODY};
+use crate::domain::failure::Kind;
+use crate::files;
+
+/// What one fetch may take: callers with an unknown key wait for it.
+const TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// A JWKS endpoint.
+pub(crate) struct JwksEndpoint {
+    url: Url,
+    client: Client,
+    /// Holds a bearer token to send; read before each request, as Kubernetes renews it.
+    token_file: Option<PathBuf>,
+}
+
+impl JwksEndpoint {
+    /// Prepares a client; connects to nothing yet.
+    ///
+    /// # Errors
+    /// It is not a URL, or the CA file cannot be read.
+    pub(crate) fn new(url: &str, ca_file: Option<&Path>, token_file: Option<PathBuf>) -> io::Result<Self> {
+        let url = Url::parse(url).map_err(io::Error::other)?;
+        let client = client(ca_file).map_err(|error| io::Error::other(format!("jwks_ca_file: {error}")))?;
+        Ok(Self { url, client, token_file })
+    }
+
+    /// Fetches the key set, as JSON text.
+    ///
+    /// # Errors
+    /// No whole answer with HTTP 200 came.
+    pub(crate) async fn fetch(&self) -> Result<Vec<u8>, Kind> {
+        let mut request = self.client.get(self.url.clone()).timeout(TIME_LIMIT);
+        if let Some(token) = self.token().await? {
+            request = request.header(AUTHORIZATION, token);
+        }
+        let mut response = request.send().await.map_err(|error| kind_of(&error))?;
+        if !response.status().is_success() {
+            return Err(Kind::Refused);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| kind_of(&error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Kind::Malformed);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    async fn token(&self) -> Result<Option<HeaderValue>, Kind> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let content = files::read_within(TIME_LIMIT, path.clone()).await.map_err(|_| Kind::Auth)?;
+        let header = Zeroizing::new([b"Bearer ", content.trim_ascii()].concat());
+        let mut value = HeaderValue::from_bytes(&header).map_err(|_| Kind::Auth)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// A client for the collector of traces; connects to nothing yet.
+///
+/// # Errors
+/// The CA file cannot be read, or TLS cannot be set up.
+pub(crate) fn collector_client(ca_file: Option<&Path>) -> io::Result<Client> {
+    let name = "the collector's certificate authorities (OTEL_EXPORTER_OTLP_…CERTIFICATE)";
+    client(ca_file).map_err(|error| io::Error::other(format!("{name}: {error}")))
+}
+
+/// It makes a connection for each request: they are seconds apart, and a server that has moved is found again.
+fn client(ca_file: Option<&Path>) -> io::Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(tls(ca_file)?)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(0)
+        .dns_resolver(Arc::new(Resolver::of_the_system()))
+        .build()
+        .map_err(|error| io::Error::other(error.without_url()))
+}
+
+fn kind_of(error: &reqwest::Error) -> Kind {
+    if error.is_connect() {
+        Kind::Connect
+    } else if error.is_timeout() {
+        Kind::Timeout
+    } else {
+        Kind::Reset
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found = resolver.addresses(name.as_str()).await?;
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
+}
