@@ -8,8 +8,8 @@ use crate::config::{self, Auth, Config, Jwks, Secret};
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::files;
 use crate::http::{
-    Admin, Audit, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public, StatusReport,
-    Tls, TlsFiles, Verifier,
+    Admin, Audit, Callbacks, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public,
+    StatusReport, Tls, TlsFiles, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::net::{JwksEndpoint, collector_client};
@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub public: Arc<Public>,
     /// What the admin listener serves.
     pub admin: Arc<Admin>,
+    /// What the callback listener serves, if there is one.
+    pub callbacks: Option<Arc<Callbacks>>,
     /// TLS of the public listener, if it has any.
     pub tls: Option<Arc<Tls>>,
     /// The stage of the process.
@@ -79,6 +81,17 @@ impl App {
             max_wait: config.wait.max,
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);
+        let callbacks = config.callbacks.as_ref().map(|settings| callbacks(settings, &public)).transpose()?;
+        if let (Some(callbacks), Some(settings)) = (callbacks.clone(), config.callbacks.clone()) {
+            let files = vec![reloads.file("callbacks.key_file")];
+            let reload = move || Ok(callbacks.replace_keys(&settings.read_keys()?));
+            reloaders.push(Reloader::new(
+                "keys of callbacks".to_owned(),
+                files,
+                Arc::clone(&reloads),
+                reload,
+            ));
+        }
         reloaders.extend(caller_keys(config, &public)?);
         let jwks_file = config.auth.jwt().filter(|jwt| matches!(jwt.jwks, Jwks::File(_)));
         if let Some(verifier) = verifier.filter(|_| jwks_file.is_some()) {
@@ -91,7 +104,7 @@ impl App {
             let files = keys.iter().map(|key| reloads.file(&format!("server.tls.{key}"))).collect();
             reloaders.push(Reloader::new("certificate".to_owned(), files, reloads, move || tls.reload()));
         }
-        Ok(Self { public, admin: Arc::new(admin), tls, lifecycle, traces, reloaders })
+        Ok(Self { public, admin: Arc::new(admin), callbacks, tls, lifecycle, traces, reloaders })
     }
 }
 
@@ -123,6 +136,13 @@ fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result
         })
     });
     Upstream::new(settings.collect::<io::Result<_>>()?)
+}
+
+fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Callbacks>> {
+    let named = |error| io::Error::other(format!("callbacks.key_file: {error}"));
+    let keys = settings.read_keys().map_err(named)?;
+    let (regions, lookup) = (public.regions.clone(), Arc::clone(&public.lookup));
+    Ok(Arc::new(Callbacks::new(&keys, regions, lookup, Arc::clone(&public.metrics))))
 }
 
 fn keys(region: &config::Region) -> io::Result<Keys> {

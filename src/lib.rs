@@ -36,6 +36,8 @@ pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 
 /// Connections to the admin listener at once: probes, scrapers and a few people.
 const ADMIN_CONNECTIONS: usize = 256;
+/// Connections to the callback listener at once: each carries one short request.
+const CALLBACK_CONNECTIONS: usize = 256;
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// What sending the last spans may take of what is left of the drain.
@@ -47,6 +49,8 @@ pub struct Listeners {
     pub public: TcpListener,
     /// Where operators come.
     pub admin: TcpListener,
+    /// Where the vendor calls, if the configuration has `[callbacks]`.
+    pub callbacks: Option<TcpListener>,
 }
 
 /// How a gateway ended.
@@ -123,6 +127,16 @@ pub async fn run(
         until: Stage::GivingUp,
         lifecycle: lifecycle.clone(),
     };
+    let callbacks = app.callbacks.zip(listeners.callbacks).map(|(callbacks, listener)| {
+        let server = http::Server {
+            site: http::Site::Callbacks(callbacks),
+            tls: None,
+            max_connections: CALLBACK_CONNECTIONS,
+            until: Stage::Closing,
+            lifecycle: lifecycle.clone(),
+        };
+        tokio::spawn(server.run(listener))
+    });
     let reloading = reload::run(app.reloaders);
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
@@ -148,6 +162,9 @@ pub async fn run(
         never = history.keep() => match never {},
     };
     admin.abort();
+    if let Some(callbacks) = callbacks {
+        callbacks.abort();
+    }
     tracing::info!(ended = ended.name(), "gateway stopped");
     Ok(ended)
 }

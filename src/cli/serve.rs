@@ -36,16 +36,19 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn serve(config: &Config) -> ExitCode {
-    let listeners = match listen(config.server.listen, config.server.admin_listen) {
+    let callbacks = config.callbacks.as_ref().map(|callbacks| bind(callbacks.listen)).transpose();
+    let listeners = listen(config.server.listen, config.server.admin_listen)
+        .and_then(|listeners| Ok(Listeners { callbacks: callbacks?, ..listeners }));
+    let listeners = match listeners {
         Ok(listeners) => listeners,
         Err(why) => return fail(why),
     };
     run_until_stopped(listeners, config).await
 }
 
-/// Opens both listeners.
+/// Opens the listeners for callers and operators.
 pub(super) fn listen(public: SocketAddr, admin: SocketAddr) -> Result<Listeners, String> {
-    Ok(Listeners { public: bind(public)?, admin: bind(admin)? })
+    Ok(Listeners { public: bind(public)?, admin: bind(admin)?, callbacks: None })
 }
 
 /// Opens one listener.

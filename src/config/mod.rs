@@ -36,7 +36,7 @@ pub use self::settings::{
 };
 
 /// Sections that are read and checked, and refused all the same until what they set exists.
-const PLANNED: [&str; 2] = ["remote", "callbacks"];
+const PLANNED: [&str; 1] = ["remote"];
 const NOT_YET: &str = "this version does not have it yet; remove it";
 
 /// Reads the configuration from a file and the variables of this process.

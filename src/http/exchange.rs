@@ -126,7 +126,7 @@ impl<'a> AccessRecord<'a> {
         }
         let (method, route) = (self.method.name(), self.route.name());
         match self.route {
-            RouteLabel::Idv => {
+            RouteLabel::Idv | RouteLabel::Callbacks => {
                 span.rename(format!("{method} {route}"));
                 span.word("http.route", route);
             }

@@ -1,6 +1,7 @@
 //! The HTTP servers: how connections are accepted, and what each listener serves.
 
 mod admin;
+mod callback;
 mod code;
 mod error;
 mod exchange;
@@ -10,6 +11,7 @@ mod serve;
 mod site;
 
 pub(crate) use admin::{Admin, History, StatusReport};
+pub(crate) use callback::Callbacks;
 pub(crate) use lifecycle::{Lifecycle, Stage};
 pub(crate) use public::{Audit, CallerSettings, Callers, JwksSource, JwtSettings, Public, Verifier};
 pub(crate) use serve::{ConnectionLimits, Server, Tls, TlsFiles};

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::admin::{self, Admin};
+use super::callback::Callbacks;
 use super::public::{self, Public};
 
 /// What a listener serves.
@@ -19,6 +20,8 @@ pub(crate) enum Site {
     Public(Arc<Public>),
     /// What operators ask for.
     Admin(Router),
+    /// What the vendor calls.
+    Callbacks(Arc<Callbacks>),
 }
 
 impl Site {
@@ -31,6 +34,7 @@ impl Site {
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         match self {
             Self::Public(public) => public::answer(public, request).await,
+            Self::Callbacks(callbacks) => callbacks.answer(request).await,
             Self::Admin(router) => {
                 let answered = router.clone().oneshot(request.map(Body::new)).await;
                 answered.unwrap_or_else(|never| match never {})

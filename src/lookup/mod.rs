@@ -111,7 +111,6 @@ impl Lookup {
     }
 
     /// Somebody says that an id has changed in `region`: fetches it once, if it is one that callers have asked about.
-    #[expect(dead_code, reason = "its caller is the callback listener, which comes next")]
     pub(crate) fn hint(&self, id: SignatureId, region: RegionId) -> CallbackOutcome {
         self.waits.hint(id, region)
     }

@@ -20,7 +20,7 @@ const REQUIRED: &str = "**required**";
 /// Regions that know their URL.
 const PRESETS: [&str; 6] = ["id", "sg", "my", "th", "ph", "vn"];
 /// Sections of the contract that are refused for now.
-const PLANNED: [&str; 2] = ["remote", "callbacks"];
+const PLANNED: [&str; 1] = ["remote"];
 
 /// A table of the file, as its comments tell it.
 struct Section {

@@ -10,6 +10,7 @@ mod support;
 mod audit;
 mod cache_bounds;
 mod caching;
+mod callbacks;
 mod callers;
 mod cli;
 mod coalescing;

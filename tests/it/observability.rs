@@ -16,7 +16,7 @@ const METHODS: [&str; 10] =
     ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
 const STATUSES: [&str; 14] =
     ["200", "204", "400", "401", "403", "404", "405", "409", "421", "429", "500", "502", "503", "504"];
-const ROUTES: [&str; 2] = ["/idv/{signatureId}", "unmatched"];
+const ROUTES: [&str; 3] = ["/callbacks/{region}", "/idv/{signatureId}", "unmatched"];
 const OUTCOMES: [&str; 9] =
     ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
 const OPERATIONS: [&str; 2] = ["token", "get_result"];

@@ -42,18 +42,21 @@ impl MethodLabel {
 pub enum RouteLabel {
     /// `/idv/{signatureId}`
     Idv,
+    /// `/callbacks/{region}`
+    Callbacks,
     /// No route of ours.
     #[default]
     Unmatched,
 }
 
 impl RouteLabel {
-    const ALL: [Self; 2] = [Self::Idv, Self::Unmatched];
+    const ALL: [Self; 3] = [Self::Idv, Self::Callbacks, Self::Unmatched];
 
     /// The route's template.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Idv => "/idv/{signatureId}",
+            Self::Callbacks => "/callbacks/{region}",
             Self::Unmatched => "unmatched",
         }
     }

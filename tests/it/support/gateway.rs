@@ -16,6 +16,8 @@ use super::upstream::Upstream;
 pub struct Gateway {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    /// Where callbacks go, if the configuration takes them.
+    pub callbacks: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<idv_gateway::Ended>>,
 }
@@ -67,6 +69,12 @@ impl Gateway {
         let public = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let admin = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addresses = (public.local_addr().expect("bound"), admin.local_addr().expect("bound"));
+        let callbacks = if pieces.iter().any(|piece| piece.contains("[callbacks]")) {
+            Some(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
+        } else {
+            None
+        };
+        let callback_address = callbacks.as_ref().map(|listener| listener.local_addr().expect("bound"));
         let drain = if pieces.iter().any(|piece| piece.contains("[drain]")) { "" } else { QUICK_DRAIN };
         let text = format!("{}\n{drain}", pieces.join("\n"));
         let config =
@@ -76,9 +84,10 @@ impl Gateway {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            idv_gateway::run(Listeners { public, admin }, &config, shutdown).await
+            idv_gateway::run(Listeners { public, admin, callbacks }, &config, shutdown).await
         });
-        let gateway = Self { public: addresses.0, admin: addresses.1, stop: Some(stop), task };
+        let (public, admin) = addresses;
+        let gateway = Self { public, admin, callbacks: callback_address, stop: Some(stop), task };
         super::eventually("readiness", async || gateway.admin("/readyz").await.status == 200).await;
         gateway
     }

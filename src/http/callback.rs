@@ -1,0 +1,236 @@
+//! The callback listener, the only one that faces the Internet. A callback is a hint and never a result: all it can do is
+//! cause one fetch of an id that callers have asked about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::response::Response;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use tokio::time::timeout;
+
+use super::code::Code;
+use super::error::{self, ApiError, no_such_route};
+use super::exchange::AccessRecord;
+use crate::domain::region::{RegionId, Regions};
+use crate::domain::signature_id::SignatureId;
+use crate::lookup::Lookup;
+use crate::telemetry::metrics::{CallbackOutcome, Metrics, RouteLabel};
+use crate::telemetry::traces::Traces;
+
+/// The largest body, in bytes. The vendor's have about fifty.
+const MAX_BODY: usize = 4096;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the callback listener works with.
+pub(crate) struct Callbacks {
+    /// The SHA-256 of each valid key: keys of any length are compared in the same time.
+    keys: ArcSwap<Vec<[u8; 32]>>,
+    regions: Regions,
+    lookup: Arc<Lookup>,
+    metrics: Arc<Metrics>,
+}
+
+/// The body of a callback. What else it holds is ignored.
+#[derive(Deserialize)]
+struct Hint {
+    #[serde(rename = "signatureId")]
+    id: String,
+}
+
+impl Callbacks {
+    /// A listener's work for callbacks that carry one of `keys`.
+    pub(crate) fn new(
+        keys: &[SecretString],
+        regions: Regions,
+        lookup: Arc<Lookup>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let this = Self { keys: ArcSwap::default(), regions, lookup, metrics };
+        this.replace_keys(keys);
+        this
+    }
+
+    /// Uses these keys from now on. Returns whether they are others than before.
+    pub(crate) fn replace_keys(&self, keys: &[SecretString]) -> bool {
+        let keys: Vec<_> = keys.iter().map(|key| hash(key.expose_secret().as_bytes())).collect();
+        let are_new = **self.keys.load() != keys;
+        if are_new {
+            self.keys.store(Arc::new(keys));
+        }
+        are_new
+    }
+
+    /// Answers one request and records it. Its URL holds a key, so no part of it is recorded.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let (head, body) = request.into_parts();
+        let mut record = AccessRecord::new(&head, &Traces::off());
+        let answer = error::catch_panics(self.receive(&head, body, &mut record), &self.metrics).await;
+        let mut response = answer.unwrap_or_else(|error| {
+            record.code = Some(error.code);
+            error.answer(record.request_id())
+        });
+        record.finish(&mut response);
+        record.count(&self.metrics.http);
+        record.log();
+        response
+    }
+
+    async fn receive<'a>(
+        &'a self,
+        head: &Parts,
+        body: Incoming,
+        record: &mut AccessRecord<'a>,
+    ) -> Result<Response, ApiError> {
+        let received = self.read(head, body, record).await;
+        let outcome = match &received {
+            Ok((id, region)) => self.lookup.hint(*id, *region),
+            Err(error) if error.code == Code::Unauthenticated => CallbackOutcome::Unauthenticated,
+            Err(_) => CallbackOutcome::Malformed,
+        };
+        self.metrics.waits.called_back(outcome);
+        received.map(|_| Response::default())
+    }
+
+    /// The id and the region that a callback names, if it has a valid key.
+    async fn read<'a>(
+        &'a self,
+        head: &Parts,
+        body: Incoming,
+        record: &mut AccessRecord<'a>,
+    ) -> Result<(SignatureId, RegionId), ApiError> {
+        let region = head.uri.path().strip_prefix("/callbacks/").ok_or_else(no_such_route)?;
+        record.route = RouteLabel::Callbacks;
+        if head.method != Method::POST {
+            return Err(ApiError::method_not_allowed("POST"));
+        }
+        if !self.is_valid(key(head.uri.query().unwrap_or_default()).as_deref().unwrap_or_default()) {
+            return Err(ApiError::new(
+                Code::Unauthenticated,
+                "Send a valid key: /callbacks/{region}?key=<it>.",
+            ));
+        }
+        let region = self.regions.find(region).ok_or_else(no_such_route)?;
+        record.region = Some(self.regions.name(region));
+        let id = hinted_id(&read_body(body).await?).ok_or(MALFORMED)?;
+        record.id = Some(id);
+        Ok((id, region))
+    }
+
+    /// Compares with every key, so that the time taken says nothing.
+    fn is_valid(&self, key: &[u8]) -> bool {
+        let given = hash(key);
+        let matches =
+            self.keys.load().iter().map(|key| key.ct_eq(&given)).fold(Choice::from(0), |a, b| a | b);
+        matches.into()
+    }
+}
+
+const MALFORMED: ApiError =
+    ApiError::new(Code::BadRequest, "Send {\"signatureId\":\"…\",\"type\":\"…\"} as JSON, at most 4 KiB.")
+        .closing();
+
+fn hash(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// The key of a query string, if it has exactly one.
+fn key(query: &str) -> Option<Vec<u8>> {
+    let mut keys = query.split('&').filter_map(|parameter| parameter.strip_prefix("key="));
+    let key = keys.next().filter(|_| keys.next().is_none())?;
+    Some(percent_encoding::percent_decode_str(key).collect())
+}
+
+async fn read_body(body: Incoming) -> Result<Vec<u8>, ApiError> {
+    let reading = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    let collected = reading.map_err(|_| MALFORMED)?.map_err(|_| MALFORMED)?;
+    Ok(collected.to_bytes().to_vec())
+}
+
+/// The id of a body. The vendor documents its callbacks with a comment and a comma before the closing brace, so both are
+/// forgiven.
+fn hinted_id(body: &[u8]) -> Option<SignatureId> {
+    let text = str::from_utf8(body).ok()?;
+    let hint =
+        serde_json::from_str::<Hint>(text).or_else(|_| serde_json::from_str(&strict_json(text))).ok()?;
+    SignatureId::parse(&hint.id)
+}
+
+/// The text without `// comments` and without commas before a closing bracket, both outside of strings.
+fn strict_json(text: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    let mut in_string = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if in_string => {
+                json.push(letter);
+                json.extend(letters.next());
+                continue;
+            }
+            '"' => in_string = !in_string,
+            '/' if !in_string && letters.peek() == Some(&'/') => {
+                while letters.next_if(|letter| *letter != '\n').is_some() {}
+                continue;
+            }
+            '}' | ']' if !in_string => {
+                let end = json.trim_end().trim_end_matches(',').len();
+                json.truncate(end);
+            }
+            _ => {}
+        }
+        json.push(letter);
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_read_as_the_vendor_writes_it() {
+        let documented =
+            "{\n  \"signatureId\":\"1234567890\",\n  \"type\":\"COMPLETED\", // or SUBMIT_COMPLETED\n}";
+        for (body, id) in [
+            (r#"{"signatureId":"S1","type":"COMPLETED"}"#, Some("S1")),
+            (r#"{"type":{"new":1},"signatureId":"S1","more":[1,2]}"#, Some("S1")),
+            (documented, Some("1234567890")),
+            (r#"{"signatureId":"S1","note":"a, // b }",}"#, Some("S1")),
+            (r#"{"signatureId":"S1" "type":"COMPLETED"}"#, None),
+            (r#"{"signatureId":7}"#, None),
+            (r#"{"signatureId":"S 1"}"#, None),
+            (r#"{"signatureId":""}"#, None),
+            ("[]", None),
+            ("// nothing", None),
+            ("", None),
+        ] {
+            let read = hinted_id(body.as_bytes());
+            assert_eq!(read.map(|id| id.as_str().to_owned()).as_deref(), id, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_given_once_and_may_be_percent_encoded() {
+        for (query, expected) in [
+            ("key=abc", Some("abc")),
+            ("a=b&key=a%2Bb%26c", Some("a+b&c")),
+            ("key=a+b", Some("a+b")),
+            ("key=", Some("")),
+            ("key=a&key=b", None),
+            ("KEY=a", None),
+            ("", None),
+        ] {
+            assert_eq!(key(query).as_deref(), expected.map(str::as_bytes), "{query}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Callbacks: a hint that an id has changed, never a result.
+
+use crate::support::client;
+use crate::support::gateway::{OPEN, region};
+use crate::support::process::Scratch;
+use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
+
+const RARE_POLLS: &str = "[cache]\npending_ttl = \"60s\"\npending_ttl_max = \"60s\"\n";
+
+/// A gateway that takes callbacks with either of two keys, and the folder of its key file.
+async fn gateway(regions: &str, more: &str) -> (Gateway, Scratch) {
+    let folder = Scratch::new();
+    let keys = folder.write("keys", "callback-key-one-0123456789\ncallback-key-two-0123456789\n");
+    let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:8082\"\nkey_file = {keys:?}\n");
+    (Gateway::with(&[OPEN, regions, &callbacks, more]).await, folder)
+}
+
+async fn call(gateway: &Gateway, target: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head = format!("POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n");
+    let request = format!("{head}Connection: close\r\n\r\n{body}");
+    let address = gateway.callbacks.expect("the listener is on");
+    client::parse(&client::raw(address, request.as_bytes()).await).expect("an answer")
+}
+
+fn completed(id: &str) -> String {
+    format!(r#"{{"signatureId":"{id}","type":"COMPLETED"}}"#)
+}
+
+const MY: &str = "/callbacks/my?key=callback-key-one-0123456789";
+
+async fn outcomes(gateway: &Gateway, outcome: &str) -> f64 {
+    gateway.metric(&format!("idv_callbacks_total{{outcome=\"{outcome}\"}}")).await
+}
+
+#[tokio::test]
+async fn f107_a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
+    let upstream = Upstream::start().await;
+    upstream.answer(
+        "S1",
+        [Reply::json(bodies::pending("S1")), Reply::json(bodies::failed("S1", "STRATEGY_HIT"))],
+    );
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
+    eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    assert_eq!(
+        waiting.answer().await.gist(),
+        (200, "failed".to_owned()),
+        "what the upstream says, not the callback"
+    );
+    assert_eq!((upstream.hits("S1"), outcomes(&gateway, "fetched").await), (2, 1.0));
+}
+
+#[tokio::test]
+async fn f108_repeated_callbacks_cause_one_fetch() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    gateway.get("/idv/S1").await;
+    for _ in 0..100 {
+        assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    }
+    upstream.wait_for_hits("S1", 2).await;
+    let seconds_taken_at_most_twice = outcomes(&gateway, "fetched").await;
+    assert!(seconds_taken_at_most_twice <= 2.0, "one per two seconds");
+    assert!(outcomes(&gateway, "repeated").await >= 98.0);
+}
+
+#[tokio::test]
+async fn f109_what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refused() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), "").await;
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    assert_eq!((upstream.hits("S1"), outcomes(&gateway, "unknown").await), (0, 1.0));
+    let unknown_type = r#"{"signatureId":"S2","type":"NEW","more":{"a":[1]}}"#;
+    assert_eq!(call(&gateway, MY, unknown_type).await.status, 200);
+    let large = format!(r#"{{"signatureId":"S1","type":"{}"}}"#, "x".repeat(5000));
+    for (body, what) in [("not json", "syntax"), ("{}", "no id"), (&large, "size")] {
+        let answer = call(&gateway, MY, body).await;
+        assert_eq!(answer.gist(), (400, "bad_request".to_owned()), "{what}");
+    }
+    let nowhere = call(&gateway, "/callbacks/sg?key=callback-key-one-0123456789", &completed("S1")).await;
+    assert_eq!(nowhere.gist(), (404, "route_not_found".to_owned()));
+    assert_eq!(call(&gateway, "/idv/S1", "").await.gist(), (404, "route_not_found".to_owned()));
+    assert_eq!(outcomes(&gateway, "malformed").await, 5.0);
+    assert_eq!(gateway.metric("idv_cache_entries").await, 0.0);
+}
+
+#[tokio::test]
+async fn f106_without_a_valid_key_nothing_happens() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    gateway.get("/idv/S1").await;
+    let twice = format!("{MY}&key=callback-key-one-0123456789");
+    let wrong =
+        ["/callbacks/my?key=wrong", "/callbacks/my", "/callbacks/my?key=", "/callbacks/sg?key=wrong", &twice];
+    for target in wrong {
+        let answer = call(&gateway, target, &completed("S1")).await;
+        assert_eq!(answer.gist(), (401, "unauthenticated".to_owned()), "{target}");
+    }
+    assert_eq!((upstream.hits("S1"), outcomes(&gateway, "unauthenticated").await), (1, 5.0));
+    let second_key = "/callbacks/my?key=callback-key-two-0123456789";
+    assert_eq!(call(&gateway, second_key, &completed("S1")).await.status, 200);
+    upstream.wait_for_hits("S1", 2).await;
+}
+
+#[tokio::test]
+async fn f110_a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() {
+    let upstream = Upstream::start().await;
+    let pending = || Reply::json(bodies::pending("S1"));
+    upstream.answer("S1", [pending(), pending(), Reply::json(bodies::passed("S1"))]);
+    let polls = "[cache]\npending_ttl = \"500ms\"\n";
+    let (gateway, _keys) = gateway(&region("my", &upstream), polls).await;
+    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
+    eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    assert_eq!(waiting.answer().await.gist(), (200, "passed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_callback_for_the_wrong_region_is_fetched_where_the_id_is() {
+    let (my, ph) = (Upstream::start().await, Upstream::start().await);
+    my.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
+    let regions = region("my", &my) + &region("ph", &ph);
+    let (gateway, _keys) = gateway(&regions, RARE_POLLS).await;
+    gateway.get("/idv/S1").await;
+    assert_eq!(ph.hits("S1"), 1);
+    call(&gateway, "/callbacks/ph?key=callback-key-one-0123456789", &completed("S1")).await;
+    my.wait_for_hits("S1", 2).await;
+    assert_eq!(ph.hits("S1"), 1);
+}
+
+#[tokio::test]
+async fn other_methods_are_405_with_allow() {
+    let upstream = Upstream::start().await;
+    let (gateway, _keys) = gateway(&region("my", &upstream), "").await;
+    let address = gateway.callbacks.expect("the listener is on");
+    let answer = client::request(address, "GET", MY, &[]).await;
+    assert_eq!(
+        (answer.gist(), answer.header("allow")),
+        ((405, "method_not_allowed".to_owned()), Some("POST"))
+    );
+}
