@@ -247,7 +247,6 @@ mod tests {
             ("[wait]\nmax = \"11m\"", "wait.max", "from 0s to 10m"),
             ("[wait]\nmax_waiters = 0", "wait.max_waiters", "from 1 to"),
             ("[remote]\nurl = \"redis://127.0.0.1\"", "remote", "does not have"),
-            ("[callbacks]\nlisten = \"0.0.0.0:8082\"", "callbacks", "does not have"),
             ("servr = 1", "servr", "did you mean `server`?"),
             ("server = 1", "server", "write [server]"),
         ]);

@@ -73,13 +73,13 @@ impl Callbacks {
     /// Answers one request and records it. Its URL holds a key, so no part of it is recorded.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
-        let mut record = AccessRecord::new(&head, &Traces::off());
+        let mut record = AccessRecord::new(&head);
         let answer = error::catch_panics(self.receive(&head, body, &mut record), &self.metrics).await;
         let mut response = answer.unwrap_or_else(|error| {
             record.code = Some(error.code);
             error.answer(record.request_id())
         });
-        record.finish(&mut response);
+        record.finish(&mut response, &Traces::off());
         record.count(&self.metrics.http);
         record.log();
         response
