@@ -1,28 +1,33 @@
 //! `demo`: gateway and sandbox in one process, with nothing to configure.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
-use super::serve::{bind, listen, run_until_stopped};
+use tokio::net::TcpListener;
+
+use super::serve::{bind, run_until_stopped};
 use super::{block_on, fail, say};
 use crate::config::{self, Config, Mistakes};
-use crate::sandbox;
+use crate::{Listeners, sandbox};
+
+/// Ports tried one after the other where a default one is taken.
+const TRIES: u16 = 20;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Where callers come.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Where operators come.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
-    admin_listen: SocketAddr,
-    /// Where the simulated upstream is.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
-    sandbox_listen: SocketAddr,
+    /// Where callers connect [default: 127.0.0.1:8080, or the next free port].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where operators connect [default: 127.0.0.1:8081, or the next free port].
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Where the simulated upstream listens [default: 127.0.0.1:8090, or the next free port].
+    #[arg(long, value_name = "ADDRESS")]
+    sandbox_listen: Option<SocketAddr>,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    if !args.listen.ip().is_loopback() {
+    if args.listen.is_some_and(|listen| !listen.ip().is_loopback()) {
         return fail(
             "demo asks nobody for a key, so --listen must be a loopback address such as 127.0.0.1:8080",
         );
@@ -32,8 +37,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 async fn demo(args: &Args) -> ExitCode {
     let bind_all = || {
-        let listeners = listen(args.listen, args.admin_listen)?;
-        Ok::<_, String>((listeners, bind(args.sandbox_listen)?))
+        let public = bind_or_next(args.listen, 8080)?;
+        let admin = bind_or_next(args.admin_listen, 8081)?;
+        Ok::<_, String>((Listeners { public, admin }, bind_or_next(args.sandbox_listen, 8090)?))
     };
     let (listeners, upstream) = match bind_all() {
         Ok(bound) => bound,
@@ -55,6 +61,17 @@ async fn demo(args: &Args) -> ExitCode {
     };
     sandbox.abort();
     code
+}
+
+/// The address that was asked for, else the default port or the next one that is free.
+fn bind_or_next(asked: Option<SocketAddr>, default: u16) -> Result<TcpListener, String> {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match asked {
+        Some(address) => bind(address),
+        None => (default..default + TRIES)
+            .find_map(|port| bind(local(port)).ok())
+            .ok_or_else(|| format!("no port from {default} to {} is free", default + TRIES - 1)),
+    }
 }
 
 /// Three regions of the sandbox; callers need no key, and who stops a demo wants the terminal back.
@@ -85,8 +102,8 @@ idv-gateway demo: callers at http://{public}, operators at http://{admin}, simul
     curl -s 'http://{public}/idv/f302f5d2454a85c2'; echo
   A failure, with its reason:
     curl -s 'http://{public}/idv/sim-fail-liveness-1?view=decision'; echo
-  Pending, final after 5 seconds (ask twice):
-    curl -s 'http://{public}/idv/sim-pending-5-1?view=decision'; echo
+  Pending, final after 5 seconds: one request that waits for it:
+    curl -s 'http://{public}/idv/sim-pending-5-1?view=decision' -H 'Prefer: wait=10'; echo
   An id that no region has:
     curl -s 'http://{public}/idv/sim-notfound-1'; echo
   An error of one region (without ?region= it shows as region_undetermined):
@@ -95,7 +112,7 @@ idv-gateway demo: callers at http://{public}, operators at http://{admin}, simul
     curl -s 'http://{admin}/metrics'
 
 In a browser: the status page at http://{admin}/ and the API reference at http://{admin}/docs
-`idv-gateway sandbox --help` lists the ids that say what they do. Stop with Ctrl-C.
+`idv-gateway sandbox --help` lists the ids and what each does. Stop with Ctrl-C.
 "
     )
 }

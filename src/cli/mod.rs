@@ -48,7 +48,7 @@ enum Command {
     Demo(demo::Args),
     /// Run the simulated upstream alone
     ///
-    /// One port, one path prefix per region: http://127.0.0.1:9100/my is a base_url, with allow_http = true.
+    /// One port, one path prefix per region: http://127.0.0.1:8090/my is a base_url, with allow_http = true.
     /// The keys are sandbox-access-key and sandbox-secret-key.
     #[command(verbatim_doc_comment)]
     Sandbox(sandbox::Args),

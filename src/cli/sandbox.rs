@@ -12,7 +12,7 @@ use crate::sandbox;
 #[command(after_help = ids())]
 pub(super) struct Args {
     /// Where to listen.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
 }
 
@@ -39,13 +39,23 @@ async fn serve(address: SocketAddr) -> ExitCode {
     }
 }
 
-const BY_THE_WAY: &str = "\
-A gateway that is told busy pauses the whole region, for 10 s: every id of it that is not cached is answered
-as busy. With several regions, an error of one shows as region_undetermined unless ?region= is given.";
+const NOTES: &str = "\
+SERVICE_BUSY pauses the whole region for 10 s: every id of it that is not cached is answered as busy. After a
+few refused tokens (sim-auth-…) a region's refreshes are limited. With several regions, an error of one shows
+as region_undetermined unless ?region= is given.
+
+Faults on demand, for your own tests: PUT /_sandbox/faults sets them, DELETE clears them, GET /_sandbox/hits
+counts the calls. This one makes the next two results of region my busy:
+
+  curl -X PUT http://127.0.0.1:8090/_sandbox/faults -d '{\"region\":\"my\",\"endpoint\":\"get_result\",
+    \"times\":2,\"fault\":{\"code\":\"SERVICE_BUSY\",\"retry_after\":\"10s\"}}'
+
+region, endpoint (token, get_result), signature_id and times may be left out. A fault has any of delay_ms,
+revoke_tokens, code with message, body, status, retry_after, hang and reset.";
 
 /// The table of ids for `--help`.
 fn ids() -> String {
     let width = sandbox::IDS.iter().map(|(id, _)| id.len()).max().unwrap_or_default();
     let rows = sandbox::IDS.iter().map(|(id, meaning)| format!("  {id:width$}  {meaning}"));
-    format!("Ids that say what they do:\n{}\n\n{BY_THE_WAY}", rows.collect::<Vec<_>>().join("\n"))
+    format!("Ids that say what they do:\n{}\n\n{NOTES}", rows.collect::<Vec<_>>().join("\n"))
 }

@@ -26,6 +26,8 @@ pub(super) const TIMESTAMP: Refusal = Refusal { code: "PARAMETER_ERROR", message
 pub(super) const SIGNATURE: Refusal = Refusal { code: "PARAMETER_ERROR", message: "Signature error" };
 pub(super) const ACCESS_KEY: Refusal = Refusal { code: "IAM_FAILED", message: "Access Key not found" };
 pub(super) const TOKEN: Refusal = Refusal { code: "IAM_FAILED", message: "Token not found or expired" };
+pub(super) const ACCOUNT: Refusal =
+    Refusal { code: "INSUFFICIENT_BALANCE", message: "Account balance is insufficient" };
 pub(super) const NOT_EXIST: Refusal =
     Refusal { code: "SIGNATURE_NOT_EXIST", message: "This signatureId is not exist" };
 pub(super) const SERVER: Refusal = Refusal { code: "ERROR", message: "Server error" };

@@ -7,6 +7,7 @@ use super::ids::{self, Known, Outcome, Script};
 use super::ledger::Visit;
 use super::people::Scene;
 use super::results;
+use super::serve::Reset;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -55,7 +56,7 @@ async fn answer(host: &Host, id: &str) -> Response {
         Script::Result(outcome) => result(host, id, &outcome),
         Script::Pending(time) if visit.age < time => {
             let scene = Scene::new(id, host.region, Timestamp::now());
-            envelope::success(&results::pending(&scene), Some(id))
+            envelope::success(&results::pending(&scene, visit.age >= time / 2), Some(id))
         }
         Script::Slow(time) => {
             sleep(time).await;
@@ -65,6 +66,10 @@ async fn answer(host: &Host, id: &str) -> Response {
         Script::Pending(_) | Script::Flaky => result(host, id, &ids::PASS),
         Script::Error => envelope::SERVER.respond(Some(id)),
         Script::Busy => ([(header::RETRY_AFTER, "10s")], envelope::BUSY.respond(Some(id))).into_response(),
+        Script::Auth => envelope::TOKEN.respond(Some(id)),
+        Script::Account => envelope::ACCOUNT.respond(Some(id)),
+        Script::Mismatch => result(host, &format!("{id}-other"), &ids::PASS),
+        Script::Reset => Reset.into_response(),
         Script::Html => envelope::page("Service Temporarily Unavailable").into_response(),
     }
 }

@@ -23,14 +23,23 @@ pub const IDS: &[(&str, &str)] = &[
     ("sim-fail-parameter-…", "FAIL, PARAMETER_ERROR"),
     ("sim-fail-timeout-…", "FAIL, USER_TIMEOUT"),
     ("sim-fail-error-…", "FAIL, ERROR"),
+    ("sim-fail-other-…", "FAIL, NEW_VENDOR_CODE: a code that the vendor's table does not have"),
     ("sim-incomplete-…", "INCOMPLETE, USER_TIMEOUT"),
     ("sim-incomplete-blur-…", "INCOMPLETE, CARD_LOW_QUALITY_IMAGE; any word above from unsupported on"),
-    ("sim-pending-N-…", "null result and partial data, PASS from N seconds after the first ask"),
+    ("sim-unrecognized-…", "REVIEW: a result word that nobody knows"),
+    (
+        "sim-pending-N-…",
+        "null result; submitted after half of N seconds, PASS after N, from the first request on",
+    ),
     ("sim-slow-N-…", "PASS, each answer N seconds late (60 at most)"),
-    ("sim-flaky-…", "envelope ERROR on the first ask, PASS afterwards"),
+    ("sim-flaky-…", "envelope ERROR on the first request, PASS afterwards"),
     ("sim-error-…", "envelope ERROR"),
     ("sim-busy-…", "envelope SERVICE_BUSY with Retry-After: 10s"),
     ("sim-html-…", "an HTML page with status 200"),
+    ("sim-auth-…", "IAM_FAILED, whatever the token"),
+    ("sim-account-…", "INSUFFICIENT_BALANCE"),
+    ("sim-mismatch-…", "PASS with the signatureId of another id"),
+    ("sim-reset-…", "the connection is reset instead of an answer"),
     ("sim-notfound-…", "SIGNATURE_NOT_EXIST"),
     ("sim-old-…", "pass in the oldest field generation; sim-old-fail-liveness-… and so on"),
     ("sim-new-…", "PASS in the newest field generation, video PENDING; sim-new-fail-liveness-… and so on"),
@@ -59,6 +68,10 @@ pub(super) enum Script {
     Error,
     Busy,
     Html,
+    Auth,
+    Account,
+    Mismatch,
+    Reset,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,6 +151,7 @@ const CODES: &[Code] = &[
     Code { word: "parameter", code: "PARAMETER_ERROR", flaw: Flaw::Session },
     Code { word: "timeout", code: "USER_TIMEOUT", flaw: Flaw::Session },
     Code { word: "error", code: "ERROR", flaw: Flaw::Session },
+    Code { word: "other", code: "NEW_VENDOR_CODE", flaw: Flaw::Policy },
 ];
 
 /// None for every id that exists nowhere.
@@ -185,6 +199,11 @@ fn script(words: &[&str]) -> Option<Script> {
         ["error", ..] => Script::Error,
         ["busy", ..] => Script::Busy,
         ["html", ..] => Script::Html,
+        ["auth", ..] => Script::Auth,
+        ["account", ..] => Script::Account,
+        ["mismatch", ..] => Script::Mismatch,
+        ["reset", ..] => Script::Reset,
+        ["unrecognized", ..] => Script::Result(Outcome { result: "REVIEW", ..PASS }),
         _ => return None,
     };
     Some(script)
@@ -227,7 +246,8 @@ mod tests {
         match parse(id)?.script {
             Script::Result(outcome) => Some((outcome.result, outcome.code)),
             Script::Pending(_) | Script::Slow(_) | Script::Flaky => None,
-            Script::Error | Script::Busy | Script::Html => None,
+            Script::Error | Script::Busy | Script::Html | Script::Reset => None,
+            Script::Auth | Script::Account | Script::Mismatch => None,
         }
     }
 

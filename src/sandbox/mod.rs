@@ -13,10 +13,13 @@
 //! | `sim-pass-…` | PASS |
 //! | `sim-fail-<word>-…` | FAIL; the words are in [`IDS`], one for each error code of the vendor |
 //! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
-//! | `sim-pending-N-…` | null result and partial data, PASS from N seconds after the first ask |
+//! | `sim-unrecognized-…` | a result word that nobody knows |
+//! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N, from the first request on |
 //! | `sim-slow-N-…` | PASS, each answer N seconds late (60 at most) |
-//! | `sim-flaky-…` | envelope ERROR on the first ask, PASS afterwards |
+//! | `sim-flaky-…` | envelope ERROR on the first request, PASS afterwards |
 //! | `sim-error-…`, `sim-busy-…`, `sim-html-…` | envelope ERROR, SERVICE_BUSY with `Retry-After: 10s`, an HTML page |
+//! | `sim-auth-…`, `sim-account-…` | IAM_FAILED whatever the token, INSUFFICIENT_BALANCE |
+//! | `sim-mismatch-…`, `sim-reset-…` | PASS with another signatureId, a connection reset |
 //! | `sim-notfound-…` | SIGNATURE_NOT_EXIST, as any id not in this table |
 //! | `sim-old-…`, `sim-new-…`, `sim-video-…` | PASS in the oldest and the newest field generation, with a video link |
 //! | `sim-old-fail-<word>-…`, `sim-new-incomplete-…` and so on | that verdict in that generation |

@@ -70,8 +70,9 @@ fn nulls(scene: &Scene<'_>, outcome: &Outcome) -> Value {
 }
 
 /// The vendor's fourth sample: face comparison and forgery check still run, and the id is not echoed.
-pub(super) fn pending(scene: &Scene<'_>) -> Value {
+pub(super) fn pending(scene: &Scene<'_>, submitted: bool) -> Value {
     json!({
+        "submissionCompleted": submitted,
         "idvResult": null,
         "errorCode": null,
         "faceDetail": {
@@ -129,9 +130,11 @@ mod tests {
         let scene = Scene::new(id, "my", Timestamp::now());
         match ids::parse(id).map(|known| known.script) {
             Some(Script::Result(outcome)) => vec![data(&scene, &outcome)],
-            Some(Script::Pending(_)) => vec![pending(&scene), data(&scene, &ids::PASS)],
+            Some(Script::Pending(_)) => vec![pending(&scene, true), data(&scene, &ids::PASS)],
             Some(Script::Slow(_) | Script::Flaky) => vec![data(&scene, &ids::PASS)],
-            Some(Script::Error | Script::Busy | Script::Html) | None => vec![],
+            Some(Script::Mismatch) => vec![data(&scene, &ids::PASS)],
+            Some(Script::Error | Script::Busy | Script::Html | Script::Reset) => vec![],
+            Some(Script::Auth | Script::Account) | None => vec![],
         }
     }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::support::client::{self, Connection};
 use crate::support::gateway::{self, OPEN, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
-use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
+use crate::support::{Gateway, Reply, Upstream, bodies};
 
 /// A demo on ports of its own, once it has said what to try.
 async fn demo() -> Process {
@@ -44,7 +44,9 @@ async fn the_demo_prints_requests_that_work_as_printed() {
     assert_eq!(failure["status"], "failed");
     assert_eq!(failure["reason"]["code"], "LIVENESS_ATTACK");
     assert!(failure["reason"]["message"].as_str().is_some_and(|message| !message.is_empty()));
-    assert_eq!(get(3).await.json()["final"], false);
+    let wait = [("Prefer", "wait=10")];
+    let waited = client::request(printed[3].0, "GET", printed[3].1.as_str(), &wait).await;
+    assert_eq!(waited.gist(), (200, "passed".to_owned()), "one request waits until the result is final");
     assert_eq!(get(4).await.gist(), (404, "signature_not_found".to_owned()));
     assert_eq!(get(5).await.gist(), (502, "upstream_error".to_owned()));
     assert!(get(6).await.text().contains("\nidv_build_info{"));
@@ -52,7 +54,45 @@ async fn the_demo_prints_requests_that_work_as_printed() {
     for page in [format!("http://{admin}/ "), format!("http://{admin}/docs\n")] {
         assert!(process.stdout().contains(&page), "{page}: {}", process.stdout());
     }
-    eventually("the final result", async || get(3).await.gist() == (200, "passed".to_owned())).await;
+}
+
+#[tokio::test]
+async fn two_demos_without_flags_find_free_ports_of_their_own() {
+    let demos = [Process::start(&["demo"]), Process::start(&["demo"])];
+    let mut used = std::collections::BTreeSet::new();
+    for demo in &demos {
+        demo.says("gateway started").await;
+        let (address, target) = printed_requests(&demo.stdout()).swap_remove(0);
+        assert_eq!(client::request(address, "GET", &target, &[]).await.gist(), (200, "passed".to_owned()));
+        used.insert(address.port());
+    }
+    assert_eq!(used.len(), 2, "{used:?}");
+}
+
+#[tokio::test]
+async fn the_sandbox_has_an_id_for_every_status_and_every_failure_of_an_upstream() {
+    let process = demo().await;
+    let public = printed_requests(&process.stdout())[0].0;
+    let ids = [
+        ("sim-pass-1", 200, "passed"),
+        ("sim-fail-other-1", 200, "failed"),
+        ("sim-incomplete-1", 200, "incomplete"),
+        ("sim-pending-60-1", 200, "pending"),
+        ("sim-unrecognized-1", 200, "unrecognized"),
+        ("sim-notfound-1", 404, "signature_not_found"),
+        ("sim-error-1", 502, "upstream_error"),
+        ("sim-html-1", 502, "upstream_malformed"),
+        ("sim-account-1", 502, "upstream_account"),
+        ("sim-mismatch-1", 502, "upstream_id_mismatch"),
+        ("sim-auth-1", 502, "upstream_auth"),
+        ("sim-busy-1", 503, "upstream_busy"),
+    ];
+    for (id, status, word) in ids {
+        let answer = client::request(public, "GET", &format!("/idv/{id}?region=my"), &[]).await;
+        assert_eq!(answer.gist(), (status, word.to_owned()), "{id}");
+    }
+    let pending = client::request(public, "GET", "/idv/sim-pending-60-1?region=my", &[]).await.json();
+    assert_eq!(pending["submitted"], false, "the person is still in the flow");
 }
 
 #[tokio::test]
