@@ -25,7 +25,7 @@ RUN mkdir src \
     && cargo build --locked --release --target "$(rustc --print host-tuple)"
 
 # The program. Its files may be older than the empty ones just built, and cargo compares times: hence `touch`.
-COPY openapi.yaml ./
+COPY openapi.yaml openapi-admin.yaml ./
 COPY src src
 ARG IDV_REVISION=unknown
 RUN touch src/lib.rs src/main.rs \

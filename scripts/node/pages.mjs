@@ -6,7 +6,7 @@ import path from 'node:path';
 
 const [tools, work, publicPort, adminPort, sandboxPort, gatewayPid, pictures] = process.argv.slice(2);
 const { chromium } = createRequire(path.resolve(tools, 'any.js'))('playwright-core');
-const contract = JSON.parse(readFileSync(path.join(work, 'openapi.json')));
+const read = (name) => JSON.parse(readFileSync(path.join(work, name)));
 const admin = `http://127.0.0.1:${adminPort}`;
 const PATIENCE = 30_000;
 
@@ -56,7 +56,7 @@ async function faults(rules) {
 }
 
 async function open(browser, { width, scheme }, where) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, locale: 'en-GB' });
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, locale: 'en-GB', permissions: ['clipboard-read', 'clipboard-write'] });
   await context.addInitScript(() => {
     window.violations = [];
     document.addEventListener('securitypolicyviolation', (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -217,15 +217,16 @@ async function everySize(browser, where, ready) {
       const page = await open(browser, { width, scheme }, where);
       await ready(page);
       await looksRight(page, where, width, scheme);
-      await page.screenshot({ path: path.join(work, `${where.slice(1) || 'status'}-${width}-${scheme}.png`), fullPage: where === '/' });
+      await page.screenshot({ path: path.join(work, `${where.slice(1).replace('/', '-') || 'status'}-${width}-${scheme}.png`), fullPage: where === '/' });
       await page.context().close();
     }
   }
 }
 
-async function theReference(browser) {
-  console.log('the API reference');
-  const page = await open(browser, { width: 1400, scheme: 'light' }, '/docs');
+/** Everything of a document is on its page, the page can be searched, and its samples can be copied. */
+async function theReference(browser, where, contract) {
+  console.log(`the reference at ${where}`);
+  const page = await open(browser, { width: 1400, scheme: 'light' }, where);
   const ids = new Set(await page.evaluate(() => [...document.querySelectorAll('[id]')].map((element) => element.id)));
   const operations = Object.entries(contract.paths).flatMap(([at, item]) =>
     ['get', 'head', 'delete', 'post', 'put', 'patch'].filter((method) => item[method]).map((method) => [method, at, item[method]]));
@@ -233,17 +234,26 @@ async function theReference(browser) {
     const said = await page.locator(`#${operationId}`).innerText();
     const statuses = Object.keys(responses).filter((status) => !said.includes(status));
     if (!said.includes(at) || !said.toUpperCase().includes(method.toUpperCase()) || statuses.length) {
-      throw new Error(`${method} ${at} is not whole in /docs: ${statuses}`);
+      throw new Error(`${method} ${at} is not whole in ${where}: ${statuses}`);
     }
   }
-  check(operations.length > 10, `all ${operations.length} operations are there, with every status`);
-  const codes = contract.components.schemas.ProblemCode.enum;
-  const missing = codes.filter((code) => !ids.has(`error-${code}`));
-  check(missing.length === 0, `all ${codes.length} error codes are there ${missing}`);
+  check(operations.length > 2, `all ${operations.length} operations are there, with every status`);
+  const codes = Object.keys(contract.components.examples).filter((name) => contract.components.examples[name].value.code === name);
+  const missing = codes.filter((code) => !ids.has(`problem-${code}`));
+  check(codes.length > 3 && missing.length === 0, `all ${codes.length} problem codes are there ${missing}`);
   const shapes = Object.keys(contract.components.schemas).filter((name) => !ids.has(`schema-${name}`));
   check(shapes.length === 0, `and every schema ${shapes}`);
   const dead = await page.evaluate(() => [...document.querySelectorAll('a[href^="#"]')].map((a) => a.hash.slice(1)).filter((id) => !document.getElementById(id)));
   check(dead.length === 0, `every link within the page leads somewhere ${dead}`);
+  const underlined = await page.evaluate(() => [...document.querySelectorAll('main a code')].filter((code) => getComputedStyle(code.parentElement).textDecorationLine !== 'none').length);
+  check(underlined === 0, 'no link underlines a code word, where it would hide underscores');
+  await page.locator('#search').fill('route_not_found');
+  const found = await page.locator('main article:visible h3').allInnerTexts();
+  check(found.some((title) => title.includes('route_not_found')) && found.length < codes.length, `a search finds a problem code among ${found.length} parts`);
+  await page.locator('#search').fill('');
+  await page.locator('.frame:visible .copy').first().click();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  check(copied === await page.locator('.frame:visible pre').first().innerText(), 'and a sample can be copied');
   await page.context().close();
 }
 
@@ -281,8 +291,10 @@ try {
   await showsATrippedRegion(page, load);
   await restsWhileHidden(page);
   await saysThatNobodyAnswers(page);
-  await theReference(browser);
-  await everySize(browser, '/docs', (one) => one.locator('#errors').waitFor());
+  for (const [where, document] of [['/docs', 'openapi.json'], ['/docs/admin', 'openapi-admin.json']]) {
+    await theReference(browser, where, read(document));
+    await everySize(browser, where, (one) => one.locator('#problems').waitFor());
+  }
   const away = requests.filter((url) => !url.startsWith(`${admin}/`) && !url.startsWith('data:'));
   check(requests.length > 40 && away.length === 0, `none of ${requests.length} requests went anywhere but to the gateway ${away}`);
   check(complaints.length === 0, `the browser complained of nothing ${complaints.join('\n')}`);

@@ -1,4 +1,4 @@
-// Holds what the status page says to what it is told. Run by check-pages, with the example of openapi.yaml as JSON.
+// Holds what the status page says to what it is told. Run by check-pages, with openapi-admin.yaml as JSON.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

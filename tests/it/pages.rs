@@ -9,12 +9,14 @@ use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const SERVED: [(&str, &str); 9] = [
+const SERVED: [(&str, &str); 11] = [
     ("/", "text/html; charset=utf-8"),
     ("/docs", "text/html; charset=utf-8"),
+    ("/docs/admin", "text/html; charset=utf-8"),
     ("/status", "application/json"),
     ("/assets/base.css", "text/css; charset=utf-8"),
     ("/assets/docs.css", "text/css; charset=utf-8"),
+    ("/assets/docs.js", "text/javascript; charset=utf-8"),
     ("/assets/status.css", "text/css; charset=utf-8"),
     ("/assets/plot.js", "text/javascript; charset=utf-8"),
     ("/assets/status.js", "text/javascript; charset=utf-8"),

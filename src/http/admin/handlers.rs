@@ -16,7 +16,9 @@ use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
 
+/// The documents of the public and of the admin listener.
 const OPENAPI: &str = include_str!("../../../openapi.yaml");
+const ADMIN_OPENAPI: &str = include_str!("../../../openapi-admin.yaml");
 
 /// What the admin listener's handlers work with.
 pub(crate) struct Admin {
@@ -56,9 +58,14 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response,
     Ok(data("text/plain; version=0.0.4; charset=utf-8", text))
 }
 
-/// The API description.
+/// The document of the public listener.
 pub(super) async fn openapi() -> Response {
     data("application/yaml", OPENAPI)
+}
+
+/// The document of this listener.
+pub(super) async fn admin_openapi() -> Response {
+    data("application/yaml", ADMIN_OPENAPI)
 }
 
 /// The effective configuration.

@@ -18,13 +18,15 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 const STATUS: &str = include_str!("pages/status.html");
-/// Written from `openapi.yaml` by `tests/it/reference`.
+/// Made from the OpenAPI documents by `tests/it/reference`.
 const DOCS: &str = include_str!("pages/docs.html");
+const ADMIN_DOCS: &str = include_str!("pages/docs-admin.html");
 
 /// What the pages load, by name: its type and its text.
-const ASSETS: [(&str, &str, &str); 6] = [
+const ASSETS: [(&str, &str, &str); 7] = [
     ("base.css", CSS, include_str!("pages/base.css")),
     ("docs.css", CSS, include_str!("pages/docs.css")),
+    ("docs.js", SCRIPT, include_str!("pages/docs.js")),
     ("plot.js", SCRIPT, include_str!("pages/plot.js")),
     ("status.css", CSS, include_str!("pages/status.css")),
     ("status.js", SCRIPT, include_str!("pages/status.js")),
@@ -39,6 +41,11 @@ pub(super) async fn status() -> Response {
 /// The API reference.
 pub(super) async fn docs() -> Response {
     guarded(HTML, DOCS)
+}
+
+/// The reference of the admin listener.
+pub(super) async fn admin_docs() -> Response {
+    guarded(HTML, ADMIN_DOCS)
 }
 
 /// A file that a page loads.

@@ -1,4 +1,7 @@
-//! `openapi.yaml` as the tests read it: which answers it documents, and whether an answer is one of them.
+//! An OpenAPI document as the tests read it: which responses it documents, and whether a response is one of them.
+//!
+//! The documents allow unknown members, so that clients built from them accept what later versions add. The tests do not:
+//! every member of a response must be documented.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -6,33 +9,40 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
+use super::rules;
 use crate::support::Answer;
 
-/// The file itself.
-pub const TEXT: &str = include_str!("../../../openapi.yaml");
+/// The document of the public listener, and its file name.
+pub const API: (&str, &str) = ("openapi.yaml", include_str!("../../../openapi.yaml"));
+/// The document of the admin listener, and its file name.
+pub const ADMIN: (&str, &str) = ("openapi-admin.yaml", include_str!("../../../openapi-admin.yaml"));
 
 /// Headers of the transport, which no operation needs to document.
 const TRANSPORT: [&str; 4] = ["content-type", "content-length", "date", "connection"];
 
 pub struct Document {
     pub root: Value,
+    /// The schemas, with no members but the documented ones.
+    closed: Value,
     validators: RefCell<HashMap<String, Validator>>,
 }
 
 impl Document {
-    pub fn read() -> Self {
-        let root = serde_yaml_ng::from_str(TEXT).expect("openapi.yaml is YAML");
-        Self { root, validators: RefCell::default() }
+    pub fn read((name, text): (&str, &str)) -> Self {
+        let root: Value = serde_yaml_ng::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut closed = root["components"].clone();
+        close(&mut closed["schemas"]);
+        Self { root, closed, validators: RefCell::default() }
     }
 
     /// What a `$ref` stands for; anything else stands for itself.
     pub fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         let Some(reference) = value["$ref"].as_str() else { return value };
         let pointer = reference.strip_prefix('#').expect("references stay in the document");
-        self.resolve(self.root.pointer(pointer).unwrap_or_else(|| panic!("{reference} is not there")))
+        self.resolve(self.root.pointer(pointer).unwrap_or_else(|| panic!("{reference} does not exist")))
     }
 
-    /// Holds a value to a schema of the document.
+    /// Checks a value against a schema of the document.
     pub fn validate(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let mut validators = self.validators.borrow_mut();
         let validator = validators.entry(schema.to_string()).or_insert_with(|| self.validator(schema));
@@ -42,7 +52,7 @@ impl Document {
     }
 
     fn validator(&self, schema: &Value) -> Validator {
-        let whole = json!({ "allOf": [schema], "components": self.root["components"] });
+        let whole = json!({ "allOf": [schema], "components": self.closed });
         let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
         options.build(&whole).unwrap_or_else(|error| panic!("{error}: {schema}"))
     }
@@ -60,27 +70,44 @@ impl Document {
         operations
     }
 
-    /// Every answer that is documented, in the form of [`Self::check`].
+    /// Every body as (line of [`Self::promised`] without its word, media type, content).
+    pub fn contents(&self) -> Vec<(String, &str, &Value)> {
+        let mut contents = Vec::new();
+        for (method, path, operation) in self.operations() {
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                for (kind, content) in self.resolve(response)["content"].as_object().into_iter().flatten() {
+                    contents.push((format!("{method} {path} {status}"), kind.as_str(), content));
+                }
+            }
+        }
+        contents
+    }
+
+    /// The values of the examples of a body, by name.
+    pub fn examples<'a>(&'a self, content: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        let examples = content["examples"].as_object().expect("every body has an example");
+        examples.iter().map(|(name, example)| (name, &self.resolve(example)["value"]))
+    }
+
+    /// Every documented response in the form of [`Self::check`]. The examples of a body say which words it may have.
     pub fn promised(&self) -> BTreeSet<String> {
         let mut promised = BTreeSet::new();
         for (method, path, operation) in self.operations() {
-            for (status, response) in operation["responses"].as_object().expect("answers") {
-                let contents = self.resolve(response)["content"].as_object();
-                let mut words = BTreeSet::new();
-                for (kind, content) in contents.into_iter().flatten() {
-                    words.extend(self.words(&content["schema"], word_key(kind)).unwrap_or_default());
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                if self.resolve(response)["content"].is_null() {
+                    promised.insert(format!("{method} {path} {status}"));
                 }
-                if words.is_empty() {
-                    words.insert(String::new());
-                }
-                promised.extend(words.iter().map(|word| line(&method, path, status, word)));
             }
+        }
+        for (response, kind, content) in self.contents() {
+            promised
+                .extend(self.examples(content).map(|(_, value)| line(&response, rules::word(kind, value))));
         }
         promised
     }
 
-    /// Holds an answer to what is documented of an operation. Returns it in one line: method, path, status, and the
-    /// problem code or status word.
+    /// Checks a response against what is documented of an operation. Returns it in one line: method, path, status, and
+    /// the problem code or status word.
     pub fn check(&self, method: &str, path: &str, answer: &Answer) -> String {
         let status = answer.status.to_string();
         let operations = self.operations();
@@ -90,13 +117,13 @@ impl Document {
         assert!(response.is_object(), "{method} {path} {status} is not documented: {answer:?}");
         let response = self.resolve(response);
         self.check_headers(response, answer);
-        line(method, path, &status, &self.check_body(response, answer))
+        line(&format!("{method} {path} {status}"), &self.check_body(response, answer))
     }
 
     fn check_headers(&self, response: &Value, answer: &Answer) {
         let documented: BTreeMap<String, &Value> = response["headers"]
             .as_object()
-            .expect("every answer has headers")
+            .expect("every response has headers")
             .iter()
             .map(|(name, header)| (name.to_ascii_lowercase(), self.resolve(header)))
             .collect();
@@ -106,10 +133,10 @@ impl Document {
         }
         for (name, header) in documented {
             let Some(text) = answer.header(&name) else {
-                assert_eq!(header["required"], false, "header {name} is missing: {answer:?}");
+                assert_ne!(header["required"], true, "header {name} is missing: {answer:?}");
                 continue;
             };
-            self.validate(&header["schema"], &header_value(self.resolve(&header["schema"]), text))
+            self.validate(&header["schema"], &header_value(&header["schema"], text))
                 .unwrap_or_else(|error| panic!("header {name}: {error}: {answer:?}"));
         }
     }
@@ -122,45 +149,40 @@ impl Document {
         };
         let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
         let content = contents.get(kind).unwrap_or_else(|| panic!("{kind:?} is not documented: {answer:?}"));
-        let is_json = kind.ends_with("json");
-        let body = if is_json { answer.json() } else { json!(answer.text()) };
-        self.validate(&content["schema"], &body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()));
-        match body[word_key(kind)].as_str() {
-            Some(word) if self.words(&content["schema"], word_key(kind)).is_some() => word.to_owned(),
-            _ => String::new(),
-        }
+        let body = if kind.ends_with("json") { answer.json() } else { json!(answer.text()) };
+        let checked = self.validate(&content["schema"], &body).and_then(|()| rules::body(kind, &body));
+        checked.unwrap_or_else(|error| panic!("{error}: {}", answer.text()));
+        rules::word(kind, &body).to_owned()
     }
+}
 
-    /// The words that a schema allows for a property, if it closes the list.
-    pub fn words(&self, schema: &Value, key: &str) -> Option<BTreeSet<String>> {
-        let schema = self.resolve(schema);
-        let property = self.resolve(&schema["properties"][key]);
-        let listed = property["enum"].as_array().cloned();
-        let listed = listed.or_else(|| property.get("const").map(|word| vec![word.clone()]));
-        let mut words: Option<BTreeSet<String>> =
-            listed.map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect());
-        for part in schema["allOf"].as_array().into_iter().flatten() {
-            if let Some(narrower) = self.words(part, key) {
-                words = Some(match words {
-                    Some(words) => words.intersection(&narrower).cloned().collect(),
-                    None => narrower,
-                });
+/// The rows of the table in a description.
+pub fn table(description: &Value) -> Vec<Vec<&str>> {
+    let lines = description.as_str().expect("a description").lines();
+    let rows = lines.filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect()
+}
+
+/// Allows no members but the documented ones, here and below.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if members.contains_key("properties") && !members.contains_key("additionalProperties") {
+                members.insert("additionalProperties".to_owned(), json!(false));
             }
+            members.values_mut().for_each(close);
         }
-        words
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
     }
 }
 
-/// Where a body of that kind says in one word what it is.
-fn word_key(kind: &str) -> &'static str {
-    if kind == "application/problem+json" { "code" } else { "status" }
+fn line(response: &str, word: &str) -> String {
+    format!("{response} {word}").trim_end().to_owned()
 }
 
-fn line(method: &str, path: &str, status: &str, word: &str) -> String {
-    format!("{method} {path} {status} {word}").trim_end().to_owned()
-}
-
-/// A header's text in the type that its schema gives it.
+/// A header's text in the type of its schema.
 fn header_value(schema: &Value, text: &str) -> Value {
     let number = text.parse::<u64>().ok().filter(|_| schema["type"] == "integer");
     number.map_or_else(|| json!(text), |number| json!(number))

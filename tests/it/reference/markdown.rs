@@ -1,4 +1,4 @@
-//! As much Markdown as the descriptions of `openapi.yaml` are written in: paragraphs, lists, tables, code, bold, links.
+//! The Markdown that the descriptions in the documents use: paragraphs, numbered lists, tables, code, bold.
 
 use serde_json::Value;
 
@@ -17,14 +17,8 @@ pub(super) fn plain(value: &Value) -> String {
 
 /// Code and bold within a line.
 pub(super) fn inline(text: &str) -> String {
-    let mut html = String::new();
-    for (n, part) in text.split('`').enumerate() {
-        match n % 2 {
-            1 => html += &code(part),
-            _ => html += &bold(&escape(part)),
-        }
-    }
-    html
+    let parts = text.split('`').enumerate();
+    parts.map(|(n, part)| if n % 2 == 1 { code(part) } else { bold(&escape(part)) }).collect()
 }
 
 fn bold(html: &str) -> String {
@@ -34,10 +28,17 @@ fn bold(html: &str) -> String {
         .collect()
 }
 
-/// Paragraphs, lists and tables.
-pub(super) fn block(text: &str) -> String {
+/// Paragraphs, lists and tables of a description.
+pub(super) fn block(description: &Value) -> String {
+    let text = description.as_str().unwrap_or_default();
     let paragraphs = text.split("\n\n").map(str::trim_end).filter(|paragraph| !paragraph.trim().is_empty());
     paragraphs.map(paragraph).collect()
+}
+
+/// A description without its tables.
+pub(super) fn prose(description: &Value) -> String {
+    let text = description.as_str().unwrap_or_default();
+    block(&Value::from(text.split("\n\n|").next().unwrap_or_default()))
 }
 
 fn paragraph(text: &str) -> String {
@@ -66,34 +67,40 @@ fn list(text: &str) -> String {
     format!("<ol>\n{items}</ol>\n")
 }
 
+/// Each cell carries its heading: on a phone the rows are shown one cell below the other.
 fn table(text: &str) -> String {
+    let cells = |line: &str| -> Vec<String> {
+        line.trim().trim_matches('|').split('|').map(|cell| inline(cell.trim())).collect()
+    };
     let mut rows = text.lines().map(cells);
-    let row = |cells: Vec<&str>, tag: &str| {
-        let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", inline(cell))).collect();
+    let headings = rows.next().unwrap_or_default();
+    let head: String = headings.iter().map(|heading| format!("<th>{heading}</th>")).collect();
+    let row = |cells: Vec<String>| {
+        let cells = headings.iter().zip(cells);
+        let cells: String = cells
+            .map(|(heading, cell)| {
+                let label = heading.replace("<code>", "").replace("</code>", "");
+                format!("<td data-label=\"{label}\">{cell}</td>")
+            })
+            .collect();
         format!("<tr>{cells}</tr>\n")
     };
-    let head = row(rows.next().unwrap_or_default(), "th");
-    let body: String = rows.skip(1).map(|cells| row(cells, "td")).collect();
-    format!("<div class=\"scroll\"><table>\n<thead>{head}</thead>\n<tbody>\n{body}</tbody>\n</table></div>\n")
-}
-
-/// The cells of one row of a table.
-pub(super) fn cells(line: &str) -> Vec<&str> {
-    line.trim().trim_matches('|').split('|').map(str::trim).collect()
+    let body: String = rows.skip(1).map(row).collect();
+    format!("<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n")
 }
 
 #[test]
-fn markdown_becomes_html_and_nothing_else_does() {
-    let html = block(
-        "One `<a>` & **two**\nlines.\n\n1. first\n   more\n2. second\n\n| a | b |\n|---|---|\n| `x` | y |\n",
-    );
+fn markdown_becomes_html_and_html_is_escaped() {
+    let text = "One `<a>` & **two**\nlines.\n\n1. first\n   more\n2. second\n\n| a | `b` |\n|---|---|\n| `x` | y |\n";
+    let html = block(&Value::from(text));
     for part in [
         "<p>One <code>&lt;a&gt;</code> &amp; <strong>two</strong> lines.</p>",
         "<li>first more</li>",
         "<li>second</li>",
-        "<th>a</th><th>b</th>",
-        "<td><code>x</code></td><td>y</td>",
+        "<th>a</th><th><code>b</code></th>",
+        "<td data-label=\"a\"><code>x</code></td><td data-label=\"b\">y</td>",
     ] {
         assert!(html.contains(part), "{part}: {html}");
     }
+    assert!(!prose(&Value::from(text)).contains("table"));
 }

@@ -1,53 +1,52 @@
-//! `/docs`: a page written from `openapi.yaml`, and held to it.
+//! `/docs` and `/docs/admin`: pages made from the OpenAPI documents.
 
 mod markdown;
 mod operations;
 mod schemas;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::contract::document::Document;
+use crate::contract::document::{ADMIN, API, Document, table};
 use crate::support::hold_page;
-use markdown::{block, code, escape};
+use markdown::{block, escape, inline, plain};
 
 #[test]
-fn the_reference_is_the_document_written_out() {
-    let wanted = page(&Document::read());
-    hold_page(
-        "src/http/admin/pages/docs.html",
-        include_str!("../../../src/http/admin/pages/docs.html"),
-        &wanted,
-    );
+fn the_api_reference_is_made_from_its_document() {
+    let page = include_str!("../../../src/http/admin/pages/docs.html");
+    hold_page("src/http/admin/pages/docs.html", page, &self::page(API, "/docs"));
 }
 
-/// The whole page.
-fn page(document: &Document) -> String {
-    let info = &document.root["info"];
-    let operations = operations::tags(document);
+#[test]
+fn the_admin_reference_is_made_from_its_document() {
+    let page = include_str!("../../../src/http/admin/pages/docs-admin.html");
+    hold_page("src/http/admin/pages/docs-admin.html", page, &self::page(ADMIN, "/docs/admin"));
+}
+
+/// A whole page.
+fn page(file: (&str, &str), url: &str) -> String {
+    let document = Document::read(file);
+    let operations = operations::tags(&document);
     let main = [
-        format!(
-            "<section id=\"overview\">\n<h1>{} <span class=\"version\">{}</span></h1>\n<p class=\"lead\">{}</p>\n{}</section>\n",
-            text(&info["title"]),
-            text(&info["version"]),
-            text(&info["summary"]),
-            block(info["description"].as_str().unwrap_or_default()),
-        ),
-        authentication(document),
+        overview(&document, file.0),
+        authentication(&document),
         operations.iter().map(|tag| tag.html.as_str()).collect(),
-        errors(document),
-        headers(document),
-        schemas::all(document),
+        problems(&document),
+        headers(&document),
+        schemas::all(&document.root["components"]["schemas"]),
     ];
     format!(
-        "{HEAD}<div class=\"layout\">\n{}<main>\n{}</main>\n</div>\n\n</body>\n</html>\n",
-        side(document, &operations),
+        "{HEAD}{}<div class=\"layout\">\n{}<main>\n{}</main>\n</div>\n\n</body>\n</html>\n",
+        bar(url),
+        side(&document, &operations),
         main.concat()
     )
 }
 
 const HEAD: &str = "<!doctype html>
 <html lang=\"en\">
-<!-- Written from openapi.yaml by tests/it/reference: change that, and run the tests. -->
+<!-- Made from an OpenAPI document by tests/it/reference: change that, and run the tests. -->
 <head>
 <meta charset=\"utf-8\">
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
@@ -56,94 +55,133 @@ const HEAD: &str = "<!doctype html>
 <link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='6' fill='%232457c5'/%3E%3C/svg%3E\">
 <link rel=\"stylesheet\" href=\"/assets/base.css\">
 <link rel=\"stylesheet\" href=\"/assets/docs.css\">
+<script type=\"module\" src=\"/assets/docs.js\"></script>
 </head>
 <body>
 
-<header class=\"bar\">
-  <p class=\"name\">idv-gateway</p>
-  <nav aria-label=\"Pages\">
-    <a href=\"/\">Status</a>
-    <a href=\"/docs\" aria-current=\"page\">API reference</a>
-    <a href=\"/metrics\">Metrics</a>
-    <a href=\"/config\">Config</a>
-  </nav>
-</header>
-
 ";
 
-/// Links to every part of the page.
+/// Links to the pages of the admin listener.
+fn bar(here: &str) -> String {
+    let pages = [
+        ("/", "Status"),
+        ("/docs", "API reference"),
+        ("/docs/admin", "Admin reference"),
+        ("/metrics", "Metrics"),
+        ("/config", "Config"),
+    ];
+    let links: String = pages
+        .iter()
+        .map(|(url, name)| {
+            let current = if *url == here { " aria-current=\"page\"" } else { "" };
+            format!("    <a href=\"{url}\"{current}>{name}</a>\n")
+        })
+        .collect();
+    format!(
+        "<header class=\"bar\">\n  <p class=\"name\">idv-gateway</p>\n  <nav aria-label=\"Pages\">\n{links}  </nav>\n</header>\n\n"
+    )
+}
+
+/// The search box, and links to every part of the page.
 fn side(document: &Document, tags: &[operations::Tag]) -> String {
     let link = |id: &str, text: &str| format!("<li><a href=\"#{id}\">{text}</a></li>\n");
-    let mut side = String::from("<nav class=\"side\" aria-label=\"Contents\">\n<ul>\n");
+    let mut side = String::from(
+        "<nav class=\"side\" aria-label=\"Contents\">\n\
+         <input id=\"search\" type=\"search\" placeholder=\"Search\" aria-label=\"Search this page\" hidden>\n<ul>\n",
+    );
     side += &link("overview", "Overview");
-    side += &link("authentication", "Authentication");
+    if document.root["components"].get("securitySchemes").is_some() {
+        side += &link("authentication", "Authentication");
+    }
     side += "</ul>\n";
     for tag in tags {
         side += &format!("<h2>{}</h2>\n<ul>\n{}</ul>\n", tag.name, tag.links);
     }
-    side += "<h2>Answers</h2>\n<ul>\n";
-    side += &link("errors", "Error codes");
+    side += "<h2>Responses</h2>\n<ul>\n";
+    side += &link("problems", "Problem codes");
     side += &link("headers", "Headers");
     side += "</ul>\n<h2>Schemas</h2>\n<ul>\n";
-    for name in keys(&document.root["components"]["schemas"]) {
+    for name in document.root["components"]["schemas"].as_object().expect("schemas").keys() {
         side += &link(&format!("schema-{name}"), name);
     }
     side + "</ul>\n</nav>\n"
 }
 
+fn overview(document: &Document, file: &str) -> String {
+    let info = &document.root["info"];
+    let server = &document.root["servers"][0];
+    format!(
+        "<section id=\"overview\">\n<h1>{} <span class=\"version\">{}</span></h1>\n<p class=\"lead\">{}</p>\n{}\
+         <p class=\"fine\">{} Default: <code>{}</code>. As a document: <a href=\"/{file}\">{file}</a>.</p>\n</section>\n",
+        text(&info["title"]),
+        text(&info["version"]),
+        text(&info["summary"]),
+        block(&info["description"]),
+        text(&server["description"]),
+        plain(&server["url"]),
+    )
+}
+
 fn authentication(document: &Document) -> String {
-    let schemes = document.root["components"]["securitySchemes"].as_object().expect("a scheme");
-    let mut html = String::from("<section id=\"authentication\">\n<h2>Authentication</h2>\n");
-    for (_, scheme) in schemes {
-        html += "<pre>Authorization: Bearer $KEY</pre>\n";
-        html += &block(scheme["description"].as_str().unwrap_or_default());
-    }
-    html + "</section>\n"
+    let Some(scheme) = document.root["components"]["securitySchemes"].get("bearer") else {
+        return String::new();
+    };
+    format!(
+        "<section id=\"authentication\">\n<h2>Authentication</h2>\n<pre>Authorization: Bearer $KEY</pre>\n{}</section>\n",
+        block(&scheme["description"])
+    )
 }
 
-/// Every problem code: what it means, whether to ask again, and one example.
-fn errors(document: &Document) -> String {
+/// Every problem code: what it means, whether the request can be sent again, and an example.
+fn problems(document: &Document) -> String {
     let components = &document.root["components"];
-    let problem = &components["schemas"]["ProblemCode"];
-    let rows: Vec<Vec<&str>> =
-        problem["description"].as_str().unwrap_or_default().lines().map(markdown::cells).collect();
-    let mut html = String::from(
-        "<section id=\"errors\">\n<h2>Error codes</h2>\n<p>Every answer other than 2xx is a \
-         <a href=\"#schema-Problem\">problem document</a>, but for the 503 of <code>/readyz</code>.</p>\n",
+    let problem = &components["schemas"]["Problem"];
+    let mut html = format!(
+        "<section id=\"problems\">\n<h2>Problem codes</h2>\n{}<p>See <a href=\"#schema-Problem\">Problem</a>.</p>\n",
+        block(&problem["description"])
     );
-    for name in problem["enum"].as_array().expect("codes").iter().filter_map(Value::as_str) {
-        let row = rows.iter().find(|row| row.get(1).is_some_and(|cell| cell.trim_matches('`') == name));
-        let row = row.unwrap_or_else(|| panic!("{name} has no row in the table of ProblemCode"));
-        let example = &components["examples"][name]["value"];
-        assert_eq!(example["code"], name, "the example of {name}");
-        let again = if example["retryable"] == true { "ask again" } else { "asking again does not help" };
+    for row in table(&problem["properties"]["code"]["description"]) {
+        let [status, code, retryable, meaning] = row[..] else { panic!("four cells: {row:?}") };
+        let retryable = match retryable {
+            "yes" => "retryable",
+            "no" => "not retryable",
+            _ => "<code>retryable</code> says whether it is",
+        };
         html += &format!(
-            "<article class=\"error\" id=\"error-{name}\">\n<h3><span class=\"status s{}\">{}</span> <code>{name}</code></h3>\n\
-             <p>{} <span class=\"fine\">{again}</span></p>\n{}</article>\n",
-            &row[0][..1],
-            row[0],
-            markdown::inline(row[2]),
-            folded("Example", example),
+            "<article class=\"problem\" id=\"problem-{code}\">\n<h3><span class=\"status s{}\">{status}</span> <code>{code}</code> \
+             <span class=\"fine\">{retryable}</span></h3>\n<p>{}</p>\n{}</article>\n",
+            &status[..1],
+            inline(meaning),
+            folded("Example", &components["examples"][code]["value"]),
         );
     }
     html + "</section>\n"
 }
 
-/// Headers of answers, under the names they are sent by.
+/// The headers of responses, by name.
 fn headers(document: &Document) -> String {
-    let mut html =
-        String::from("<section id=\"headers\">\n<h2>Headers of answers</h2>\n<dl class=\"headers\">\n");
-    for (component, header) in document.root["components"]["headers"].as_object().expect("headers") {
-        let name = operations::header_name(document, component);
-        let when = if header["required"] == true { "always" } else { "sometimes" };
-        html += &format!(
-            "<dt id=\"header-{component}\"><code>{name}: {}</code> <span class=\"fine\">{when}; {}</span></dt>\n<dd>{}</dd>\n",
-            escape(&markdown::plain(&header["example"])),
-            schemas::kind(document, &header["schema"]),
-            block(header["description"].as_str().unwrap_or_default()),
-        );
+    let mut headers = BTreeMap::new();
+    for (.., operation) in document.operations() {
+        for response in operation["responses"].as_object().expect("responses").values() {
+            headers.extend(document.resolve(response)["headers"].as_object().expect("headers"));
+        }
     }
-    html + "</dl>\n</section>\n"
+    let rows: String = headers
+        .iter()
+        .map(|(name, header)| {
+            let header = document.resolve(header);
+            let always = if header["required"] == true { ", always present" } else { "" };
+            let example = markdown::code(&format!("{name}: {}", plain(&header["example"])));
+            format!(
+                "<dt id=\"header-{name}\">{example} <span class=\"fine\">{}{always}</span></dt>\n<dd>{}</dd>\n",
+                schemas::kind(&header["schema"]),
+                block(&header["description"]),
+            )
+        })
+        .collect();
+    format!(
+        "<section id=\"headers\">\n<h2>Headers of responses</h2>\n<dl class=\"members\">\n{rows}</dl>\n</section>\n"
+    )
 }
 
 /// An example that is shown when asked for.
@@ -156,24 +194,7 @@ fn folded(title: &str, value: &Value) -> String {
     )
 }
 
-fn keys(object: &Value) -> impl Iterator<Item = &str> {
-    object.as_object().expect("an object").keys().map(String::as_str)
-}
-
 /// A short text of the document.
 fn text(value: &Value) -> String {
-    markdown::inline(value.as_str().unwrap_or_default())
-}
-
-/// Words in a row: `a`, `b` or `c`.
-fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
-}
-
-fn coded(value: &Value) -> String {
-    code(&markdown::plain(value))
+    inline(value.as_str().unwrap_or_default())
 }
