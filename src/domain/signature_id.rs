@@ -35,9 +35,9 @@ impl SignatureId {
 
     /// What stands for this id in logs.
     pub fn hash_for_logs(&self) -> IdHash {
-        let digest: [u8; 32] = Sha256::digest(self.as_bytes()).into();
-        let [a, b, c, d, e, f, g, h, ..] = digest;
-        IdHash(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digest = Sha256::digest(self.as_bytes());
+        IdHash(std::array::from_fn(|n| HEX[usize::from(digest[n / 2] >> (4 - n % 2 * 4)) & 15]))
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -61,11 +61,12 @@ impl Hash for SignatureId {
 
 /// The first 16 hex digits of an id's SHA-256: enough to find a request in the logs, not enough to read the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdHash(u64);
+pub struct IdHash([u8; 16]);
 
-impl std::fmt::Display for IdHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
+impl IdHash {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -90,6 +91,6 @@ mod tests {
     #[test]
     fn the_log_hash_is_the_start_of_the_sha256() {
         let id = SignatureId::parse("abc").unwrap();
-        assert_eq!(id.hash_for_logs().to_string(), "ba7816bf8f01cfea");
+        assert_eq!(id.hash_for_logs().as_str(), "ba7816bf8f01cfea");
     }
 }

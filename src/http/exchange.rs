@@ -15,6 +15,7 @@ use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
+use crate::telemetry::access::AccessLine;
 use crate::telemetry::logs::AuditPlace;
 use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
 use crate::telemetry::traces::{Span, Traces};
@@ -103,19 +104,19 @@ impl<'a> AccessRecord<'a> {
 
     /// Writes the access log line.
     pub(super) fn log(&self) {
-        tracing::info!(
-            target: "access",
-            request_id = self.request_id(),
-            method = self.method.name(),
-            route = self.route.name(),
-            status = self.http_status,
-            code = self.code.map(Code::name),
-            caller = self.caller,
-            id_hash = self.id.map(|id| tracing::field::display(id.hash_for_logs())),
-            cache = self.source.map(cache_word),
-            duration_us = self.duration.as_micros() as u64,
-            "request"
-        );
+        let line = AccessLine {
+            request_id: self.request_id(),
+            method: self.method.name(),
+            route: self.route.name(),
+            status: self.http_status,
+            code: self.code.map(Code::name),
+            caller: self.caller,
+            id_hash: self.id.map(|id| id.hash_for_logs()),
+            cache: self.source.map(cache_word),
+            trace_id: self.span.trace_id(),
+            duration: self.duration,
+        };
+        line.write();
     }
 
     /// Writes into the span what the log line says.
@@ -138,7 +139,7 @@ impl<'a> AccessRecord<'a> {
             span.text("idv.caller", caller);
         }
         if let Some(id) = self.id {
-            span.text("idv.id_hash", &id.hash_for_logs().to_string());
+            span.text("idv.id_hash", id.hash_for_logs().as_str());
         }
         if let Some(code) = self.code {
             span.word("error.type", code.name());

@@ -1,6 +1,7 @@
 //! What the outside can observe: logs, metrics and traces. Sinks only: no branch anywhere reads one back;
 //! what a page shows of them is read for showing.
 
+pub mod access;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

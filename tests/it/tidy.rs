@@ -45,7 +45,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
 ];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 44] = [
+const HOMES: [(&str, &[&str]); 45] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
@@ -58,6 +58,7 @@ const HOMES: [(&str, &[&str]); 44] = [
     ("http_body_util", &["src/net/"]),
     ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/", "src/upstream/"]),
     ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/"]),
+    ("itoa", &["src/telemetry/access.rs"]),
     (
         "jiff",
         &[

@@ -4,7 +4,7 @@ mod queue;
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const LAST_AUDIT_LINES: Duration = Duration::from_secs(10);
 /// Logging is started once per process, and so are its lines.
 static QUEUE: Queue = Queue::new();
 
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -56,6 +58,16 @@ impl Drop for Logs {
         let limit = if audit_lines() > 0 { LAST_AUDIT_LINES } else { LAST_LINES };
         let _ = self.is_done.recv_timeout(limit);
     }
+}
+
+/// How lines are written; JSON unless logging was started otherwise.
+pub(super) fn format() -> Format {
+    FORMAT.get().copied().unwrap_or(Format::Json)
+}
+
+/// Adds a line that was formatted elsewhere, with its line end; it is dropped and counted if too many wait.
+pub(super) fn push(line: &[u8]) {
+    QUEUE.push(line);
 }
 
 /// Takes a place for an audit line, to be kept until the line is written; `None` while too many lines wait. Whoever has
@@ -142,6 +154,7 @@ pub fn start_to(
         Format::Text => fmt::layer().with_ansi(false).with_writer(Lines).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
+    let _ = FORMAT.set(format);
     let (done, is_done) = mpsc::channel();
     thread::Builder::new().name("logs".to_owned()).spawn(move || {
         QUEUE.write_to(writer);

@@ -74,6 +74,11 @@ impl Span {
         self.0.is_some()
     }
 
+    /// The id of its trace in hexadecimal digits, if there is a span.
+    pub fn trace_id(&self) -> Option<String> {
+        self.0.as_ref().map(|live| live.context.trace_id().to_string())
+    }
+
     /// The span of a lookup, below a request's.
     pub fn lookup(&self) -> Self {
         self.child("lookup", SpanKind::Internal)

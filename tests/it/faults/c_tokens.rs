@@ -125,7 +125,7 @@ async fn is_refreshed_in_vain(life: Duration, fault: Reply) {
         refreshes(&trial, "failed").await >= 1.0
     })
     .await;
-    assert!(trial.has_logged(&["WARN", "token refresh failed", "Unavailable"]));
+    assert!(trial.has_logged(&["WARN", "token refresh failed", "Unavailable"]).await);
     trial.invariants_hold().await;
 }
 
@@ -211,7 +211,7 @@ async fn f071_a_signature_error() {
     let most = 1 + most_refreshes(started);
     assert!(trial.upstream().token_hits() <= most, "{} of {most} token calls", trial.upstream().token_hits());
     assert_eq!(trial.upstream().result_hits(), 0);
-    assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]));
+    assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]).await);
     let counted = |outcome: &str| {
         format!("idv_upstream_requests_total{{region=\"f071\",endpoint=\"token\",outcome=\"{outcome}\"}}")
     };

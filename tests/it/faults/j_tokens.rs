@@ -154,7 +154,8 @@ async fn f159_the_issuer_is_away_before_the_first_key_set_and_after_it() {
     assert_eq!(trial.gateway.metric("idv_jwks_refreshes_total{outcome=\"failed\"}").await, 3.0);
     assert!(trial.gateway.metric("idv_auth_failures_total{reason=\"keys_unavailable\"}").await >= 3.0);
     assert!(
-        trial.has_logged(&["WARN", "auth.jwt.jwks_url"]) && trial.has_logged(&["INFO", "auth.jwt.jwks_url"])
+        trial.has_logged(&["WARN", "auth.jwt.jwks_url"]).await
+            && trial.has_logged(&["INFO", "auth.jwt.jwks_url"]).await
     );
     trial.invariants_hold().await;
 }

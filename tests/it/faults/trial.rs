@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, gateway};
+use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, eventually, gateway};
 
 /// What no log, metric or error may ever hold. `bodies` gives every person one of these words.
 const CANARIES: &[&str] = &[
@@ -174,14 +175,20 @@ impl Trial {
     }
 
     /// One line of the logs of this process holds all these words.
-    pub fn has_logged(&self, words: &[&str]) -> bool {
-        let logs = self.logs();
+    pub async fn has_logged(&self, words: &[&str]) -> bool {
+        let logs = self.logs().await;
         logs.lines().any(|line| words.iter().all(|word| line.contains(word)))
     }
 
-    /// What this process has logged since the start of this trial.
-    fn logs(&self) -> String {
-        String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned()
+    /// What this process has logged since the start of this trial. Lines are written in batches: a last one shows that
+    /// all before it were.
+    async fn logs(&self) -> String {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        let mark = format!("mark {} of the trials", MARKS.fetch_add(1, Ordering::Relaxed));
+        tracing::info!(target: "trial", "{mark}");
+        let logs = || String::from_utf8_lossy(&LOGS.lock().unwrap()[self.logged..]).into_owned();
+        eventually("the lines so far", async || logs().contains(&mark)).await;
+        logs()
     }
 
     /// How often the first region left the contract in this way.
@@ -200,7 +207,7 @@ impl Trial {
     /// No log of this process, and no metric, holds this word.
     pub async fn says_nowhere(&self, word: &str) {
         assert!(!self.gateway.admin("/metrics").await.text().contains(word), "{word} is in the metrics");
-        let logs = self.logs();
+        let logs = self.logs().await;
         assert!(!logs.contains(word), "{word} is in the logs");
     }
 
@@ -263,7 +270,7 @@ impl Trial {
     async fn nothing_leaked(&self, answers: &[Asked]) {
         let metrics = self.gateway.admin("/metrics").await;
         let config = self.gateway.admin("/config").await;
-        let logs = self.logs();
+        let logs = self.logs().await;
         let errors = answers.iter().map(|asked| &asked.answer).filter(|answer| answer.status != 200);
         let errors: Vec<String> =
             errors.map(|answer| String::from_utf8_lossy(&answer.body).into_owned()).collect();
