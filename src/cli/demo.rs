@@ -39,7 +39,10 @@ async fn demo(args: &Args) -> ExitCode {
     let bind_all = || {
         let public = bind_or_next(args.listen, 8080)?;
         let admin = bind_or_next(args.admin_listen, 8081)?;
-        Ok::<_, String>((Listeners { public, admin }, bind_or_next(args.sandbox_listen, 8090)?))
+        Ok::<_, String>((
+            Listeners { public, admin, callbacks: None },
+            bind_or_next(args.sandbox_listen, 8090)?,
+        ))
     };
     let (listeners, upstream) = match bind_all() {
         Ok(bound) => bound,
