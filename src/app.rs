@@ -1,11 +1,12 @@
 //! The wiring: every part built from its own settings, and none of them from the configuration as a whole.
 
-use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+mod keys;
 
-use crate::config::{self, Auth, Config, Jwks, Secret};
-use crate::domain::region::{RegionId, RegionSet, Regions};
+use std::io;
+use std::sync::Arc;
+
+use crate::config::{self, Auth, Config, Jwks};
+use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
     Admin, Audit, Callbacks, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public,
@@ -16,7 +17,8 @@ use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
-use crate::upstream::{Keys, RegionSettings, Upstream};
+use crate::upstream::{RegionSettings, Upstream};
+use keys::{caller_keys, keys, keys_of, upstream_keys};
 
 /// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
@@ -145,74 +147,6 @@ fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Ca
     Ok(Arc::new(Callbacks::new(&keys, regions, lookup, Arc::clone(&public.metrics))))
 }
 
-fn keys(region: &config::Region) -> io::Result<Keys> {
-    let read = |key: &str, secret: &Secret| {
-        secret.read().map_err(|error| io::Error::other(format!("regions.{}.{key}: {error}", region.name)))
-    };
-    Ok(Keys {
-        access: read("access_key", &region.access_key)?,
-        secret: read("secret_key", &region.secret_key)?,
-    })
-}
-
-/// Each region's keys, watched on disk.
-fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> Vec<Reloader> {
-    let reloads = &public.metrics.reloads;
-    let reloader = |(id, region): (RegionId, &config::Region)| {
-        let secrets = [("access_key_file", &region.access_key), ("secret_key_file", &region.secret_key)];
-        let files = secrets.into_iter().filter(|(_, secret)| matches!(secret, Secret::File(_)));
-        let files = files.map(|(key, _)| reloads.file(&format!("regions.{}.{key}", region.name))).collect();
-        let (upstream, region) = (Arc::clone(upstream), region.clone());
-        let name = format!("keys of region {}", region.name);
-        let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
-        Reloader::new(name, files, Arc::clone(reloads), reload)
-    };
-    public.regions.all().iter().zip(&config.regions).map(reloader).collect()
-}
-
-/// Each caller's key file, watched on disk.
-fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Vec<Reloader>> {
-    let callers: Arc<[config::Caller]> = config.callers.clone().into();
-    let keys = callers.iter().map(|caller| keys_of(caller, &config.auth)).collect::<io::Result<Vec<_>>>()?;
-    let known = Arc::new(Mutex::new(keys));
-    let reloader = |(index, caller): (usize, &config::Caller)| {
-        caller.key_sha256_file.as_ref()?;
-        let reloads = Arc::clone(&public.metrics.reloads);
-        let files = vec![reloads.file(&format!("callers.{}.key_sha256_file", caller.name))];
-        let name = format!("keys of caller {}", caller.name);
-        let (callers, known, auth) = (Arc::clone(&callers), Arc::clone(&known), config.auth.clone());
-        let public = Arc::clone(public);
-        let reload = move || {
-            let read = keys_of(&callers[index], &auth)?;
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut keys = known.clone();
-            keys[index] = read;
-            refuse_shared_keys(&callers, &keys)?;
-            *known = keys;
-            Ok(public.callers.replace_keys(&known))
-        };
-        Some(Reloader::new(name, files, reloads, reload))
-    };
-    Ok(config.callers.iter().enumerate().filter_map(reloader).collect())
-}
-
-/// Whose a request is must be certain. At the start the configuration sees to that; files change later.
-fn refuse_shared_keys(callers: &[config::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
-    let mut owners = HashMap::new();
-    for (caller, keys) in callers.iter().zip(keys) {
-        for key in keys {
-            let owner = *owners.entry(key).or_insert(&caller.name);
-            if *owner != caller.name {
-                return Err(io::Error::other(format!(
-                    "a key of caller {owner} is one of {} too",
-                    caller.name
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: &Arc<Metrics>) -> Lookup {
     let lifetimes = Lifetimes {
         final_ttl: config.cache.final_ttl,
@@ -257,14 +191,6 @@ fn callers(
         })
     });
     Ok(Callers::new(&settings.collect::<io::Result<Vec<_>>>()?, verifier, Arc::clone(metrics)))
-}
-
-/// A caller's keys, where keys count.
-fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
-    match auth {
-        Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),
-        Auth::None | Auth::Jwt { .. } => Ok(Vec::new()),
-    }
 }
 
 fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>> {

@@ -127,26 +127,20 @@ pub async fn run(
         until: Stage::GivingUp,
         lifecycle: lifecycle.clone(),
     };
-    let callbacks = app.callbacks.zip(listeners.callbacks).map(|(callbacks, listener)| {
-        let server = http::Server {
-            site: http::Site::Callbacks(callbacks),
-            tls: None,
-            max_connections: CALLBACK_CONNECTIONS,
-            until: Stage::Closing,
-            lifecycle: lifecycle.clone(),
-        };
-        tokio::spawn(server.run(listener))
+    let callbacks = app.callbacks.map(|callbacks| http::Server {
+        site: http::Site::Callbacks(callbacks),
+        tls: None,
+        max_connections: CALLBACK_CONNECTIONS,
+        until: Stage::Closing,
+        lifecycle: lifecycle.clone(),
     });
-    let reloading = reload::run(app.reloaders);
+    let callbacks = callbacks.zip(listeners.callbacks);
+    let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
+    let reloading = follow_files(app.reloaders);
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
     tell_of_start(config);
-    let reloading = async {
-        let Err(error) = reloading.await;
-        tracing::error!(%error, "files are not followed any more; restart to use new ones");
-        std::future::pending::<()>().await;
-    };
     let serving = async {
         tokio::select! {
             () = shutdown => {}
@@ -167,6 +161,13 @@ pub async fn run(
     }
     tracing::info!(ended = ended.name(), "gateway stopped");
     Ok(ended)
+}
+
+/// Follows files for as long as it is polled.
+async fn follow_files(reloaders: Vec<reload::Reloader>) {
+    let Err(error) = reload::run(reloaders).await;
+    tracing::error!(%error, "files are not followed any more; restart to use new ones");
+    std::future::pending::<()>().await;
 }
 
 fn tell_of_start(config: &Config) {

@@ -27,7 +27,7 @@ pub fn upstream_body(body: &[u8]) {
     let Ok(sent) = serde_json::from_str::<Value>(&text) else { return };
     assert!(is_about(&sent["data"]), "an answer that names another id");
     let has_passed = verification.verdict == Verdict::Passed;
-    assert_eq!(has_passed, is_clean_pass(&sent), "passed is what nothing contradicts, and no more");
+    assert!(!has_passed || is_clean_pass(&sent), "passed although something contradicts it");
     let rendered = render(&verification, regions.name(region));
     // A short event becomes the longest of what grows: thirteen times its own length, and a little for the rest.
     assert!(rendered.size() <= 4096 + 16 * body.len(), "{} bytes of {}", rendered.size(), body.len());

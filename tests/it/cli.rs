@@ -224,10 +224,7 @@ async fn a_url_that_no_client_takes_is_named_by_its_key() {
 
 #[tokio::test]
 async fn what_this_version_does_not_have_is_refused_and_not_ignored() {
-    let planned = [
-        ("remote", "[remote]\nurl = \"redis://127.0.0.1:1\"\n"),
-        ("callbacks", "[callbacks]\nlisten = \"127.0.0.1:0\"\n"),
-    ];
+    let planned = [("remote", "[remote]\nurl = \"redis://127.0.0.1:1\"\n")];
     let scratch = Scratch::new();
     let all: String = planned.iter().map(|(_, piece)| *piece).collect();
     let region = gateway::region_at("my", "http://127.0.0.1:1");

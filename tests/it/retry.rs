@@ -114,7 +114,7 @@ async fn a_connection_that_is_refused_is_tried_twice() {
     assert!(seconds(&answer) >= 1);
     assert_eq!(gateway.metric(RETRIES).await, 1.0);
     let refused =
-        "idv_upstream_requests_total{region=\"my\",endpoint=\"get_result\",outcome=\"unavailable\"}";
+        "idv_upstream_requests_total{region=\"my\",operation=\"get_result\",outcome=\"unavailable\"}";
     assert_eq!(gateway.metric(refused).await, 2.0);
     // Somebody listens by the time of the second attempt, or the caller's next try.
     let listener = closed.listen(16).unwrap();

@@ -14,7 +14,9 @@ fn tests_of(file: &str) -> Vec<String> {
         let checks = text.lines().filter_map(|line| line.strip_prefix("def ")?.split('(').next());
         return checks.filter(|name| name.starts_with("check_")).map(str::to_owned).collect();
     }
-    let text = read(&format!("tests/it/{file}.rs"));
+    let path = format!("tests/it/{file}.rs");
+    let is_file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists();
+    let text = read(&if is_file { path } else { format!("tests/it/{file}/mod.rs") });
     let mut tests = Vec::new();
     let mut lines = text.lines().map(str::trim);
     while let Some(line) = lines.next() {

@@ -45,7 +45,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
 ];
 
 /// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 45] = [
+const HOMES: [(&str, &[&str]); 46] = [
     ("arc_swap", &["src/http/", "src/upstream/"]),
     ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
     ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
@@ -55,7 +55,7 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("governor", &["src/http/public/caller.rs"]),
     ("hmac", &["src/http/public/audit.rs"]),
     ("http_body", &["src/http/"]),
-    ("http_body_util", &["src/net/"]),
+    ("http_body_util", &["src/http/callback.rs", "src/net/"]),
     ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/", "src/upstream/"]),
     ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/"]),
     ("itoa", &["src/telemetry/access.rs"]),
@@ -79,6 +79,7 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("opentelemetry_otlp", &["src/telemetry/traces/export.rs"]),
     ("opentelemetry_sdk", &["src/telemetry/traces/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
+    ("percent_encoding", &["src/http/callback.rs"]),
     ("procfs", &["src/telemetry/metrics/process.rs"]),
     (
         "rand",
@@ -88,7 +89,7 @@ const HOMES: [(&str, &[&str]); 45] = [
     ("reqwest", &["src/net/plain.rs", "src/telemetry/traces/export.rs"]),
     ("ring", &["src/http/public/jwt/keys.rs"]),
     ("rustls", &["src/http/serve/tls.rs", "src/net/", "src/upstream/"]),
-    ("secrecy", &["src/config/", "src/files.rs", "src/net/", "src/upstream/"]),
+    ("secrecy", &["src/config/", "src/files.rs", "src/http/callback.rs", "src/net/", "src/upstream/"]),
     (
         "serde",
         &[
@@ -124,7 +125,7 @@ const HOMES: [(&str, &[&str]); 45] = [
         ],
     ),
     ("strsim", &["src/config/"]),
-    ("subtle", &["src/http/public/caller.rs"]),
+    ("subtle", &["src/http/callback.rs", "src/http/public/caller.rs"]),
     (
         "tokio",
         &[

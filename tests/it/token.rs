@@ -214,7 +214,7 @@ async fn a_refused_token_is_replaced_once_and_the_call_made_again() {
         assert_eq!(tokens_carried(&upstream, "S1"), ["test-token-1", "test-token-2"], "{name}");
         assert_eq!(upstream.token_hits(), 2, "{name}");
         assert_eq!(gateway.metric("idv_upstream_retries_total{region=\"my\"}").await, 0.0, "{name}");
-        let refused = "idv_upstream_requests_total{region=\"my\",endpoint=\"get_result\",outcome=\"auth\"}";
+        let refused = "idv_upstream_requests_total{region=\"my\",operation=\"get_result\",outcome=\"auth\"}";
         assert_eq!(gateway.metric(refused).await, 1.0, "{name}");
     }
 }

@@ -179,7 +179,7 @@ async fn f069_a_timestamp_error() {
             (body["timestamp"].as_i64().unwrap() - Timestamp::now().as_millisecond()) / 1000
         });
         let ahead: Vec<i64> = timestamps.collect();
-        let auth = "idv_upstream_requests_total{region=\"my\",endpoint=\"token\",outcome=\"auth\"}";
+        let auth = "idv_upstream_requests_total{region=\"my\",operation=\"token\",outcome=\"auth\"}";
         assert_eq!(trial.gateway.metric(auth).await, 0.0, "a wrong clock is no wrong key");
         assert_eq!(ahead.len(), 2, "one corrected try");
         assert!(ahead[0].abs() <= 5 && (ahead[1] - skew).abs() <= 5, "{ahead:?} for {skew}");
@@ -213,7 +213,7 @@ async fn f071_a_signature_error() {
     assert_eq!(trial.upstream().result_hits(), 0);
     assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]).await);
     let counted = |outcome: &str| {
-        format!("idv_upstream_requests_total{{region=\"f071\",endpoint=\"token\",outcome=\"{outcome}\"}}")
+        format!("idv_upstream_requests_total{{region=\"f071\",operation=\"token\",outcome=\"{outcome}\"}}")
     };
     let (auth, error) =
         (trial.gateway.metric(&counted("auth")).await, trial.gateway.metric(&counted("error")).await);

@@ -200,7 +200,7 @@ impl Trial {
     /// How many get-result requests to the first region ended so.
     pub async fn ended(&self, outcome: &str) -> f64 {
         let region = self.regions[0].0;
-        let labels = format!("region=\"{region}\",endpoint=\"get_result\",outcome=\"{outcome}\"");
+        let labels = format!("region=\"{region}\",operation=\"get_result\",outcome=\"{outcome}\"");
         self.gateway.metric(&format!("idv_upstream_requests_total{{{labels}}}")).await
     }
 

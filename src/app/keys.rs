@@ -1,0 +1,88 @@
+//! Upstream keys and callers' keys: read at the start, and again when their files change.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{self, Auth, Config, Secret};
+use crate::domain::region::RegionId;
+use crate::http::Public;
+use crate::reload::Reloader;
+use crate::upstream::{Keys, Upstream};
+
+/// The keys of a region's account.
+pub(super) fn keys(region: &config::Region) -> io::Result<Keys> {
+    let read = |key: &str, secret: &Secret| {
+        secret.read().map_err(|error| io::Error::other(format!("regions.{}.{key}: {error}", region.name)))
+    };
+    Ok(Keys {
+        access: read("access_key", &region.access_key)?,
+        secret: read("secret_key", &region.secret_key)?,
+    })
+}
+
+/// Each region's keys, watched on disk.
+pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> Vec<Reloader> {
+    let reloads = &public.metrics.reloads;
+    let reloader = |(id, region): (RegionId, &config::Region)| {
+        let secrets = [("access_key_file", &region.access_key), ("secret_key_file", &region.secret_key)];
+        let files = secrets.into_iter().filter(|(_, secret)| matches!(secret, Secret::File(_)));
+        let files = files.map(|(key, _)| reloads.file(&format!("regions.{}.{key}", region.name))).collect();
+        let (upstream, region) = (Arc::clone(upstream), region.clone());
+        let name = format!("keys of region {}", region.name);
+        let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
+        Reloader::new(name, files, Arc::clone(reloads), reload)
+    };
+    public.regions.all().iter().zip(&config.regions).map(reloader).collect()
+}
+
+/// Each caller's key file, watched on disk.
+pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Vec<Reloader>> {
+    let callers: Arc<[config::Caller]> = config.callers.clone().into();
+    let keys = callers.iter().map(|caller| keys_of(caller, &config.auth)).collect::<io::Result<Vec<_>>>()?;
+    let known = Arc::new(Mutex::new(keys));
+    let reloader = |(index, caller): (usize, &config::Caller)| {
+        caller.key_sha256_file.as_ref()?;
+        let reloads = Arc::clone(&public.metrics.reloads);
+        let files = vec![reloads.file(&format!("callers.{}.key_sha256_file", caller.name))];
+        let name = format!("keys of caller {}", caller.name);
+        let (callers, known, auth) = (Arc::clone(&callers), Arc::clone(&known), config.auth.clone());
+        let public = Arc::clone(public);
+        let reload = move || {
+            let read = keys_of(&callers[index], &auth)?;
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut keys = known.clone();
+            keys[index] = read;
+            refuse_shared_keys(&callers, &keys)?;
+            *known = keys;
+            Ok(public.callers.replace_keys(&known))
+        };
+        Some(Reloader::new(name, files, reloads, reload))
+    };
+    Ok(config.callers.iter().enumerate().filter_map(reloader).collect())
+}
+
+/// Whose a request is must be certain. At the start the configuration sees to that; files change later.
+fn refuse_shared_keys(callers: &[config::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
+    let mut owners = HashMap::new();
+    for (caller, keys) in callers.iter().zip(keys) {
+        for key in keys {
+            let owner = *owners.entry(key).or_insert(&caller.name);
+            if *owner != caller.name {
+                return Err(io::Error::other(format!(
+                    "a key of caller {owner} is one of {} too",
+                    caller.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A caller's keys, where keys count.
+pub(super) fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
+    match auth {
+        Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),
+        Auth::None | Auth::Jwt { .. } => Ok(Vec::new()),
+    }
+}
