@@ -156,9 +156,7 @@ pub async fn run(
         never = history.keep() => match never {},
     };
     admin.abort();
-    if let Some(callbacks) = callbacks {
-        callbacks.abort();
-    }
+    callbacks.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!(ended = ended.name(), "gateway stopped");
     Ok(ended)
 }
