@@ -74,6 +74,8 @@ def check_staging(binary, objects, known):
             assert (answer["status"], answer["region"]) == ("passed", "ph"), answer
             settings = ask(f"http://127.0.0.1:{admin}/config", Host="idv-idv-gateway-admin.identity.svc:8081")
     for section, table in settings.items():
+        if table is None:  # left out
+            continue
         for entry in table if isinstance(table, list) else [table]:
             unknown = entry.keys() - known.get(section, set())
             assert not unknown, f"values.schema.json does not know {section}: {unknown}"
