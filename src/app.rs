@@ -10,7 +10,7 @@ use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
     Admin, Audit, Callbacks, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public,
-    StatusReport, Tls, TlsFiles, Verifier,
+    StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::net::{JwksEndpoint, collector_client};
@@ -60,6 +60,7 @@ impl App {
             lookup: Arc::clone(&lookup),
             lifecycle: lifecycle.clone(),
             config: config.masked(),
+            hosts: TrustedHosts::new(&config.server.allowed_hosts),
             status: StatusReport {
                 history: Arc::new(History::new(Arc::clone(&metrics))),
                 regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
@@ -80,6 +81,8 @@ impl App {
             lifecycle: lifecycle.clone(),
             audit,
             traces: traces.clone(),
+            not_found_ttl: config.cache.not_found_ttl,
+            hosts: (config.auth == Auth::None).then(|| TrustedHosts::new(&config.server.allowed_hosts)),
             max_wait: config.wait.max,
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::app::App;
 use crate::config::{Config, Drain};
 use crate::http::{Lifecycle, Stage};
+use crate::telemetry::metrics::Listener;
 
 pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 
@@ -38,6 +39,8 @@ pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 const ADMIN_CONNECTIONS: usize = 256;
 /// Connections to the callback listener at once: each carries one short request.
 const CALLBACK_CONNECTIONS: usize = 256;
+/// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);
 /// What sending the last spans may take of what is left of the drain.
@@ -110,6 +113,7 @@ pub async fn run(
     let lifecycle = app.lifecycle;
     let history = Arc::clone(&app.admin.status.history);
     let upstream = config.regions.iter().map(|region| region.concurrency).sum();
+    let metrics = Arc::clone(&app.admin.metrics);
     let places = http::ConnectionLimits { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);
     let public = http::Server {
@@ -118,6 +122,8 @@ pub async fn run(
         max_connections: places.public,
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
+        max_age: MAX_CONNECTION_AGE,
+        metrics: metrics.connections(Listener::Public),
     };
     let admin = http::Server {
         site: http::Site::admin(app.admin),
@@ -126,6 +132,8 @@ pub async fn run(
         // It answers probes and scrapes to the very end.
         until: Stage::GivingUp,
         lifecycle: lifecycle.clone(),
+        max_age: MAX_CONNECTION_AGE,
+        metrics: metrics.connections(Listener::Admin),
     };
     let callbacks = app.callbacks.map(|callbacks| http::Server {
         site: http::Site::Callbacks(callbacks),
@@ -133,6 +141,8 @@ pub async fn run(
         max_connections: CALLBACK_CONNECTIONS,
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
+        max_age: MAX_CONNECTION_AGE,
+        metrics: metrics.connections(Listener::Callbacks),
     });
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));

@@ -116,8 +116,10 @@ impl Failure {
     /// Whether the same request can succeed later without anybody changing anything.
     pub const fn is_retryable(&self) -> bool {
         match self {
+            // A region may know the id a moment later.
+            Self::NotFound(_) => true,
             Self::RegionUndetermined { .. } | Self::Overloaded | Self::ShuttingDown | Self::Internal => true,
-            Self::NotFound(_) | Self::Ambiguous => false,
+            Self::Ambiguous => false,
             Self::Upstream(_, fault) => fault.kind.is_retryable(),
         }
     }

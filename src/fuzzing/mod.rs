@@ -10,6 +10,8 @@ mod upstream_body;
 
 pub use config_file::config_file;
 pub use header_values::header_values;
+#[cfg(test)]
+pub(crate) use request_head::open_site;
 pub use request_head::request_head;
 pub use upstream_body::upstream_body;
 

@@ -41,7 +41,7 @@ const ANSWERS: [(u16, &str); 8] = [
     (405, "method_not_allowed"),
 ];
 
-static OPEN: LazyLock<Site> = LazyLock::new(|| site(Callers::anonymous));
+static OPEN: LazyLock<Site> = LazyLock::new(open_site);
 static LOCKED: LazyLock<Site> = LazyLock::new(|| {
     site(|regions, metrics| {
         let caller = CallerSettings {
@@ -55,6 +55,11 @@ static LOCKED: LazyLock<Site> = LazyLock::new(|| {
         Callers::new(&[caller], None, metrics)
     })
 });
+
+/// A public listener's site for anybody.
+pub(crate) fn open_site() -> Site {
+    site(Callers::anonymous)
+}
 
 /// Serves the bytes as what one client sends, at an open door and at a locked one.
 pub fn request_head(bytes: &[u8]) {
@@ -153,5 +158,7 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
         audit,
         traces: Traces::off(),
         max_wait: MINUTE,
+        not_found_ttl: MINUTE,
+        hosts: None,
     }))
 }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::code::Code;
 use super::error::{self, ApiError, no_such_route};
 use super::exchange::AccessRecord;
+use super::head::check_framing;
 use crate::domain::region::{RegionId, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::Lookup;
@@ -76,10 +77,10 @@ impl Callbacks {
         let mut record = AccessRecord::new(&head);
         let answer = error::catch_panics(self.receive(&head, body, &mut record), &self.metrics).await;
         let mut response = answer.unwrap_or_else(|error| {
-            record.code = Some(error.code);
-            error.answer(record.request_id())
+            record.refused(error.code, &Traces::off());
+            error.answer(record.request_id(), None)
         });
-        record.finish(&mut response, &Traces::off());
+        record.finish(&mut response);
         record.count(&self.metrics.http);
         record.log();
         response
@@ -108,6 +109,7 @@ impl Callbacks {
         body: Incoming,
         record: &mut AccessRecord<'a>,
     ) -> Result<(SignatureId, RegionId), ApiError> {
+        check_framing(head)?;
         let region = head.uri.path().strip_prefix("/callbacks/").ok_or_else(no_such_route)?;
         record.route = RouteLabel::Callbacks;
         if head.method != Method::POST {

@@ -12,6 +12,7 @@ pub(super) enum Code {
     SignatureNotFound,
     RouteNotFound,
     MethodNotAllowed,
+    MisdirectedRequest,
     AmbiguousSignature,
     RateLimited,
     Internal,
@@ -42,6 +43,7 @@ impl Code {
             Self::SignatureNotFound => ("signature_not_found", 404, "Signature id not found"),
             Self::RouteNotFound => ("route_not_found", 404, "No such route"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "Method not allowed"),
+            Self::MisdirectedRequest => ("misdirected_request", 421, "Misdirected request"),
             Self::AmbiguousSignature => ("ambiguous_signature", 409, "Known in more than one region"),
             Self::RateLimited => ("rate_limited", 429, "Too many requests"),
             Self::Internal => ("internal", 500, "Internal error"),
@@ -65,6 +67,11 @@ impl Code {
     /// The code as callers read it.
     pub(super) const fn name(self) -> &'static str {
         self.parts().0
+    }
+
+    /// Whether a client without any rights can cause it.
+    pub(super) const fn takes_no_rights(self) -> bool {
+        matches!(self.status(), 400 | 401 | 405 | 421) || matches!(self, Self::RouteNotFound)
     }
 
     /// The HTTP status.

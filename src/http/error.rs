@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -14,6 +15,7 @@ use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
 use super::code::Code;
+use super::exchange::Standing;
 use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
@@ -27,8 +29,16 @@ pub(super) struct ApiError {
     retry_after: Option<u64>,
     region: Option<RegionName>,
     upstream: Option<UpstreamSaid>,
-    allow: Option<&'static str>,
+    /// One header of this error alone.
+    header: Option<Header>,
     closes: bool,
+}
+
+/// A header that one kind of error has.
+#[derive(Clone, Copy)]
+enum Header {
+    Allow(&'static str),
+    Challenge(&'static str),
 }
 
 impl ApiError {
@@ -41,17 +51,31 @@ impl ApiError {
             retry_after: None,
             region: None,
             upstream: None,
-            allow: None,
+            header: None,
             closes: false,
         }
     }
 
-    /// A method this route does not have; `allow` lists those it has.
+    /// A method that the route does not have; `allow` lists those that it has.
     pub(super) const fn method_not_allowed(allow: &'static str) -> Self {
-        let mut error =
-            Self::new(Code::MethodNotAllowed, "This route does not have that method; see the Allow header.");
-        error.allow = Some(allow);
-        error
+        let detail = "This route does not have that method; see the Allow header.";
+        Self::new(Code::MethodNotAllowed, detail).with_header(Header::Allow(allow))
+    }
+
+    /// The same error, with the challenge for a client that has to authenticate in another way.
+    pub(super) const fn challenge(self, challenge: &'static str) -> Self {
+        self.with_header(Header::Challenge(challenge))
+    }
+
+    /// The same error, worth another request after `delay`.
+    pub(super) fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(whole_seconds(delay));
+        self
+    }
+
+    const fn with_header(mut self, header: Header) -> Self {
+        self.header = Some(header);
+        self
     }
 
     /// An error that ends by itself: the same request is worth sending again after that many seconds.
@@ -84,41 +108,47 @@ impl ApiError {
         self
     }
 
-    /// A failed lookup. The kind decides; nothing is read from texts.
+    /// A failed lookup.
     pub(super) fn from_failure(failure: &Failure, regions: &Regions) -> Self {
         let (code, detail) = describe(failure);
-        let seconds = failure.retry_after().map_or(1, |pause| pause.as_secs_f64().ceil().max(1.0) as u64);
+        let delay = failure.retry_after().map(whole_seconds);
+        let is_from_upstream = matches!(failure, Failure::Upstream(_, fault) if fault.kind == Kind::Server);
         Self {
             retryable: failure.is_retryable(),
-            retry_after: (code.status() == 503).then_some(seconds),
+            retry_after: match code.status() {
+                503 => delay.or(Some(1)),
+                _ => delay.filter(|_| is_from_upstream),
+            },
             region: failure.region().map(|region| regions.name(region).clone()),
             upstream: failure.said().cloned(),
             ..Self::new(code, detail)
         }
     }
 
-    /// The answer to the request of that id.
-    pub(super) fn answer(&self, request_id: &str) -> Response {
-        let mut response = Response::new(Body::from(self.body(request_id)));
+    /// The answer to the request of that id, which belongs to that trace if there is one.
+    pub(super) fn answer(&self, request_id: &str, trace_id: Option<String>) -> Response {
+        let mut response = Response::new(Body::from(self.body(request_id, trace_id)));
         *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        if self.code == Code::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
+        match self.header {
+            Some(Header::Allow(methods)) => headers.insert(ALLOW, HeaderValue::from_static(methods)),
+            Some(Header::Challenge(text)) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text)),
+            None => None,
+        };
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.code.takes_no_rights() {
+            Standing::Erring.mark(&mut response);
         }
         response
     }
 
-    fn body(&self, request_id: &str) -> Vec<u8> {
+    fn body(&self, request_id: &str, trace_id: Option<String>) -> Vec<u8> {
         let (code, status, title) = self.code.parts();
         let problem = Problem {
             r#type: format!("urn:idv-gateway:{code}"),
@@ -128,6 +158,7 @@ impl ApiError {
             code,
             retryable: self.retryable,
             request_id,
+            trace_id,
             region: self.region.as_ref().map(RegionName::as_str),
             upstream: self
                 .upstream
@@ -149,6 +180,11 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// For `Retry-After`: never too soon.
+fn whole_seconds(delay: Duration) -> u64 {
+    delay.as_secs_f64().ceil().max(1.0) as u64
+}
+
 /// The body of a problem.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -160,6 +196,8 @@ struct Problem<'a> {
     code: &'static str,
     retryable: bool,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +212,9 @@ struct UpstreamJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<&'a str>,
 }
+
+/// The methods of a route that only shows something.
+pub(super) const READ: &str = "GET, HEAD";
 
 /// The code and detail of each failure.
 const fn describe(failure: &Failure) -> (Code, &'static str) {
@@ -233,7 +274,7 @@ pub(super) const fn no_such_route() -> ApiError {
 
 /// A route that has GET alone.
 pub(super) async fn get_only() -> ApiError {
-    ApiError::method_not_allowed("GET, HEAD")
+    ApiError::method_not_allowed(READ)
 }
 
 /// Waits for an answer; a panic becomes one, too.

@@ -78,12 +78,17 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    /// The answer is made: completes the record, and the answer's headers.
-    pub(super) fn finish(&mut self, response: &mut Response, traces: &Traces) {
+    /// The request is refused. Without an authenticated caller its span starts here, so that a stranger does not choose
+    /// whether it is sampled.
+    pub(super) fn refused(&mut self, code: Code, traces: &Traces) {
+        self.code = Some(code);
         if self.caller.is_none() {
-            // An unauthenticated request does not choose to be sampled.
             self.span = traces.request(self.method.name(), None, self.started.elapsed());
         }
+    }
+
+    /// The answer is made: completes the record, and the answer's headers.
+    pub(super) fn finish(&mut self, response: &mut Response) {
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
         set_common_headers(response, self.request_id.clone());
@@ -148,6 +153,29 @@ impl<'a> AccessRecord<'a> {
         if self.http_status >= 500 {
             span.fail();
         }
+    }
+}
+
+/// What an answer says of its client: how long the connection may idle, and how soon it is closed for a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A caller who proved who it is.
+    Caller,
+    /// Nobody in particular: a probe, or a connection without a request yet.
+    Stranger,
+    /// Somebody whose request was wrong in a way that takes no rights.
+    Erring,
+}
+
+impl Standing {
+    /// The standing that an answer gives its client.
+    pub(super) fn of(answer: &Response) -> Self {
+        answer.extensions().get().copied().unwrap_or(Self::Caller)
+    }
+
+    /// Makes `answer` give its client this standing.
+    pub(super) fn mark(self, answer: &mut Response) {
+        answer.extensions_mut().insert(self);
     }
 }
 

@@ -5,6 +5,7 @@ mod callback;
 mod code;
 mod error;
 mod exchange;
+mod head;
 mod lifecycle;
 mod public;
 mod serve;
@@ -12,6 +13,7 @@ mod site;
 
 pub(crate) use admin::{Admin, History, StatusReport};
 pub(crate) use callback::Callbacks;
+pub(crate) use head::TrustedHosts;
 pub(crate) use lifecycle::{Lifecycle, Stage};
 pub(crate) use public::{Audit, CallerSettings, Callers, JwksSource, JwtSettings, Public, Verifier};
 pub(crate) use serve::{ConnectionLimits, Server, Tls, TlsFiles};

@@ -13,7 +13,7 @@ use crate::support::{Answer, Gateway, Reply, Upstream, bodies, within};
 
 /// A request line of any bytes, and the least of a head.
 fn get(target: &[u8]) -> Vec<u8> {
-    [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"].concat()
+    [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat()
 }
 
 /// How many answers there are in what a connection brought.
@@ -125,9 +125,9 @@ async fn a_query_that_is_not_understood_is_refused() {
 async fn after_a_request_with_a_body_nothing_on_the_connection_is_answered() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::over(&upstream).await;
-    let smuggled = "GET /idv/smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
+    let smuggled = "GET /idv/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let chunked = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
-    for method in ["GET", "HEAD", "DELETE", "POST"] {
+    for method in ["GET", "HEAD", "DELETE"] {
         for (framing, body) in [
             (format!("Content-Length: {}", smuggled.len()), smuggled.to_owned()),
             ("Content-Length: 1".to_owned(), format!("x{smuggled}")),
@@ -136,8 +136,9 @@ async fn after_a_request_with_a_body_nothing_on_the_connection_is_answered() {
             ("Content-Length: 6\r\nTransfer-Encoding: chunked".to_owned(), format!("0\r\n\r\nX{smuggled}")),
             ("Transfer-Encoding: chunked\r\nContent-Length: 6".to_owned(), format!("0\r\n\r\n{smuggled}")),
         ] {
-            let text =
-                format!("{method} /idv/first HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n{body}{smuggled}");
+            let text = format!(
+                "{method} /idv/first HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}{smuggled}"
+            );
             let bytes = gateway.raw(text.as_bytes()).await;
             let answer = parse(&bytes).unwrap_or_else(|| panic!("no answer to {method} with {framing}"));
             assert_eq!(answer.status, 400, "{method} with {framing}: {answer:?}");
@@ -158,7 +159,8 @@ async fn after_a_request_with_a_body_nothing_on_the_connection_is_answered() {
         "Transfer-Encoding : chunked",
         "Transfer-Encoding:\x0bchunked",
     ] {
-        let text = format!("GET /idv/first HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}");
+        let text =
+            format!("GET /idv/first HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}");
         let bytes = gateway.raw(text.as_bytes()).await;
         assert_eq!(parse(&bytes).map(|answer| answer.status), Some(400), "{framing}");
         assert_eq!(count_answers(&bytes), 1, "{framing}");
@@ -176,8 +178,8 @@ async fn on_any_path_a_request_of_two_lengths_is_the_last_of_its_connection() {
         [(gateway.public, "/nothing", "/idv/smuggled"), (gateway.admin, "/livez", "/config")]
     {
         let text = format!(
-            "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
-             0\r\n\r\nGET {next} HTTP/1.1\r\nHost: h\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\n\r\nGET {next} HTTP/1.1\r\nHost: localhost\r\n\r\n"
         );
         let bytes = raw(to, text.as_bytes()).await;
         assert_eq!(count_answers(&bytes), 1, "{path}: {}", String::from_utf8_lossy(&bytes));
@@ -194,6 +196,13 @@ async fn a_method_that_the_path_does_not_know_is_told_those_it_does() {
         assert_eq!(answer.gist(), (405, "method_not_allowed".to_owned()), "{method}");
         assert_eq!(answer.header("allow"), Some("GET, HEAD, DELETE"), "{method}");
     }
+    for (path, allow) in [("/idv/x", "GET, HEAD, DELETE"), ("/livez", "GET, HEAD"), ("/readyz", "GET, HEAD")]
+    {
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody");
+        let answer = parse(&gateway.raw(head.as_bytes()).await).expect("an answer");
+        assert_eq!(answer.gist(), (405, "method_not_allowed".to_owned()), "{path}, with a body");
+        assert_eq!((answer.header("allow"), answer.header("connection")), (Some(allow), Some("close")));
+    }
     assert!(upstream.received().is_empty());
 }
 
@@ -204,18 +213,18 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused() {
     let gateway = Gateway::with(&[&keys, &region("my", &upstream)]).await;
     let key = "Authorization: Bearer one";
     for head in [
-        format!("GET /idv/x HTTP/1.1\r\nHost: a\r\nHost: a\r\n{key}\r\n"),
-        format!("GET /idv/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n{key}\r\n"),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n{key}\r\n"),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n{key}\r\n"),
         format!("GET /idv/x HTTP/1.1\r\n{key}\r\n"),
-        format!("GET /idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\n{key}\r\n"),
-        format!("GET /idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\nAuthorization: Bearer two\r\n"),
-        format!("GET http://a/idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
-        format!("GET http://b/idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
-        format!("GET HTTPS://a/idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
-        format!("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
-        format!("CONNECT /idv/x HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
-        format!("GET /nothing HTTP/1.1\r\nHost: a\r\nHost: b\r\n{key}\r\n"),
-        format!("GET http://a/ HTTP/1.1\r\nHost: a\r\n{key}\r\n"),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\n{key}\r\n"),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\nAuthorization: Bearer two\r\n"),
+        format!("GET http://a/idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
+        format!("GET http://b/idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
+        format!("GET HTTPS://a/idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
+        format!("CONNECT a:443 HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
+        format!("CONNECT /idv/x HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
+        format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n{key}\r\n"),
+        format!("GET http://a/ HTTP/1.1\r\nHost: localhost\r\n{key}\r\n"),
     ] {
         let bytes = gateway.raw(format!("{head}\r\n").as_bytes()).await;
         let answer = parse(&bytes).unwrap_or_else(|| panic!("no answer to {head}"));
@@ -237,15 +246,15 @@ async fn what_is_no_http_at_all_is_refused_and_closed() {
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\x03\x03".to_owned(),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
         "GET /idv/x\r\n\r\n".to_owned(),
-        "GET  /idv/x  HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-        "GET /idv/x HTTP/9.9\r\nHost: h\r\n\r\n".to_owned(),
-        "GET idv/x HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
-        "GET /idv/x HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n".to_owned(),
-        "GET /idv/x HTTP/1.1\r\nHost: h\r\nNo colon\r\n\r\n".to_owned(),
-        "GET /idv/x HTTP/1.1\r\nHost: h\r\nX-Request-Id: a\0b\r\n\r\n".to_owned(),
-        "GET /idv/x HTTP/1.1\r\nHost: h\r\nX-Request-Id: a\rb\r\n\r\n".to_owned(),
-        format!("GET /idv/x HTTP/1.1\r\nHost: h\r\n{many}\r\n"),
-        format!("GET /idv/x HTTP/1.1\r\nHost: h\r\n{large}\r\n"),
+        "GET  /idv/x  HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+        "GET /idv/x HTTP/9.9\r\nHost: localhost\r\n\r\n".to_owned(),
+        "GET idv/x HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+        "GET /idv/x HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n".to_owned(),
+        "GET /idv/x HTTP/1.1\r\nHost: localhost\r\nNo colon\r\n\r\n".to_owned(),
+        "GET /idv/x HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\0b\r\n\r\n".to_owned(),
+        "GET /idv/x HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\rb\r\n\r\n".to_owned(),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"),
+        format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{large}\r\n"),
     ] {
         let bytes = gateway.raw(text.as_bytes()).await;
         let status = parse(&bytes).map(|answer| answer.status);
@@ -271,21 +280,17 @@ async fn a_path_belongs_to_one_listener() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::over(&upstream).await;
     let not_found = (404, "route_not_found".to_owned());
-    let admin = [
-        "/livez",
-        "/readyz",
-        "/metrics",
-        "/openapi.yaml",
-        "/config",
-        "/docs",
-        "/",
-        "/status",
-        "/assets/base.css",
-    ];
+    let admin = ["/metrics", "/openapi.yaml", "/config", "/docs", "/", "/status", "/assets/base.css"];
     for path in
         admin.into_iter().chain(["/idv", "/IDV/x", "//idv/x", "//idv//x", "/idvx", "/x/idv/x", "/.env"])
     {
         assert_eq!(gateway.get(path).await.gist(), not_found, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        for method in ["GET", "HEAD"] {
+            let answer = gateway.send(method, path, &[]).await;
+            assert_eq!((answer.status, answer.text()), (200, ""), "a load balancer finds {path} here, too");
+        }
     }
     for path in ["/idv/x", "/idv/", "/callbacks/my", "/livez/", "/livez/x", "/LIVEZ", "//livez", "/livez%2F"]
     {
@@ -406,7 +411,8 @@ async fn a_connection_serves_request_after_request_and_pipelined_ones_in_order()
         assert_eq!(connection.answer().await.expect("an answer").json()["signatureId"], id);
     }
     let targets = ["/idv/third", "/idv/first", "/idv/a.b", "/nothing", "/idv/second"];
-    let heads: String = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")).concat();
+    let heads: String =
+        targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).concat();
     connection.send(heads.as_bytes()).await;
     let mut said = Vec::new();
     for _ in targets {
@@ -449,12 +455,76 @@ async fn a_client_that_does_not_finish_a_head_is_dropped_and_an_idle_one_is_kept
             sleep(then_idle).await;
         }
     };
-    tokio::join!(silent, slow, slow_later, idle);
+    let line_ends = async {
+        let mut connection = gateway.connect().await;
+        connection.ask("GET", "/idv/x", &[]).await;
+        assert!(connection.answer().await.is_some());
+        connection.send(b"\r\n").await;
+        sleep(HEAD_TIME + Duration::from_secs(1)).await;
+        connection.ask("GET", "/idv/x", &[]).await;
+        let answer = connection.answer().await.expect("line ends after an answer begin no head");
+        assert_eq!(answer.status, 404);
+    };
+    tokio::join!(silent, slow, slow_later, idle, line_ends);
+}
+
+#[tokio::test]
+async fn after_an_error_that_takes_no_rights_a_connection_idles_for_five_seconds_only() {
+    let upstream = Upstream::start().await;
+    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    let gateway = Gateway::with(&[&caller("somebody", &[], ""), &region("my", &upstream)]).await;
+    let key = ("Authorization", "Bearer somebody");
+    let stays = [
+        ("GET", "/idv/x", &[key][..], 200),
+        ("GET", "/idv/y", &[key], 404),
+        ("DELETE", "/idv/x", &[key], 403),
+    ];
+    let ends = [
+        ("GET", "/idv/a.b", &[key][..], 400),
+        ("GET", "/idv/x", &[], 401),
+        ("POST", "/idv/x", &[key], 405),
+        ("GET", "/nothing", &[key], 404),
+    ];
+    let answered = async |(method, target, headers, status): (&str, &str, &[(&str, &str)], u16)| {
+        let mut connection = gateway.connect().await;
+        connection.ask(method, target, headers).await;
+        assert_eq!(connection.answer().await.map(|answer| answer.status), Some(status), "{method} {target}");
+        connection
+    };
+    let stay = futures_util::future::join_all(stays.map(async |case| {
+        let mut connection = answered(case).await;
+        sleep(HEAD_TIME + Duration::from_secs(2)).await;
+        connection.ask("GET", "/idv/x", &[key]).await;
+        assert!(connection.answer().await.is_some(), "{case:?}");
+    }));
+    let end = futures_util::future::join_all(ends.map(async |case| {
+        let (mut connection, began) = (answered(case).await, Instant::now());
+        assert_eq!(connection.closed().await, b"", "{case:?}");
+        check_head_time(began);
+    }));
+    tokio::join!(stay, end);
+    let idle = gateway.metric("idv_connections_closed_total{listener=\"public\",reason=\"idle\"}").await;
+    assert_eq!(idle, 4.0);
+}
+
+#[tokio::test]
+async fn a_head_of_32_kib_is_read_and_a_larger_one_is_not() {
+    const LIMIT: usize = 32 * 1024;
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    for (size, status) in [(LIMIT, 404), (LIMIT + 1, 431), (LIMIT + 4096, 431), (2 * LIMIT, 431)] {
+        let fixed = "GET /idv/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Padding: ";
+        let padding = "x".repeat(size - fixed.len() - 4);
+        let answer = gateway.raw(format!("{fixed}{padding}\r\n\r\n").as_bytes()).await;
+        // The server may reset the connection of somebody who is still sending.
+        let got = parse(&answer).map(|answer| answer.status);
+        assert!(got == Some(status) || got.is_none() && size > LIMIT, "{size}: {got:?}");
+    }
 }
 
 /// Sends a head byte by byte, from its first byte at `began`, until the server has enough of it.
 async fn drip(stream: &mut TcpStream, began: Instant) {
-    let head = format!("GET /idv/x HTTP/1.1\r\nHost: h\r\nX-Slow: {}\r\n\r\n", "x".repeat(1000));
+    let head = format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\nX-Slow: {}\r\n\r\n", "x".repeat(1000));
     for byte in head.bytes() {
         if stream.write_all(&[byte]).await.is_err() {
             break;
@@ -480,7 +550,7 @@ async fn a_client_that_never_reads_is_soon_read_no_more_and_harms_nobody() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     let mut stream = within("a connection", socket.connect(gateway.public)).await.expect("a connection");
-    let requests = "GET /idv/x HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
+    let requests = "GET /idv/x HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
     let mut sent = 0;
     while let Ok(written) = timeout(Duration::from_secs(1), stream.write(requests.as_bytes())).await {
         sent += written.expect("the connection stands");

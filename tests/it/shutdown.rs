@@ -45,17 +45,22 @@ async fn asked_to_stop_it_is_not_ready_at_once_serves_on_closes_the_door_and_fin
     let mut served = served(&upstream, "2s", "20s").await;
     let mut idle = Connection::open(served.public).await;
     assert_eq!(get(&mut idle, "/idv/S1").await.status, 200);
+    let mut kept = Connection::open(served.public).await;
+    assert_eq!(get(&mut kept, "/idv/S1").await.header("connection"), None);
     let mut under_way = Connection::open(served.public).await;
     under_way.ask("GET", "/idv/S2", &[]).await;
     upstream.wait_for_hits("S2", 1).await;
 
     served.process.signal("TERM");
     not_ready(&served).await;
+    assert_eq!(served.get("/readyz").await.status, 503, "the public listener says so, too");
     assert_eq!(served.get("/idv/S1").await.status, 200, "newcomers are served during the delay");
-    assert_eq!(get(&mut idle, "/idv/S1").await.status, 200, "and so are kept connections");
+    let last = get(&mut kept, "/idv/S1").await;
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")), "so are kept ones, once more");
+    assert!(kept.closed().await.is_empty(), "and that was announced");
 
     closed_to_newcomers(&served).await;
-    assert!(idle.closed().await.is_empty(), "an idle connection is closed without a word");
+    assert!(idle.closed().await.is_empty(), "an idle connection is closed without an answer");
     assert_eq!(served.admin("/livez").await.status, 200, "the admin listener answers to the end");
     assert!(served.process.is_running(), "a request is under way");
 
@@ -101,7 +106,7 @@ async fn half_a_head_holds_the_end_up_no_longer_than_the_deadline() {
     let upstream = Upstream::start().await;
     let mut served = served(&upstream, "0s", "1s").await;
     let mut half = Connection::open(served.public).await;
-    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
+    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: lo").await;
     assert_eq!(served.get("/idv/S1").await.status, 404);
     let asked = Instant::now();
     served.process.signal("TERM");
@@ -117,11 +122,11 @@ async fn half_a_head_that_is_completed_in_time_is_still_answered() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     let mut served = served(&upstream, "0s", "20s").await;
     let mut half = Connection::open(served.public).await;
-    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: ga").await;
+    half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: lo").await;
     assert_eq!(served.get("/idv/S2").await.status, 404);
     served.process.signal("TERM");
     closed_to_newcomers(&served).await;
-    half.send(b"teway\r\n\r\n").await;
+    half.send(b"calhost\r\n\r\n").await;
     let answer = half.answer().await.expect("an answer");
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(ended(&mut served).await.code, Some(0));
@@ -218,7 +223,7 @@ async fn a_standard_output_that_nobody_reads_blocks_no_answer_and_not_the_end() 
     let upstream = Upstream::start().await;
     let served = Served::unread(&[OPEN, &region("my", &upstream)]).await;
     let mut connection = Connection::open(served.public).await;
-    let batch = "GET /nowhere HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(100);
+    let batch = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     while served.metric("idv_log_lines_dropped_total").await == 0.0 {
         connection.send(batch.as_bytes()).await;
         for _ in 0..100 {

@@ -11,21 +11,10 @@ use crate::support::process::{self, Scratch, Served, text};
 use crate::support::tls::{self, Client};
 use crate::support::{Reply, Upstream, bodies, eventually, within};
 
-/// `[server.tls]` with these of the test certificates.
-fn section(certificate: &str, key: &str, client_ca: Option<&str>) -> String {
-    let path = |name| tls::fixture(name);
-    files(text(&path(certificate)), text(&path(key)), client_ca.map(path).as_deref().map(text))
-}
-
-fn files(certificate: &str, key: &str, client_ca: Option<&str>) -> String {
-    let client_ca = client_ca.map(|path| format!("client_ca_file = \"{path}\"\n")).unwrap_or_default();
-    format!("[server.tls]\ncert_file = \"{certificate}\"\nkey_file = \"{key}\"\n{client_ca}")
-}
-
 /// `[server.tls]` with files in `scratch`, which hold the server's certificate and its key.
 fn files_in(scratch: &Scratch) -> String {
     install(scratch, "server");
-    files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None)
+    tls::files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None)
 }
 
 fn install(scratch: &Scratch, certificate: &str) {
@@ -48,7 +37,7 @@ async fn start(section: &str) -> (Gateway, Upstream) {
 
 #[tokio::test]
 async fn https_answers_as_http_does() {
-    let (gateway, _upstream) = start(&section("server", "server-key", None)).await;
+    let (gateway, _upstream) = start(&tls::section("server", "server-key", None)).await;
     let connection = Client::new(None).open(gateway.public).await.unwrap();
     assert_eq!(connection.stream.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
     assert_eq!(connection.server_certificate(), tls::certificate("server"));
@@ -59,7 +48,7 @@ async fn https_answers_as_http_does() {
 
 #[tokio::test]
 async fn with_a_client_authority_only_its_callers_are_heard() {
-    let (gateway, upstream) = start(&section("server", "server-key", Some("authority"))).await;
+    let (gateway, upstream) = start(&tls::section("server", "server-key", Some("authority"))).await;
     for shown in [None, Some("strange-client"), Some("server")] {
         let answer = Client::new(shown).get(gateway.public, "/idv/S1").await;
         assert!(answer.is_err(), "a client that shows {shown:?} is refused: {answer:?}");
@@ -73,7 +62,7 @@ async fn with_a_client_authority_only_its_callers_are_heard() {
 async fn a_client_certificate_is_no_key() {
     let upstream = upstream().await;
     let caller = format!("[[callers]]\nname = \"a\"\nkey_sha256 = \"{}\"\n", "ab".repeat(32));
-    let tls = section("server", "server-key", Some("authority"));
+    let tls = tls::section("server", "server-key", Some("authority"));
     let gateway = Gateway::with(&[&tls, &caller, &gateway::region("my", &upstream)]).await;
     let answer = Client::new(Some("client")).get(gateway.public, "/idv/S1").await.unwrap();
     assert_eq!(answer.gist(), (401, "unauthenticated".to_owned()));
@@ -81,9 +70,9 @@ async fn a_client_certificate_is_no_key() {
 
 #[tokio::test]
 async fn what_is_no_handshake_is_closed_without_an_answer() {
-    let (gateway, upstream) = start(&section("server", "server-key", None)).await;
+    let (gateway, upstream) = start(&tls::section("server", "server-key", None)).await;
     let no_handshakes: [&[u8]; 4] = [
-        b"GET /idv/S1 HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+        b"GET /idv/S1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         &[0; 64],
         b"\x16\x03\x01\x00\x05junk!",
         b"SSH-2.0-client\r\n",
@@ -101,7 +90,7 @@ async fn what_is_no_handshake_is_closed_without_an_answer() {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_ended_and_holds_up_nobody() {
-    let (gateway, _upstream) = start(&section("server", "server-key", None)).await;
+    let (gateway, _upstream) = start(&tls::section("server", "server-key", None)).await;
     let began = Instant::now();
     let mut silent = Vec::new();
     for hello in [b"".as_slice(), b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
@@ -119,18 +108,19 @@ async fn a_handshake_that_never_ends_is_ended_and_holds_up_nobody() {
     assert!((4..12).contains(&began.elapsed().as_secs()), "ended after {:?}", began.elapsed());
 }
 
+/// At the limit a connection that waits for its first request makes room; the one after its handshake is such a one.
 #[tokio::test]
-async fn connections_are_capped_from_before_the_handshake() {
-    let tls = format!("[server]\nmax_connections = 1\n{}", section("server", "server-key", None));
+async fn connections_are_limited_from_before_the_handshake() {
+    let tls = format!("[server]\nmax_connections = 1\n{}", tls::section("server", "server-key", None));
     let (gateway, _upstream) = start(&tls).await;
     let client = Client::new(None);
-    let first = client.open(gateway.public).await.unwrap();
-    let second = client.get(gateway.public, "/idv/S1");
-    tokio::pin!(second);
-    let waits = tokio::time::timeout(Duration::from_millis(200), second.as_mut()).await;
-    assert!(waits.is_err(), "there is one place, and it is taken");
-    assert_eq!(first.last("/idv/S1").await.unwrap().status, 200);
-    assert_eq!(second.await.unwrap().status, 200, "the place is free again");
+    let silent = TcpStream::connect(gateway.public).await.unwrap();
+    let open = client.open(gateway.public).await.unwrap();
+    assert_eq!(client.get(gateway.public, "/idv/S1").await.unwrap().status, 200);
+    assert!(open.last("/idv/S1").await.is_err(), "it was closed for the one that was answered");
+    let closed = gateway.metric("idv_connections_closed_total{listener=\"public\",reason=\"limit\"}").await;
+    assert_eq!(closed, 2.0);
+    drop(silent);
 }
 
 #[tokio::test]
@@ -157,7 +147,7 @@ async fn the_certificates_end_is_a_metric_and_follows_its_files() {
     const ENDS: &str = "idv_certificate_expiry_timestamp_seconds";
     let (upstream, scratch) = (upstream().await, Scratch::new());
     install(&scratch, "upstream-expired");
-    let tls = files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None);
+    let tls = tls::files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None);
     let served = Served::with(&[&tls, OPEN, &gateway::region("my", &upstream)]).await;
     assert_eq!(served.metric(ENDS).await, 978_307_200.0, "2001-01-01");
     scratch.write("cert.pem", "no certificate");
@@ -216,23 +206,44 @@ async fn a_broken_new_certificate_keeps_the_old_one_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_authority_of_callers_that_has_ended_is_not_taken_into_use() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let authority = scratch.write("callers.pem", &tls::pem("callers"));
+    let server = ["server", "server-key"].map(tls::fixture);
+    let section = tls::files(text(&server[0]), text(&server[1]), Some(text(&authority)));
+    let served = Served::with(&[&section, OPEN, &gateway::region("my", &upstream)]).await;
+    let both = tls::pem("callers") + &tls::pem("expired-callers");
+    for content in [tls::pem("expired-callers"), both] {
+        let refused = async || served.metric("idv_reloads_total{outcome=\"refused\"}").await;
+        let before = refused().await;
+        scratch.write("callers.pem", &content);
+        served.process.signal("HUP");
+        eventually("the refusal", async || refused().await > before).await;
+        let answer = Client::new(Some("caller")).get(served.public, "/idv/S1").await;
+        assert_eq!(answer.unwrap().status, 200, "the good authority stays in use");
+    }
+    served.process.says("server.tls.client_ca_file: an authority in it ended at 2001-01-01").await;
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_is_refused_at_the_start() {
     let scratch = Scratch::new();
     let none = scratch.write("none.pem", "no certificate\n");
     let half = scratch.write("half.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    let fixtures = ["server", "server-key", "renewed-key"].map(tls::fixture);
-    let [server, server_key, other_key] = fixtures.each_ref().map(|path| text(path));
+    let fixtures = ["server", "server-key", "renewed-key", "expired-callers"].map(tls::fixture);
+    let [server, server_key, other_key, ended] = fixtures.each_ref().map(|path| text(path));
     let (none, half) = (text(&none), text(&half));
     let table = [
-        (files(none, server_key, None), "server.tls.cert_file"),
-        (files(half, server_key, None), "server.tls.cert_file"),
-        (files("/nonexistent", server_key, None), "server.tls.cert_file"),
-        (files(server, none, None), "server.tls.key_file"),
-        (files(server, server, None), "server.tls.key_file"),
-        (files(server, other_key, None), "server.tls.key_file"),
-        (files(server, "/nonexistent", None), "server.tls.key_file"),
-        (files(server, server_key, Some(none)), "server.tls.client_ca_file"),
-        (files(server, server_key, Some(half)), "server.tls.client_ca_file"),
+        (tls::files(none, server_key, None), "server.tls.cert_file"),
+        (tls::files(half, server_key, None), "server.tls.cert_file"),
+        (tls::files("/nonexistent", server_key, None), "server.tls.cert_file"),
+        (tls::files(server, none, None), "server.tls.key_file"),
+        (tls::files(server, server, None), "server.tls.key_file"),
+        (tls::files(server, other_key, None), "server.tls.key_file"),
+        (tls::files(server, "/nonexistent", None), "server.tls.key_file"),
+        (tls::files(server, server_key, Some(none)), "server.tls.client_ca_file"),
+        (tls::files(server, server_key, Some(half)), "server.tls.client_ca_file"),
+        (tls::files(server, server_key, Some(ended)), "server.tls.client_ca_file"),
     ];
     for (tls, key) in table {
         let region = gateway::region_at("my", "http://127.0.0.1:9");

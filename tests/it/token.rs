@@ -550,7 +550,7 @@ async fn a_caller_who_hangs_up_ends_nobodys_refresh() {
     upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
     let gateway = Gateway::over(&upstream).await;
     let mut leader = TcpStream::connect(gateway.public).await.unwrap();
-    leader.write_all(b"GET /idv/S1 HTTP/1.1\r\nHost: gateway\r\n\r\n").await.unwrap();
+    leader.write_all(b"GET /idv/S1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     upstream.wait_for_token_hits(1).await;
     drop(leader);
     let open = async {

@@ -208,7 +208,7 @@ async fn a_trace_that_its_caller_does_not_sample_is_not_sent() {
 }
 
 #[tokio::test]
-async fn errors_carry_our_code_and_only_those_of_the_service_are_failures() {
+async fn an_error_names_its_trace_and_its_span_our_code_and_only_faults_of_the_service_are_failures() {
     let (collector, upstream) = (Collector::start().await, Upstream::start().await);
     upstream.answer("T1", [Reply::text(200, "not JSON")]);
     let served = traced(&collector, &upstream).await;
@@ -219,14 +219,17 @@ async fn errors_carry_our_code_and_only_those_of_the_service_are_failures() {
         ("GET", "/idv/a.b", REQUEST, "invalid_signature_id", false),
         ("MADE-UP", "/elsewhere/T2", "other", "route_not_found", false),
     ];
+    let mut problems = Vec::new();
     for (method, target, ..) in cases {
-        assert!(served.send(method, target, &[]).await.status >= 400);
+        problems.push(served.send(method, target, &[]).await.json());
     }
     assert_eq!(served.stop().await.code, Some(0));
     let spans = collector.spans();
-    for (_, target, name, code, is_error) in cases {
+    for ((_, target, name, code, is_error), problem) in cases.into_iter().zip(problems) {
+        assert_eq!(problem["code"], code, "{target}");
         let found = spans.iter().find(|span| span.name == name && span.get("error.type") == code);
         assert_eq!(found.map(|span| span.is_error), Some(is_error), "{target}: {spans:#?}");
+        assert_eq!(problem["traceId"].as_str(), found.map(|span| span.trace.as_str()), "{target}");
         assert!(spans.iter().all(|span| !format!("{span:?}").contains(target)), "{spans:#?}");
     }
     let of_absent = spans.iter().find(|span| span.name == "fill" && span.get("idv.outcome") == "not_found");

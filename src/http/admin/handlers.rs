@@ -12,6 +12,7 @@ use super::pages;
 use super::status::StatusReport;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::head::TrustedHosts;
 use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::lookup::Lookup;
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(crate) struct Admin {
     pub lifecycle: Lifecycle,
     /// The effective configuration as JSON, secrets masked.
     pub config: String,
+    /// The hosts that requests may be for.
+    pub hosts: TrustedHosts,
     /// What the status page shows.
     pub status: StatusReport,
 }

@@ -10,14 +10,15 @@ mod status;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::{self, ApiError, PanicHandler};
 use super::exchange;
+use super::head;
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use handlers::Admin;
@@ -41,6 +42,7 @@ pub(super) fn routes(admin: Arc<Admin>) -> Router {
         .route("/config", get(handlers::config))
         .method_not_allowed_fallback(error::get_only)
         .fallback(async || error::no_such_route())
+        .layer(from_fn_with_state(Arc::clone(&admin), check_head))
         .with_state(admin);
     surround(routes, metrics)
 }
@@ -49,12 +51,26 @@ fn surround(routes: Router, metrics: Arc<Metrics>) -> Router {
     routes.layer(CatchPanicLayer::custom(PanicHandler(metrics))).layer(from_fn(finish))
 }
 
+/// Refuses a head that can be read in two ways and, but for probes, a foreign host.
+async fn check_head(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    head::check_framing(&head)?;
+    if !matches!(head.uri.path(), "/livez" | "/readyz") {
+        admin.hosts.check(&head)?;
+    }
+    Ok(next.run(Request::from_parts(head, body)).await)
+}
+
 /// Gives an error its body, and every answer its common headers.
 async fn finish(request: Request, next: Next) -> Response {
     let request_id = exchange::request_id(request.headers());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-        response = error.answer(request_id.to_str().unwrap_or_default());
+        response = error.answer(request_id.to_str().unwrap_or_default(), None);
     }
     exchange::set_common_headers(&mut response, request_id);
     response

@@ -186,10 +186,19 @@ impl Callers {
         }
     }
 
-    /// Counts a refusal. All of them are the same answer.
+    /// Counts a refusal. All wrong credentials get the same answer (RFC 6750).
     fn unauthenticated(&self, reason: AuthFailure) -> ApiError {
         self.metrics.auth.failed(reason);
+        let challenge = match reason {
+            AuthFailure::Missing => r#"Bearer realm="idv-gateway""#,
+            AuthFailure::UnknownKey
+            | AuthFailure::BadToken
+            | AuthFailure::ExpiredToken
+            | AuthFailure::UnknownSubject
+            | AuthFailure::KeysUnavailable => r#"Bearer realm="idv-gateway", error="invalid_token""#,
+        };
         ApiError::new(Code::Unauthenticated, "Send a valid key or token: Authorization: Bearer <it>.")
+            .challenge(challenge)
     }
 
     /// Refuses a caller who asks too often.

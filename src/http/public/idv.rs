@@ -1,11 +1,10 @@
-//! `/idv/{signatureId}`: the way through, from a request's head to its answer.
+//! `/idv/{signatureId}`: from a request's head to its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Version};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep_until};
 
@@ -18,8 +17,9 @@ use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::http::code::Code;
-use crate::http::error::{ApiError, no_such_route};
+use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
+use crate::http::head::{self, TrustedHosts};
 use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::lookup::{Ask, Found, Lookup, Missed};
 use crate::telemetry::metrics::{Metrics, RouteLabel};
@@ -28,29 +28,28 @@ use crate::telemetry::traces::Traces;
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
 
-/// What the public listener's handlers work with.
+/// What the handlers of the public listener work with.
 pub(crate) struct Public {
     /// Who may call.
     pub callers: Callers,
     /// The regions by name.
     pub regions: Regions,
-    /// What finds ids.
+    /// Finds ids.
     pub lookup: Arc<Lookup>,
-    /// Where the numbers go.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether the gateway is starting, serving or going away.
+    /// The stage of the process.
     pub lifecycle: Lifecycle,
-    /// Who was shown whose data.
+    /// The audit trail.
     pub audit: Audit,
-    /// Where requests get their spans from.
+    /// Starts the spans of requests.
     pub traces: Traces,
     /// The longest wait for a final result.
     pub max_wait: Duration,
-}
-
-/// Answers a request to any other path of the public listener.
-pub(super) fn not_found(head: &Parts) -> ApiError {
-    check_framing(head, true).err().unwrap_or_else(no_such_route)
+    /// How long a "not found" is kept, so that asking again sooner is useless.
+    pub not_found_ttl: Duration,
+    /// Where nobody has to authenticate: the hosts that requests may be for.
+    pub hosts: Option<TrustedHosts>,
 }
 
 /// Answers a request to `/idv/…`, whatever its method.
@@ -62,10 +61,7 @@ pub(super) async fn handle<'a>(
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
     record.route = RouteLabel::Idv;
-    check_framing(head, is_bodyless)?;
-    if !matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
-        return Err(ApiError::method_not_allowed(METHODS));
-    }
+    head::check_method(head, METHODS, is_bodyless)?;
     let caller = public.callers.identify(&head.headers).await?;
     record.authenticated(caller.name(), head, &public.traces);
     public.callers.check_rate(caller)?;
@@ -130,7 +126,9 @@ async fn show<'a>(
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
-            Err(ApiError::from_failure(&failure, &public.regions))
+            let error = ApiError::from_failure(&failure, &public.regions);
+            let is_not_found = matches!(failure, Failure::NotFound(_));
+            Err(if is_not_found { error.retry_after(public.not_found_ttl) } else { error })
         }
     }
 }
@@ -163,7 +161,8 @@ fn purge(
     options: &RequestOptions<'_>,
 ) -> Result<Response, ApiError> {
     if !caller.scopes().contains(Scope::Purge) {
-        return Err(ApiError::new(Code::ScopeMissing, "Forgetting an id takes the scope purge."));
+        return Err(ApiError::new(Code::ScopeMissing, "Forgetting an id takes the scope purge.")
+            .challenge(r#"Bearer realm="idv-gateway", error="insufficient_scope", scope="purge""#));
     }
     if options.region.is_some() || options.decision_only {
         return Err(ApiError::new(
@@ -184,23 +183,6 @@ fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, A
 
 fn shutting_down(public: &Public) -> ApiError {
     ApiError::from_failure(&Failure::ShuttingDown, &public.regions).closing()
-}
-
-/// Refuses what could be read in two ways. After that, nothing more is read from the connection.
-fn check_framing(head: &Parts, is_bodyless: bool) -> Result<(), ApiError> {
-    let given = |name| head.headers.get_all(name).iter().count();
-    let complaint = if !is_bodyless {
-        "This route takes no body."
-    } else if head.uri.scheme().is_some() || head.method == Method::CONNECT {
-        "Send the path alone as the request target: this is not a proxy."
-    } else if given(HOST) > 1 || (given(HOST) == 0 && head.version == Version::HTTP_11) {
-        "Send one Host header."
-    } else if given(AUTHORIZATION) > 1 {
-        "Send one Authorization header."
-    } else {
-        return Ok(());
-    };
-    Err(ApiError::new(Code::BadRequest, complaint).closing())
 }
 
 /// The id, from the raw path: no decoding, so that a resource has one spelling.

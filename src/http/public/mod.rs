@@ -9,13 +9,16 @@ mod jwt;
 mod options;
 
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::error::{self, ApiError};
-use super::exchange::AccessRecord;
+use super::error::{self, ApiError, READ};
+use super::exchange::{self, AccessRecord, Standing};
+use super::head;
+use super::lifecycle::{Lifecycle, Stage};
 
 pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
@@ -25,17 +28,20 @@ pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
 /// Answers one request and records it.
 pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
+    if let "/livez" | "/readyz" = head.uri.path() {
+        return probe(public, &head, body.is_end_stream());
+    }
     let mut record = AccessRecord::new(&head);
     let answer = route(public, &head, body.is_end_stream(), &mut record);
     let answer = error::catch_panics(answer, &public.metrics).await;
     let mut response = answer.unwrap_or_else(|error| {
-        record.code = Some(error.code);
-        error.answer(record.request_id())
+        record.refused(error.code, &public.traces);
+        error.answer(record.request_id(), record.span.trace_id())
     });
     if let Some(source) = record.source {
         answer::set_cache_status(response.headers_mut(), source);
     }
-    record.finish(&mut response, &public.traces);
+    record.finish(&mut response);
     record.count(&public.metrics.http);
     record.log();
     record.trace();
@@ -50,8 +56,33 @@ async fn route<'a>(
     is_bodyless: bool,
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
+    head::check_framing(head)?;
+    if let Some(hosts) = &public.hosts {
+        hosts.check(head)?;
+    }
     match head.uri.path().strip_prefix("/idv/") {
         Some(id) => idv::handle(public, head, id, is_bodyless, record).await,
-        None => Err(idv::not_found(head)),
+        None => Err(error::no_such_route()),
     }
+}
+
+/// Answers a load balancer's question for health, which is neither counted nor logged, and takes any host.
+fn probe(public: &Public, head: &Parts, is_bodyless: bool) -> Response {
+    let request_id = exchange::request_id(&head.headers);
+    let checked = head::check_framing(head).and_then(|()| head::check_method(head, READ, is_bodyless));
+    let mut response = match checked {
+        Ok(()) => health(&public.lifecycle, head.uri.path()),
+        Err(error) => error.answer(request_id.to_str().unwrap_or_default(), None),
+    };
+    exchange::set_common_headers(&mut response, request_id);
+    response
+}
+
+fn health(lifecycle: &Lifecycle, path: &str) -> Response {
+    let mut response = Response::default();
+    if path == "/readyz" && lifecycle.stage() != Stage::Ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Standing::Stranger.mark(&mut response);
+    response
 }

@@ -1,6 +1,7 @@
 //! Connections: the accept loop, limits, timeouts and TLS.
 
 mod limits;
+mod pool;
 mod server;
 mod state;
 mod stream;

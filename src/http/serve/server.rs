@@ -1,141 +1,212 @@
-//! The accept loop: a cap on connections, our timers on each, and an end that waits for what is under way.
+//! The accept loop: a limit on connections, timeouts on each, and an end that loses no request.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::pool::ConnectionPool;
 use super::state::ConnectionState;
 use super::stream::TimeoutStream;
 use super::tls::Tls;
+use crate::http::exchange::Standing;
 use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::http::site::Site;
+use crate::telemetry::metrics::ConnectionMetrics;
 
-/// A request's head may be this large.
+/// The largest request head.
 const MAX_HEAD: usize = 32 * 1024;
-/// A request may have this many headers.
+/// The most headers of a request.
 const MAX_HEADERS: usize = 64;
-/// A connection is ended after its current request at this age, spread by ±20 %, so that load balancers spread again.
-const MAX_AGE: Duration = Duration::from_secs(600);
-/// After an accept that failed for want of file descriptors.
+
+/// What an idle connection is given at shutdown for a request that may be on its way.
+const GRACE: Duration = Duration::from_secs(1);
+/// After an accept that failed, as it does without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What one listener serves, and within which bounds.
+/// What one listener serves, and within which limits.
 pub(crate) struct Server {
     /// What answers requests.
     pub site: Site,
     /// With it, every connection starts with a handshake.
     pub tls: Option<Arc<Tls>>,
-    /// Connections at once; beyond it new ones wait in the kernel's queue.
+    /// Connections at once.
     pub max_connections: usize,
     /// The stage of the process at which to stop.
     pub until: Stage,
     /// The stage of the process.
     pub lifecycle: Lifecycle,
+    /// At this age, spread by ±20 %, a connection's next answer is its last.
+    pub max_age: Duration,
+    /// The listener's metrics.
+    pub metrics: Arc<ConnectionMetrics>,
 }
 
 impl Server {
-    /// Serves `listener` until the lifecycle reaches `until`, and then until every connection ended.
+    /// Serves `listener` until the lifecycle reaches `until`, and then until every connection has ended.
     pub(crate) async fn run(self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
-        let mut connections = JoinSet::new();
-        let closing = self.lifecycle.reached(self.until);
+        let server = Arc::new(self);
+        let mut pool = ConnectionPool::new(server.max_connections, Arc::clone(&server.metrics));
+        let closing = server.lifecycle.reached(server.until);
         tokio::pin!(closing);
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener, &places) => accepted,
+                accepted = listener.accept() => accepted,
                 () = &mut closing => break,
             };
-            match accepted {
-                Ok((stream, place)) => self.open(stream, place, &mut connections),
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(kind = ?error.kind(), "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
+            };
+            let is_closing = tokio::select! {
+                () = pool.make_room() => false,
+                () = &mut closing => true,
+            };
+            server.open(stream, &mut pool);
+            if is_closing {
+                break;
             }
         }
-        // Who connected before the end is still served: closing the listener would reset them.
-        while let Some(Ok((stream, place))) = accept(&listener, &places).now_or_never() {
-            self.open(stream, place, &mut connections);
+        // Clients that connected before the end are still served: closing the listener would reset them.
+        while pool.has_room()
+            && let Some(Ok((stream, _))) = listener.accept().now_or_never()
+        {
+            server.open(stream, &mut pool);
         }
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        pool.ended().await;
     }
 
-    /// Serves one connection in a task of its own.
-    fn open(&self, stream: TcpStream, place: OwnedSemaphorePermit, connections: &mut JoinSet<()>) {
-        let (tls, site, lifecycle, until) =
-            (self.tls.clone(), self.site.clone(), self.lifecycle.clone(), self.until);
-        connections.spawn(async move {
-            let closing = lifecycle.reached(until);
-            match tls {
-                None => connection(stream, site, closing).await,
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(stream).await {
-                        connection(stream, site, closing).await;
-                    }
-                }
-            }
-            drop(place);
-        });
-        while connections.try_join_next().is_some() {}
+    fn open(self: &Arc<Self>, stream: TcpStream, pool: &mut ConnectionPool) {
+        let (server, state) = (Arc::clone(self), pool.new_state());
+        pool.open(Arc::clone(&state), async move { server.serve(stream, state).await });
     }
-}
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
-}
-
-async fn connection<S>(stream: S, site: Site, closing: impl Future<Output = ()>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let state = Arc::new(ConnectionState::new());
-    let stream = TimeoutStream::new(stream, Arc::clone(&state));
-    // An operator's connection answers one request: those that a scraper leaves behind must not keep the probes out.
-    let keep_alive = matches!(site, Site::Public(_));
-    // Each request holds on to this connection's own copy: counting on one shared by all cores is not cheap.
-    let site = Arc::new(site);
-    let service = service_fn(move |request| {
-        state.answering();
-        let (site, state) = (Arc::clone(&site), Arc::clone(&state));
-        async move {
-            let answer = site.answer(request).await;
-            state.answered();
-            Ok::<_, Infallible>(answer)
+    async fn serve(&self, stream: TcpStream, state: Arc<ConnectionState>) {
+        // Without it the kernel would hold small answers back.
+        if stream.set_nodelay(true).is_err() {
+            return;
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .keep_alive(keep_alive)
-        .half_close(false)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let old = tokio::time::sleep(MAX_AGE.mul_f64(rand::random_range(0.8..1.2)));
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = closing => {}
-        () = old => {}
+        let Some(tls) = &self.tls else { return self.exchange(stream, state).await };
+        let deadline = state.read_deadline().unwrap_or_else(Instant::now);
+        match timeout_at(deadline, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.exchange(stream, state).await,
+            Ok(Err(_)) => {}
+            Err(_) => state.count_read_timeout(),
+        }
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+
+    /// Answers requests until the connection ends.
+    async fn exchange<S>(&self, stream: S, state: Arc<ConnectionState>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = TimeoutStream::new(stream, Arc::clone(&state));
+        let service = {
+            // Each request holds on to this connection's own copy: a counter shared by all cores is not cheap.
+            let (site, state) = (Arc::new(self.site.clone()), Arc::clone(&state));
+            service_fn(move |request| {
+                state.answering();
+                let (site, state) = (Arc::clone(&site), Arc::clone(&state));
+                async move {
+                    let mut answer = site.answer(request).await;
+                    if state.is_retired() {
+                        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    state.answered(Standing::of(&answer));
+                    Ok::<_, Infallible>(answer)
+                }
+            })
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            // An operator's connection answers one request.
+            .keep_alive(matches!(self.site, Site::Public(_)))
+            .half_close(false)
+            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEAD)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // Each stage ends with the connection or leads to the next one.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = self.retirement() => state.retire(),
+        }
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = self.lifecycle.reached(self.until) => state.end_when_idle(GRACE),
+        }
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = self.lifecycle.reached(Stage::GivingUp) => state.end_when_idle(Duration::ZERO),
+        }
+        let _ = connection.await;
+    }
+
+    /// Waits until the connection's next answer is to be its last.
+    async fn retirement(&self) {
+        let age = self.max_age.mul_f64(rand::random_range(0.8..1.2));
+        tokio::select! {
+            () = sleep(age) => {}
+            () = self.lifecycle.reached(Stage::Draining) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::telemetry::metrics::{Listener, Metrics};
+
+    #[tokio::test]
+    async fn f170_at_its_age_a_connection_announces_its_end_and_no_request_is_lost() {
+        let metrics = Metrics::new(&[], &[]).expect("metrics of nobody").connections(Listener::Public);
+        let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state();
+        let max_age = Duration::from_millis(200);
+        let server = Server {
+            site: crate::fuzzing::open_site(),
+            tls: None,
+            max_connections: 1,
+            until: Stage::Closing,
+            lifecycle: Lifecycle::default(),
+            max_age,
+            metrics,
+        };
+        let (ours, mut client) = tokio::io::duplex(4096);
+        let started = Instant::now();
+        let asking = async {
+            // The pauses grow past the age: a connection is not closed while it idles.
+            for pause in [1, 10, 100, 400, 0] {
+                client.write_all(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("it is read");
+                let mut answer = [0; 1024];
+                let length = client.read(&mut answer).await.expect("an answer");
+                let answer = String::from_utf8_lossy(&answer[..length]);
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                if answer.contains("connection: close") {
+                    return started.elapsed();
+                }
+                sleep(Duration::from_millis(pause)).await;
+            }
+            panic!("the end was never announced");
+        };
+        let ((), announced) = tokio::join!(server.exchange(ours, state), asking);
+        assert!(announced >= max_age.mul_f64(0.8), "announced after {announced:?}");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{ConnectionState, IDLE};
+use super::state::{ConnectionState, IDLE_AFTER_ERROR};
 
 /// How long a client may leave an answer unread.
 const WRITE: Duration = Duration::from_secs(30);
@@ -53,15 +53,16 @@ impl<S> TimeoutStream<S> {
 
     fn check_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let deadline = self.state.read_deadline();
-        // While it is our turn nothing is late, but hyper does not read again by itself once it is the client's: the
-        // timer has to bring it back here before the first deadline there can be then.
-        let look_again = deadline.unwrap_or_else(|| Instant::now() + IDLE);
+        // While an answer is being made nothing is late, but hyper does not read again by itself once the answer is sent:
+        // the timer has to come back here before the first deadline that there can be then.
+        let look_again = deadline.unwrap_or_else(|| Instant::now() + IDLE_AFTER_ERROR);
         if look_again < self.read_timer.deadline() {
             self.read_timer.as_mut().reset(look_again);
         }
         loop {
             ready!(self.read_timer.as_mut().poll(cx));
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.state.count_read_timeout();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.read_timer.as_mut().reset(look_again);
@@ -77,6 +78,7 @@ impl<S> TimeoutStream<S> {
         }
         let timer = self.write_timer.get_or_insert_with(WriteTimer::start);
         ready!(timer.sleep.as_mut().poll(cx));
+        self.state.count_write_timeout();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -87,11 +89,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_pending() {
             return self.check_read(cx);
         }
-        self.state.received();
+        self.state.received(&buffer.filled()[before..]);
         read
     }
 }
@@ -136,11 +139,18 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::http::exchange::Standing;
+    use crate::telemetry::metrics::{Listener, Metrics};
+
+    fn state() -> Arc<ConnectionState> {
+        let metrics = Metrics::new(&[], &[]).expect("metrics of nobody");
+        Arc::new(ConnectionState::new(Instant::now(), metrics.connections(Listener::Public)))
+    }
 
     #[tokio::test]
     async fn a_read_that_waited_while_we_answered_is_looked_at_again_when_the_client_idles() {
         let (stream, _client) = tokio::io::duplex(64);
-        let state = Arc::new(ConnectionState::new());
+        let state = state();
         let mut timed = TimeoutStream::new(stream, Arc::clone(&state));
         timed.read_timer.as_mut().reset(Instant::now() + Duration::from_millis(20));
         state.answering();
@@ -149,18 +159,18 @@ mod tests {
             looks += 1;
             let mut buffer = [0; 8];
             let read = Pin::new(&mut timed).poll_read(cx, &mut ReadBuf::new(&mut buffer));
-            state.answered();
+            state.answered(Standing::Erring);
             if looks == 2 { Poll::Ready(read.is_pending()) } else { Poll::Pending }
         });
         let is_patient = tokio::time::timeout(Duration::from_secs(5), second_look).await;
         assert_eq!(is_patient, Ok(true), "woken to look again, and an idle client has time");
-        assert!(timed.read_timer.deadline() <= Instant::now() + IDLE);
+        assert!(timed.read_timer.deadline() <= Instant::now() + IDLE_AFTER_ERROR);
     }
 
     #[tokio::test]
     async fn a_write_fails_when_its_client_has_read_nothing_for_too_long() {
         let (stream, _client) = tokio::io::duplex(8);
-        let mut timed = TimeoutStream::new(stream, Arc::new(ConnectionState::new()));
+        let mut timed = TimeoutStream::new(stream, state());
         let soon = Instant::now() + Duration::from_millis(20);
         let failure = poll_fn(|cx| {
             loop {
@@ -181,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_bit_by_bit_is_given_no_more_than_the_time_for_a_whole_answer() {
         let (stream, mut client) = tokio::io::duplex(8);
-        let mut timed = TimeoutStream::new(stream, Arc::new(ConnectionState::new()));
+        let mut timed = TimeoutStream::new(stream, state());
         let soon = Instant::now() + Duration::from_millis(50);
         let write = poll_fn(|cx| {
             loop {

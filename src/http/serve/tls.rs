@@ -1,14 +1,14 @@
-//! TLS on the public listener: our certificate, callers' certificates if asked for, both followed on disk.
+//! TLS on the public listener: our certificate, and callers' certificates if they are required. The files are watched.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
@@ -19,30 +19,34 @@ use crate::domain::certificate;
 use crate::files;
 use crate::telemetry::metrics::Metrics;
 
-/// What a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-
 const CERT_FILE: &str = "server.tls.cert_file";
 const KEY_FILE: &str = "server.tls.key_file";
 const CLIENT_CA_FILE: &str = "server.tls.client_ca_file";
 
-/// The files that TLS is made of, PEM.
+/// The PEM files.
 #[derive(Clone)]
 pub(crate) struct TlsFiles {
-    /// Our certificate and what leads to its authority.
+    /// Our certificate chain.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// The authorities of callers' certificates; if set, a caller without one is refused.
+    /// The authorities of callers' certificates; with it, a caller without a certificate is refused.
     pub client_ca: Option<PathBuf>,
 }
 
-/// TLS for new connections. Those that are open keep what they were opened with.
+/// TLS for new connections. Open ones keep what they were opened with.
 pub(crate) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    digest: Mutex<[u8; 32]>,
+    loaded: Mutex<Loaded>,
     metrics: Arc<Metrics>,
+}
+
+/// What the files held when they were last taken into use.
+struct Loaded {
+    digest: [u8; 32],
+    /// When the first authority of callers' certificates ends.
+    client_ca_end: Option<Timestamp>,
 }
 
 impl Tls {
@@ -51,63 +55,95 @@ impl Tls {
     /// # Errors
     /// A file cannot be read or used; the message names its key in the configuration.
     pub(crate) fn new(files: TlsFiles, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let digest = Mutex::new(digest(&files)?);
-        let (config, expiry) = config(&files)?;
-        metrics.certificate_expiry.set(expiry);
-        Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), digest, metrics }))
+        let digest = digest(&files)?;
+        let (config, ends) = config(&files)?;
+        metrics.certificate_expiry.set(ends.own.as_second());
+        let loaded = Mutex::new(Loaded { digest, client_ca_end: ends.client_ca });
+        Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), loaded, metrics }))
     }
 
-    /// Reads the files again. Returns whether they hold something else than before.
+    /// Reads the files again. Returns whether their contents have changed.
     ///
     /// # Errors
-    /// As [`Self::new`]; what is in use stays in use.
+    /// As [`Self::new`], and if an authority in use has ended meanwhile; what is in use stays in use.
     pub(crate) fn reload(&self) -> io::Result<bool> {
-        let now = digest(&self.files)?;
-        let mut known = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known == now {
+        let digest = digest(&self.files)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.digest == digest {
+            loaded.client_ca_end.map_or(Ok(()), check_end)?;
             return Ok(false);
         }
-        let (config, expiry) = config(&self.files)?;
+        let (config, ends) = config(&self.files)?;
         self.config.store(Arc::new(config));
-        self.metrics.certificate_expiry.set(expiry);
-        *known = now;
+        self.metrics.certificate_expiry.set(ends.own.as_second());
+        *loaded = Loaded { digest, client_ca_end: ends.client_ca };
         Ok(true)
     }
 
-    /// Shakes hands with a client.
+    /// Completes the handshake with a client.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let handshake = TlsAcceptor::from(self.config.load_full()).accept(stream);
-        tokio::time::timeout(HANDSHAKE, handshake).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        TlsAcceptor::from(self.config.load_full()).accept(stream).await
     }
 }
 
-/// What connections are opened with, and when its certificate ends, in epoch seconds.
-fn config(files: &TlsFiles) -> io::Result<(ServerConfig, i64)> {
+/// When certificates end.
+struct Ends {
+    /// Our own.
+    own: Timestamp,
+    /// The first of the authorities of callers' certificates.
+    client_ca: Option<Timestamp>,
+}
+
+fn config(files: &TlsFiles) -> io::Result<(ServerConfig, Ends)> {
     let certificates = certificates(CERT_FILE, &files.cert)?;
-    let expiry = certificates.first().and_then(|own| certificate::not_after(own));
-    let expiry = expiry.ok_or_else(|| named(CERT_FILE, "does not say when it ends"))?.as_second();
+    let own = certificates.first().and_then(|own| certificate::not_after(own));
+    let own = own.ok_or_else(|| named(CERT_FILE, "the certificate does not say when it ends"))?;
     let key = files::read(&files.key).map_err(|error| named(KEY_FILE, error))?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let builder = match &files.client_ca {
-        None => builder.with_no_client_auth(),
+    let (builder, client_ca) = match &files.client_ca {
+        None => (builder.with_no_client_auth(), None),
         Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for authority in self::certificates(CLIENT_CA_FILE, path)? {
-                roots.add(authority).map_err(|error| named(CLIENT_CA_FILE, error))?;
-            }
+            let (roots, end) = client_authorities(path)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| named(CLIENT_CA_FILE, error))?)
+            let verifier = verifier.map_err(|error| named(CLIENT_CA_FILE, error))?;
+            (builder.with_client_cert_verifier(verifier), Some(end))
         }
     };
     let config = builder.with_single_cert(certificates, key);
     let mut config =
         config.map_err(|error| named("server.tls.key_file does not go with server.tls.cert_file", error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((config, expiry))
+    if client_ca.is_some() {
+        // A resumed session would not look at the client's certificate again, which may have ended.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok((config, Ends { own, client_ca }))
+}
+
+/// The authorities of callers' certificates, and when the first of them ends.
+fn client_authorities(path: &Path) -> io::Result<(RootCertStore, Timestamp)> {
+    let (mut roots, mut first_end) = (RootCertStore::empty(), Timestamp::MAX);
+    for authority in certificates(CLIENT_CA_FILE, path)? {
+        let end = certificate::not_after(&authority);
+        let end = end.ok_or_else(|| named(CLIENT_CA_FILE, "an authority does not say when it ends"))?;
+        check_end(end)?;
+        first_end = first_end.min(end);
+        roots.add(authority).map_err(|error| named(CLIENT_CA_FILE, error))?;
+    }
+    Ok((roots, first_end))
+}
+
+/// The library does not look at the end of an authority.
+fn check_end(end: Timestamp) -> io::Result<()> {
+    if end <= Timestamp::now() {
+        return Err(named(CLIENT_CA_FILE, format_args!("an authority in it ended at {end}; replace it")));
+    }
+    Ok(())
 }
 
 fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {

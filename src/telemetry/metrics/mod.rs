@@ -3,6 +3,7 @@
 //! Each part of the gateway holds the handles it increments, resolved once; nothing is looked up by label later.
 
 mod auth;
+mod connections;
 mod families;
 mod http;
 mod lines;
@@ -22,6 +23,7 @@ use families::{counter, counters, gauge, gauges};
 use process::Process;
 
 pub use auth::{AuthFailure, AuthMetrics, JwksMetrics};
+pub use connections::{CloseReason, ConnectionMetrics, Listener, OpenConnection};
 pub use http::{HttpMetrics, MethodLabel, RouteLabel};
 pub use lookup::{CacheMetrics, EvictionCause, LookupMetrics, LookupOutcome};
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
@@ -35,6 +37,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Authentication of callers.
     pub auth: AuthMetrics,
+    /// Connections, by listener.
+    connections: [Arc<ConnectionMetrics>; Listener::COUNT],
     /// Lookups by outcome.
     pub lookups: LookupMetrics,
     /// Waiters, pollers, polls and callbacks.
@@ -72,6 +76,7 @@ impl Metrics {
         let panics = counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?;
         Ok(Self {
             http: HttpMetrics::new(&registry)?,
+            connections: ConnectionMetrics::all(&registry)?,
             auth: AuthMetrics::new(&registry)?,
             lookups: LookupMetrics::new(&registry)?,
             waits: WaitMetrics::new(&registry)?,
@@ -93,6 +98,11 @@ impl Metrics {
     /// The handles of one region.
     pub fn region(&self, region: RegionId) -> &Arc<RegionMetrics> {
         &self.regions[region.index()]
+    }
+
+    /// The handles of one listener.
+    pub fn connections(&self, listener: Listener) -> Arc<ConnectionMetrics> {
+        Arc::clone(&self.connections[listener as usize])
     }
 
     /// The text exposition of everything registered.

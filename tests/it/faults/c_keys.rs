@@ -85,7 +85,7 @@ async fn f075_a_caller_hangs_up_while_his_call_refreshes_the_token() {
     trial.passes("F075-LEADER");
     trial.passes("F075");
     let mut leader = TcpStream::connect(trial.gateway.public).await.unwrap();
-    leader.write_all(b"GET /idv/F075-LEADER HTTP/1.1\r\nHost: gateway\r\n\r\n").await.unwrap();
+    leader.write_all(b"GET /idv/F075-LEADER HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     trial.upstream().wait_for_token_hits(1).await;
     drop(leader);
     let open = async {

@@ -15,7 +15,7 @@ async fn said_to(trial: &Trial, bytes: &[u8]) -> (usize, Option<Answer>) {
 
 /// A head with this request line and these further lines, the last on its connection.
 fn head(line: &str, more: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{more}\r\n")
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
 }
 
 /// Nobody was asked for anything, the next caller is served, and the invariants hold.
@@ -129,7 +129,7 @@ async fn f115_line_breaks_where_none_may_be() {
 async fn f116_headers_given_twice() {
     let trial = Trial::start().await;
     for (twice, code) in [
-        ("Host: h\r\n", Some("bad_request")),
+        ("Host: localhost\r\n", Some("bad_request")),
         ("Host: other\r\n", Some("bad_request")),
         ("Content-Length: 0\r\nContent-Length: 5\r\n", None),
         ("Content-Length: 5\r\nContent-Length: 6\r\n", None),
@@ -138,7 +138,7 @@ async fn f116_headers_given_twice() {
         ("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n", Some("bad_request")),
     ] {
         let request = format!(
-            "GET /idv/x HTTP/1.1\r\nHost: h\r\n{twice}\r\nhelloGET /idv/y HTTP/1.1\r\nHost: h\r\n\r\n"
+            "GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{twice}\r\nhelloGET /idv/y HTTP/1.1\r\nHost: localhost\r\n\r\n"
         );
         let (count, answer) = said_to(&trial, request.as_bytes()).await;
         let answer = answer.unwrap_or_else(|| panic!("no answer to {twice}"));
@@ -155,15 +155,20 @@ async fn f116_headers_given_twice() {
 async fn f118_a_body_on_get() {
     let trial = Trial::start().await;
     for framing in ["Content-Length: 1", "Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
-        let (count, answer) =
-            said_to(&trial, format!("GET /idv/x HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\nx").as_bytes()).await;
+        let (count, answer) = said_to(
+            &trial,
+            format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\nx").as_bytes(),
+        )
+        .await;
         let answer = answer.unwrap_or_else(|| panic!("no answer to {framing}"));
         assert_eq!((answer.gist(), count), ((400, "bad_request".to_owned()), 1), "{framing}");
         assert_eq!(answer.header("connection"), Some("close"), "{framing}");
     }
-    let taken =
-        send_without_end(&trial, b"GET /idv/x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n")
-            .await;
+    let taken = send_without_end(
+        &trial,
+        b"GET /idv/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n",
+    )
+    .await;
     assert!(taken < MUCH, "{taken} bytes of a body were taken");
     nothing_came_of_it(&trial).await;
 }
@@ -272,7 +277,7 @@ async fn f128_no_http_and_methods_of_proxies() {
     assert!(!trace.text().contains("secret"), "nothing is echoed");
     for target in ["h:443", "127.0.0.1:8081", "/idv/x"] {
         let (count, answer) =
-            said_to(&trial, format!("CONNECT {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await;
+            said_to(&trial, format!("CONNECT {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
         let answer = answer.unwrap_or_else(|| panic!("no answer to CONNECT {target}"));
         assert_eq!((answer.gist(), count), ((400, "bad_request".to_owned()), 1), "{target}");
         assert_eq!(answer.header("connection"), Some("close"), "{target}");

@@ -136,7 +136,7 @@ async fn f123_a_client_that_reads_nothing() {
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     let mut stream =
         within("a connection", socket.connect(trial.gateway.public)).await.expect("a connection");
-    let requests = "GET /idv/F123 HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
+    let requests = "GET /idv/F123 HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
     let mut sent = 0;
     while let Ok(written) = timeout(Duration::from_secs(1), stream.write(requests.as_bytes())).await {
         sent += written.expect("the connection stands");
@@ -177,7 +177,7 @@ async fn f131_callers_who_go_at_once() {
         let mut stream =
             within("a connection", TcpStream::connect(trial.gateway.public)).await.expect("a connection");
         let target = &ids[n % IDS];
-        let request = format!("GET /idv/{target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let request = format!("GET /idv/{target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("the kernel takes it");
         if n % 2 == 0 {
             stream.set_zero_linger().expect("a socket can be reset");

@@ -20,6 +20,7 @@ mod f_clients;
 mod g_limits;
 mod g_process;
 mod g_signals;
+mod j_connections;
 mod j_logs;
 mod j_tokens;
 mod k_files;

@@ -173,6 +173,8 @@ pub const ROWS: &[(u16, &str, &str)] = &[
     ),
     (158, "token times with fractions", "accepted within their time"),
     (159, "issuer away before the first key set; after it", "503 with Retry-After; known keys keep working"),
+    (160, "client certificate expires, session is resumed (TLS 1.2, 1.3)", "refused"),
+    (161, "foreign Host on a listener without authentication", "421"),
     (
         162,
         "FIFO, device, directory, endless file in place of each watched or configured file",
@@ -183,9 +185,15 @@ pub const ROWS: &[(u16, &str, &str)] = &[
         "key files with BOM, blanks, several lines, invisible characters",
         "trimmed, or refused at start and reload",
     ),
+    (164, "connection limit reached by silent or erring clients", "new callers are answered within a second"),
     (
         168,
         "slow log reader while personal data is read",
         "every audit line is written, or the answer is refused",
+    ),
+    (
+        170,
+        "busy kept connections at drain and at their age",
+        "announced by `Connection: close`; no request lost",
     ),
 ];

@@ -24,6 +24,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("g_limits", include_str!("g_limits.rs")),
     ("g_process", include_str!("g_process.rs")),
     ("g_signals", include_str!("g_signals.rs")),
+    ("j_connections", include_str!("j_connections.rs")),
+    // What happens at a connection's age takes a shorter life than any that can be configured.
+    ("src/http/serve/server", include_str!("../../../src/http/serve/server.rs")),
     ("j_logs", include_str!("j_logs.rs")),
     ("j_tokens", include_str!("j_tokens.rs")),
     ("k_files", include_str!("k_files.rs")),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::client::{self, Answer};
+use super::process::text;
 use super::within;
 
 /// A file of the test certificates.
@@ -31,16 +32,33 @@ pub fn certificate(name: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(fixture(name)).expect("a test certificate")
 }
 
+/// `[server.tls]` with these of the test certificates.
+pub fn section(certificate: &str, key: &str, client_ca: Option<&str>) -> String {
+    let path = |name| fixture(name);
+    files(text(&path(certificate)), text(&path(key)), client_ca.map(path).as_deref().map(text))
+}
+
+/// `[server.tls]` with these files.
+pub fn files(certificate: &str, key: &str, client_ca: Option<&str>) -> String {
+    let client_ca = client_ca.map(|path| format!("client_ca_file = \"{path}\"\n")).unwrap_or_default();
+    format!("[server.tls]\ncert_file = \"{certificate}\"\nkey_file = \"{key}\"\n{client_ca}")
+}
+
 /// A client that trusts the test authority, and shows `certificate`, if any.
 pub struct Client(TlsConnector);
 
 impl Client {
     pub fn new(shows: Option<&str>) -> Self {
+        Self::of(rustls::DEFAULT_VERSIONS, shows)
+    }
+
+    /// The same, of these versions of TLS.
+    pub fn of(versions: &[&'static SupportedProtocolVersion], shows: Option<&str>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(certificate("authority")).expect("a test certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("the provider knows them")
             .with_root_certificates(roots);
         let mut config = match shows {
@@ -88,9 +106,14 @@ impl Tls {
         chain[0].clone().into_owned()
     }
 
+    /// Whether the handshake was a full one, and resumed no session.
+    pub fn is_new_session(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Full)
+    }
+
     /// Sends one `GET`, the last on this connection, and reads the answer to the proper end of the connection.
     pub async fn last(mut self, target: &str) -> io::Result<Answer> {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\r\n");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         within("an answer and its end", async {
             self.stream.write_all(head.as_bytes()).await?;
             let mut bytes = Vec::new();

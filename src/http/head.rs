@@ -1,0 +1,74 @@
+//! What a request's head must be before anything else of it counts.
+
+use std::net::IpAddr;
+
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{Method, Version};
+
+use super::code::Code;
+use super::error::ApiError;
+
+/// Refuses a head that can be read in two ways. Nothing more is read from its connection.
+pub(super) fn check_framing(head: &Parts) -> Result<(), ApiError> {
+    let given = |name| head.headers.get_all(name).iter().count();
+    let complaint = if head.uri.scheme().is_some() || head.method == Method::CONNECT {
+        "Send the path alone as the request target: this is not a proxy."
+    } else if given(HOST) > 1 || (given(HOST) == 0 && head.version == Version::HTTP_11) {
+        "Send one Host header."
+    } else if given(AUTHORIZATION) > 1 {
+        "Send one Authorization header."
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(Code::BadRequest, complaint).closing())
+}
+
+/// Refuses a method that is not in `allow`, whatever the body, and then a body. Nothing more is read from the
+/// connection of a request with a body.
+pub(super) fn check_method(head: &Parts, allow: &'static str, is_bodyless: bool) -> Result<(), ApiError> {
+    let refusal = if !allow.split(", ").any(|method| method == head.method.as_str()) {
+        ApiError::method_not_allowed(allow)
+    } else if !is_bodyless {
+        ApiError::new(Code::BadRequest, "This route takes no body.")
+    } else {
+        return Ok(());
+    };
+    Err(if is_bodyless { refusal } else { refusal.closing() })
+}
+
+/// The `Host` values of a listener on which nobody has to authenticate. Others are refused: a web page can make a browser
+/// send requests to this address under a name of its own that resolves to it (DNS rebinding).
+pub(crate) struct TrustedHosts(Vec<String>);
+
+impl TrustedHosts {
+    /// IP addresses, `localhost` and these names.
+    pub(crate) fn new(names: &[String]) -> Self {
+        Self(names.to_vec())
+    }
+
+    /// Refuses a request to another host. One without `Host`, in HTTP/1.0, comes from no browser.
+    pub(super) fn check(&self, head: &Parts) -> Result<(), ApiError> {
+        match head.headers.get(HOST) {
+            Some(host) if !host.to_str().is_ok_and(|host| self.contains(host)) => Err(ApiError::new(
+                Code::MisdirectedRequest,
+                "This listener has no such host; add its name to server.allowed_hosts.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn contains(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let name = authority.host();
+        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        address.parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self.0.iter().any(|known| name.eq_ignore_ascii_case(known))
+    }
+}

@@ -1,0 +1,136 @@
+//! The open connections of one listener, and which of them is closed when there are too many.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use super::state::{Closable, ConnectionState};
+use crate::telemetry::metrics::{CloseReason, ConnectionMetrics};
+
+/// At the limit, while no connection may be closed: how long until that is looked at again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// The open connections, each a task.
+pub(super) struct ConnectionPool {
+    limit: usize,
+    epoch: Instant,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, (AbortHandle, Arc<ConnectionState>)>,
+    /// Connections that could be closed when all were last looked at; the last one is closed first.
+    closable: Vec<(Closable, Id)>,
+    has_been_full: bool,
+    metrics: Arc<ConnectionMetrics>,
+}
+
+impl ConnectionPool {
+    /// A pool of at most `limit` connections.
+    pub(super) fn new(limit: usize, metrics: Arc<ConnectionMetrics>) -> Self {
+        metrics.max.set(limit as i64);
+        Self {
+            limit,
+            epoch: Instant::now(),
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            closable: Vec::new(),
+            has_been_full: false,
+            metrics,
+        }
+    }
+
+    /// The state of a new connection.
+    pub(super) fn new_state(&self) -> Arc<ConnectionState> {
+        Arc::new(ConnectionState::new(self.epoch, Arc::clone(&self.metrics)))
+    }
+
+    /// Serves a new connection in a task of its own.
+    pub(super) fn open(
+        &mut self,
+        state: Arc<ConnectionState>,
+        serving: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let open = self.metrics.open();
+        let task = self.tasks.spawn(async move {
+            serving.await;
+            drop(open);
+        });
+        self.open.insert(task.id(), (task, state));
+    }
+
+    /// Whether another connection may be opened now.
+    pub(super) fn has_room(&mut self) -> bool {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(ended);
+        }
+        self.open.len() < self.limit
+    }
+
+    /// Waits until another connection may be opened; closes one if that is what it takes.
+    pub(super) async fn make_room(&mut self) {
+        while !self.has_room() {
+            self.report_limit();
+            self.close_one();
+            tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
+                () = sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Waits until every connection has ended.
+    pub(super) async fn ended(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        self.open.remove(&id);
+    }
+
+    /// Closes the connection whose client has waited longest for its first request or idled longest after an error; if
+    /// there is none, the caller's that has idled longest.
+    fn close_one(&mut self) {
+        if !self.close_known() {
+            self.find_closable();
+            self.close_known();
+        }
+    }
+
+    /// Closes the first connection that was found closable and still is.
+    fn close_known(&mut self) -> bool {
+        while let Some((found, id)) = self.closable.pop() {
+            let Some((task, state)) = self.open.get(&id) else { continue };
+            if state.take(found) {
+                task.abort();
+                self.metrics.count_closed(CloseReason::Limit);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Looks at all connections. What becomes closable later has waited less, so the list is good until it is used up:
+    /// but for callers' connections, which strangers' go before.
+    fn find_closable(&mut self) {
+        let all = self.open.iter();
+        self.closable = all.filter_map(|(id, (_, state))| Some((state.closable()?, *id))).collect();
+        self.closable.sort_unstable_by_key(|(found, _)| std::cmp::Reverse(*found));
+        if self.closable.last().is_some_and(|(found, _)| found.is_caller) {
+            self.closable.drain(..self.closable.len() - 1);
+        } else {
+            self.closable.retain(|(found, _)| !found.is_caller);
+        }
+    }
+
+    fn report_limit(&mut self) {
+        if !std::mem::replace(&mut self.has_been_full, true) {
+            tracing::warn!(
+                listener = self.metrics.listener,
+                limit = self.limit,
+                "the connection limit is reached; for each new connection the one that has waited longest is closed"
+            );
+        }
+    }
+}
