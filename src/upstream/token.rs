@@ -1,4 +1,5 @@
-//! Access tokens: one refresh in flight per region, refreshed early while the old one still serves, rejected by value.
+//! Access tokens: one refresh in flight per region, made early while the old token still serves, whether there is traffic or
+//! not; rejected by value.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hyper::header::HeaderValue;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::token_client::TokenClient;
@@ -18,6 +20,12 @@ const EARLY: std::ops::Range<f64> = 0.72..0.80;
 /// How long after a failed refresh, or a fresh token that was refused, the next refresh may start; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
+/// This many refreshes in a row may be caused by refusals; after them one in each gap, which doubles.
+const BURST: u32 = 3;
+const FIRST_GAP: Duration = Duration::from_secs(10);
+const MAX_GAP: Duration = Duration::from_secs(60);
+/// After this long without a refusal, the next ones are a new burst.
+const QUIET: Duration = Duration::from_secs(300);
 
 /// An access token. Its value is marked sensitive and has no `Debug`.
 pub(super) struct Token {
@@ -45,6 +53,8 @@ struct State {
     current: Option<Arc<Token>>,
     generation: u64,
     refresh: Option<Refresh>,
+    /// The last refresh, which waits to start the next one.
+    keeper: Option<AbortHandle>,
     /// The generation that was refused; not used while its replacement is fetched.
     rejected: Option<u64>,
     /// The last refresh failed: how, and until when none is tried again.
@@ -53,6 +63,7 @@ struct State {
     /// A fresh token was refused: until when refusals are final.
     refused_until: Option<Instant>,
     refused_backoff: Backoff,
+    refusals: RefusalLimit,
 }
 
 /// What those who wait for a refresh receive; closed without a value if the process ends first.
@@ -106,10 +117,21 @@ impl Tokens {
                 return Err(Fault::new(Kind::Auth));
             }
             state.may_refresh(now)?;
+            if state.refresh_in_flight().is_none() {
+                self.limit_refusals(&mut state, now)?;
+            }
             state.rejected = Some(token.generation);
             self.join_refresh(&mut state, fill)
         };
         wait(refresh).await
+    }
+
+    /// On an account where a new token ends the one before, replicas would refresh against each other without end.
+    fn limit_refusals(&self, state: &mut State, now: Instant) -> Result<(), Fault> {
+        state.refusals.admit(now).map_err(|pause| {
+            self.client.count_limited();
+            Fault::new(Kind::Unavailable).retry_after(pause)
+        })
     }
 
     /// Says that the replacement was refused too: it stays in use, but refusals are final for a growing while.
@@ -118,6 +140,7 @@ impl Tokens {
         let now = Instant::now();
         if state.refused_until.is_none_or(|until| until <= now) {
             state.refused_until = Some(now + state.refused_backoff.next());
+            state.refusals.take_back();
         }
     }
 
@@ -135,6 +158,7 @@ impl Tokens {
         state.failed_backoff = Backoff::default();
         state.refused_until = None;
         state.refused_backoff = Backoff::default();
+        state.refusals = RefusalLimit::default();
     }
 
     /// The client, for what concerns keys alone.
@@ -142,28 +166,56 @@ impl Tokens {
         &self.client
     }
 
-    /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh.
+    /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh. When it is
+    /// done it waits until the next one is due, so that a token stays good while nobody asks.
     fn join_refresh(self: &Arc<Self>, state: &mut State, fill: &Span) -> Refresh {
-        if let Some(refresh) = state.refresh.as_ref().filter(|refresh| refresh.has_changed().is_ok()) {
+        if let Some(refresh) = state.refresh_in_flight() {
             return refresh.clone();
         }
         let (sender, receiver) = watch::channel(None);
         state.refresh = Some(receiver.clone());
         let tokens = Arc::clone(self);
         let span = fill.token_refresh();
-        tokio::spawn(async move {
-            // A refresh that panics is a refresh that failed: the next one waits its time.
-            let fetched = AssertUnwindSafe(tokens.client.fetch(&span)).catch_unwind().await;
-            let fetched = fetched.unwrap_or_else(|_| Err(tokens.client.panicked()));
+        let task = tokio::spawn(async move {
+            let next_at = tokens.refresh(&span, sender).await;
             drop(span);
-            let result = tokens.lock().settle(fetched);
-            sender.send_replace(Some(result));
+            let tokens = Arc::downgrade(&{ tokens });
+            tokio::time::sleep_until(next_at).await;
+            if let Some(tokens) = tokens.upgrade() {
+                tokens.join_refresh(&mut tokens.lock(), &Span::none());
+            }
         });
+        // The one before waits for nothing any more.
+        if let Some(before) = state.keeper.replace(task.abort_handle()) {
+            before.abort();
+        }
         receiver
+    }
+
+    /// Makes a refresh. Returns when the next one is due.
+    async fn refresh(
+        &self,
+        span: &Span,
+        waiting: watch::Sender<Option<Result<Arc<Token>, Fault>>>,
+    ) -> Instant {
+        // A refresh that panics is a refresh that failed: the next one waits its time.
+        let fetched = AssertUnwindSafe(self.client.fetch(span)).catch_unwind().await;
+        let fetched = fetched.unwrap_or_else(|_| Err(self.client.panicked()));
+        let (result, next_at) = self.lock().settle(fetched);
+        waiting.send_replace(Some(result));
+        next_at
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.lock().keeper.take() {
+            keeper.abort();
+        }
     }
 }
 
@@ -175,6 +227,10 @@ async fn wait(mut refresh: Refresh) -> Result<Arc<Token>, Fault> {
 }
 
 impl State {
+    fn refresh_in_flight(&self) -> Option<&Refresh> {
+        self.refresh.as_ref().filter(|refresh| refresh.has_changed().is_ok())
+    }
+
     /// Whether the token endpoint may be asked now.
     fn may_refresh(&self, now: Instant) -> Result<(), Fault> {
         match &self.failed {
@@ -183,8 +239,11 @@ impl State {
         }
     }
 
-    /// Takes in how a refresh ended.
-    fn settle(&mut self, fetched: Result<(HeaderValue, Duration), Fault>) -> Result<Arc<Token>, Fault> {
+    /// Takes in how a refresh ended. Returns what those who wait receive, and when the next one is due.
+    fn settle(
+        &mut self,
+        fetched: Result<(HeaderValue, Duration), Fault>,
+    ) -> (Result<Arc<Token>, Fault>, Instant) {
         self.refresh = None;
         let now = Instant::now();
         match fetched {
@@ -199,13 +258,14 @@ impl State {
                     expires_at: now + life,
                 });
                 self.current = Some(Arc::clone(&token));
-                Ok(token)
+                let next_at = token.refresh_at;
+                (Ok(token), next_at)
             }
             Err(failure) => {
                 let asked_for = failure.retry_after.unwrap_or_default();
                 let pause = self.failed_backoff.next().max(asked_for);
                 self.failed = Some((failure.clone(), now + pause));
-                Err(failure.retry_after(pause))
+                (Err(failure.retry_after(pause)), now + pause)
             }
         }
     }
@@ -223,6 +283,38 @@ impl Backoff {
     }
 }
 
+/// How often refusals may cause a refresh.
+#[derive(Default)]
+struct RefusalLimit {
+    admitted: u32,
+    last: Option<Instant>,
+}
+
+impl RefusalLimit {
+    /// Admits a refresh, or says how long to wait.
+    fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        if self.last.is_some_and(|last| now >= last + QUIET) {
+            *self = Self::default();
+        }
+        let gap = match self.admitted.checked_sub(BURST) {
+            None => Duration::ZERO,
+            Some(more) => (FIRST_GAP * (1 << more.min(3))).min(MAX_GAP),
+        };
+        let next = self.last.map_or(now, |last| last + gap);
+        if now < next {
+            return Err(next - now);
+        }
+        self.admitted += 1;
+        self.last = Some(now);
+        Ok(())
+    }
+
+    /// The refresh came to nothing: a longer pause follows from that already.
+    const fn take_back(&mut self) {
+        self.admitted = self.admitted.saturating_sub(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,5 +324,17 @@ mod tests {
         let mut backoff = Backoff::default();
         let pauses: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[tokio::test]
+    async fn refusals_cause_a_burst_of_refreshes_and_then_ever_fewer() {
+        let mut limit = RefusalLimit::default();
+        let start = Instant::now();
+        let admitted: Vec<u64> =
+            (0..200).filter(|second| limit.admit(start + Duration::from_secs(*second)).is_ok()).collect();
+        assert_eq!(admitted, [0, 1, 2, 12, 32, 72, 132, 192]);
+        let later = start + Duration::from_secs(192) + QUIET;
+        let burst = (0..5).filter(|_| limit.admit(later).is_ok()).count();
+        assert_eq!(burst, BURST as usize, "a new burst after a quiet time");
     }
 }

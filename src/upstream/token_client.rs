@@ -110,6 +110,11 @@ impl TokenClient {
         self.lock().skew
     }
 
+    /// Counts a refresh that was not made because refused tokens had caused too many.
+    pub(super) fn count_limited(&self) {
+        self.metrics.token_refreshes_limited.inc();
+    }
+
     /// What a fetch that panicked comes to. What it panicked with may hold a key, so it is not looked at.
     pub(super) fn panicked(&self) -> Fault {
         self.metrics.panics.inc();
