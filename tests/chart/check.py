@@ -45,7 +45,7 @@ def check_metadata():
     assert not unsaid and (ROOT / chart["icon"].removeprefix(chart["home"] + "/")).exists(), f"Chart.yaml: {unsaid}, icon"
     text = (CHART / "values.yaml").read_text()
     assert yaml.safe_load(text).keys() == SCHEMA["properties"].keys(), "values.yaml and the schema differ"
-    fields = SCHEMA["properties"]["service"]["properties"].keys()
+    fields = SCHEMA["definitions"]["service"]["properties"].keys()
     keys = {key for keys in known_keys().values() for key in keys} | OWN_KEYS | fields
     unexplained = [key for key in keys if not re.search(rf"\b{key}\b", text)]
     assert not unexplained, f"values.yaml does not mention {unexplained}"

@@ -105,6 +105,11 @@ STATEMENTS = [
         {**IN_CLUSTER, "networkPolicy": {"collector": [namespace("elsewhere")]}},
         lambda o: egress(o, 4318) == [namespace("elsewhere")],
     ),
+    (
+        "nothing receives callbacks unless they are on",
+        {},
+        lambda o: not o.named("Service", "-callbacks") and "callbacks" not in str(o.spec("NetworkPolicy")["ingress"]),
+    ),
     ("Cilium allows names", CILIUM, lambda o: "my-api.advance.ai" in str(o.spec("CiliumNetworkPolicy"))),
     ("and the policy no Internet then", CILIUM, lambda o: o.spec("NetworkPolicy")["egress"] == []),
     ("a tag is used", {"image": {"tag": "x"}}, lambda o: o.container["image"].endswith("/idv-gateway:x")),

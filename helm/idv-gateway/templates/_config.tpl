@@ -29,6 +29,7 @@
     {{- $_ := set $config.server "tls" $files -}}
   {{- end -}}
 {{- end -}}
+{{- if .Values.callbacks.existingSecret }}{{ $_ := set $config.callbacks "key_file" "/run/secrets/idv-callbacks/keys" }}{{ end -}}
 {{- if .Values.clusterJwt.enabled -}}
   {{- $cluster := dict
         "jwks_url" "https://kubernetes.default.svc/openid/v1/jwks"

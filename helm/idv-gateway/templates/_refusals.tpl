@@ -5,7 +5,7 @@ key and the fix.
 */}}
 
 {{- define "idv-gateway.refusals" -}}
-{{- $parts := list "characters" "image" "keys" "sandbox" "clusterJwt" "listeners" "routes" "grace" "memory" -}}
+{{- $parts := list "characters" "image" "keys" "sandbox" "clusterJwt" "listeners" "callbacks" "routes" "grace" "memory" -}}
 {{- $parts = concat $parts (list "scaling" "rollout" "budget" "volumes" "containers" "environment" "monitoring") -}}
 {{- $mistakes := list -}}
 {{- range $parts -}}
@@ -71,29 +71,49 @@ clusterJwt: uses the cluster's key set; remove the jwks keys from config.auth.jw
 
 {{- define "idv-gateway.refusals.listeners" -}}
 {{- $server := .Values.config.server -}}
-{{- range list "listen" "admin_listen" -}}
-  {{- if or (hasPrefix "127." (get $server .)) (hasPrefix "[::1]" (get $server .)) }}
-config.server.{{ . }}: no Service and no probe reaches a loopback address; use 0.0.0.0 or [::] and the port
+{{- $addresses := dict "server.listen" $server.listen "server.admin_listen" $server.admin_listen -}}
+{{- $_ := set $addresses "callbacks.listen" (default "" .Values.config.callbacks.listen) -}}
+{{- range $key, $address := $addresses -}}
+  {{- if regexMatch "^(127\\.|\\[::1\\])" $address }}
+config.{{ $key }}: no Service and no probe reaches a loopback address; use 0.0.0.0 or [::] and the port
   {{- end -}}
 {{- end -}}
-{{- $client_cas := compact (list .Values.tls.clientCa.secret .Values.tls.clientCa.configMap) -}}
 {{- if and .Values.tls.existingSecret $server.tls }}
 tls.existingSecret: config.server.tls is set too; keep one of them
 {{- end -}}
-{{- if and $client_cas (not .Values.tls.existingSecret) }}
+{{- if and (or .Values.tls.clientCa.secret .Values.tls.clientCa.configMap) (not .Values.tls.existingSecret) }}
 tls.clientCa: needs tls.existingSecret, the listener's own certificate
 {{- end -}}
-{{- if gt (len $client_cas) 1 }}
-tls.clientCa: is set to a Secret and to a ConfigMap; keep one of them
+{{- range $name, $ca := dict "tls.clientCa" .Values.tls.clientCa -}}
+  {{- if and $ca.secret $ca.configMap }}
+{{ $name }}: is set to a Secret and to a ConfigMap; keep one of them
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "idv-gateway.refusals.callbacks" -}}
+{{- $config := .Values.config.callbacks -}}
+{{- with .Values.callbacks -}}
+{{- if and .existingSecret $config.key_file }}
+callbacks.existingSecret: config.callbacks.key_file is set too; keep one of them
+{{- end -}}
+{{- if and (not $config.listen) (or .existingSecret .ingress.enabled .httpRoute.enabled) }}
+callbacks: are off; set config.callbacks.listen to 0.0.0.0:8082
+{{- end -}}
+{{- end -}}
+{{- if and $config.listen .Values.networkPolicy.enabled (not .Values.networkPolicy.callbacks) }}
+networkPolicy.callbacks: is empty, so no callback could come in; name the namespace of the controller that forwards them
 {{- end -}}
 {{- end -}}
 
 {{- define "idv-gateway.refusals.routes" -}}
-{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
-ingress.hosts: is empty; name at least one host
-{{- end -}}
-{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
-httpRoute.parentRefs: is empty; name the Gateway
+{{- range $prefix, $routes := dict "" .Values "callbacks." .Values.callbacks -}}
+  {{- if and $routes.ingress.enabled (not $routes.ingress.hosts) }}
+{{ $prefix }}ingress.hosts: is empty; name at least one host
+  {{- end -}}
+  {{- if and $routes.httpRoute.enabled (not $routes.httpRoute.parentRefs) }}
+{{ $prefix }}httpRoute.parentRefs: is empty; name the Gateway
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -193,7 +213,7 @@ extraContainers and extraInitContainers: {{ .name }} is there twice, or is the g
 
 {{/* The chart derives ports, egress, probes, grace and memory from these settings: it would not see a variable. */}}
 {{- define "idv-gateway.refusals.environment" -}}
-{{- $server := "SERVER__(LISTEN|ADMIN_LISTEN|TLS__CERT_FILE)|DRAIN__(DELAY|DEADLINE)|CACHE__MAX_BYTES|AUTH__MODE" -}}
+{{- $server := "SERVER__(LISTEN|ADMIN_LISTEN|TLS__CERT_FILE)|DRAIN__(DELAY|DEADLINE)|CACHE__MAX_BYTES|AUTH__MODE|CALLBACKS__LISTEN" -}}
 {{- $egress := "REGIONS__.+__(BASE|TOKEN)_URL|AUTH__JWT__JWKS_URL|TELEMETRY__OTLP_ENDPOINT" -}}
 {{- range .Values.extraEnv -}}
   {{- if regexMatch (printf "^IDV__(%s|%s)$" $server $egress) (upper .name) }}

@@ -9,7 +9,7 @@ files: only folders follow a change of the Secret, and the gateway follows the f
   {{- $files := dict "configMap" (dict "name" (printf "%s-files" $fullname)) -}}
   {{- $volumes = append $volumes (dict "name" "files" "path" "/run/files" "source" $files) -}}
 {{- end -}}
-{{- range $name, $part := dict "idv" "regions" "idv-callers" "callers" "idv-tls" "tls" "idv-cluster" "cluster" -}}
+{{- range $name, $part := dict "idv" "regions" "idv-callers" "callers" "idv-tls" "tls" "idv-cluster" "cluster" "idv-callbacks" "callbacks" -}}
   {{- with include (printf "idv-gateway.sources.%s" $part) $ | fromJsonArray -}}
     {{- $source := dict "projected" (dict "defaultMode" 288 "sources" .) -}}
     {{- $volumes = append $volumes (dict "name" $name "path" (printf "/run/secrets/%s" $name) "source" $source) -}}
@@ -61,9 +61,29 @@ files: only folders follow a change of the Secret, and the gateway follows the f
     {{- $items := list (dict "key" "tls.crt" "path" "tls.crt") (dict "key" "tls.key" "path" "tls.key") -}}
     {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
   {{- end -}}
-  {{- $items := list (dict "key" .clientCa.key "path" "client-ca.crt") -}}
-  {{- range $kind, $name := dict "secret" .clientCa.secret "configMap" .clientCa.configMap -}}
-    {{- if $name }}{{ $sources = append $sources (dict $kind (dict "name" $name "items" $items)) }}{{ end -}}
+  {{- $sources = concat $sources (include "idv-gateway.sources.ca" (list .clientCa "client-ca.crt") | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* An authority in a Secret or a ConfigMap. Takes a list: secret, configMap and key, and the path. */}}
+{{- define "idv-gateway.sources.ca" -}}
+{{- $ca := index . 0 -}}
+{{- $items := list (dict "key" $ca.key "path" (index . 1)) -}}
+{{- $sources := list -}}
+{{- range $kind, $name := pick $ca "secret" "configMap" -}}
+  {{- if $name }}{{ $sources = append $sources (dict $kind (dict "name" $name "items" $items)) }}{{ end -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
+{{/* The keys in callbacks' URLs. */}}
+{{- define "idv-gateway.sources.callbacks" -}}
+{{- $sources := list -}}
+{{- with .Values.callbacks -}}
+  {{- if .existingSecret -}}
+    {{- $items := list (dict "key" .existingSecretKey "path" "keys") -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
   {{- end -}}
 {{- end -}}
 {{- toJson $sources -}}
