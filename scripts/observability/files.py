@@ -1,4 +1,4 @@
-"""The rules, their tests, the dashboard and the runbooks, read from where they live. Judges nothing."""
+"""The rules, their cases, the dashboard and the runbooks, as the chart renders them for one release."""
 
 import json
 import re
@@ -8,27 +8,46 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = sorted((ROOT / "helm/idv-gateway/rules").glob("*.yaml"))
-TESTS = sorted((ROOT / "tests/prometheus").glob("*.yaml"))
+TESTS = ROOT / "tests/prometheus"
 DASHBOARDS = sorted((ROOT / "helm/idv-gateway/dashboards").glob("*.json"))
 RUNBOOKS = ROOT / "docs/runbooks"
+# The release idv-gateway in the namespace idv, by the labels that its scrape targets have.
+RELEASE = {"namespace": "idv", "job": "idv-gateway-admin"}
+# All labels that the Prometheus operator gives the targets of the chart's ServiceMonitor, but for pod and instance. They
+# win over labels of the same name in the metrics.
+TARGET = RELEASE | {"service": "idv-gateway-admin", "endpoint": "admin", "container": "gateway"}
+REPLICAS = 2
+
+
+def labels(given, quote='"'):
+    return ", ".join(f"{name}={quote}{value}{quote}" for name, value in given.items())
+
+
+def render(text, quote='"'):
+    """A file of rules/ or dashboards/ as the chart renders it, but for severities and links."""
+    text = text.replace("$scope", labels(RELEASE, quote)).replace("$replicas", str(REPLICAS))
+    return text.replace("$release", "idv/idv-gateway").replace("$uid", "idv-gateway")
 
 
 def rules():
     """Every rule, recording or alerting."""
-    return [rule for path in RULES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+    groups = [group for path in RULES for group in yaml.safe_load(render(path.read_text()))["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def alerts():
     return [rule for rule in rules() if "alert" in rule]
 
 
-def tests():
-    """Every test group of every test file."""
-    return [test for path in TESTS for test in yaml.safe_load(path.read_text())["tests"]]
+def cases(name="*.yaml"):
+    """Every case of the files of that name in tests/prometheus, as (alert, case)."""
+    # Everything is text: 0x20 is twenty samples, not a number.
+    by_alert = [yaml.load(path.read_text(), yaml.BaseLoader) for path in sorted(TESTS.glob(name))]
+    return [(alert, case) for file in by_alert for alert, cases in file.items() for case in cases]
 
 
 def dashboards():
-    return [json.loads(path.read_text()) for path in DASHBOARDS]
+    return [json.loads(render(path.read_text(), '\\"')) for path in DASHBOARDS]
 
 
 def panels(dashboard):
@@ -46,9 +65,22 @@ def queries(dashboard):
             yield f"annotation {annotation['name']!r}", annotation["expr"]
 
 
-def runbook_queries():
-    """Every query that a runbook tells to ask, one a line, as (where, expression)."""
+def blocks(language):
+    """Every code block of that language in the runbooks, as (name, text)."""
     for path in sorted(RUNBOOKS.glob("*.md")):
-        for block in re.findall(r"```promql\n(.*?)```", path.read_text(), re.S):
-            for query in block.splitlines():
-                yield f"runbook {path.stem}", query
+        for block in re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.S | re.M):
+            yield path.stem, block
+
+
+def runbook_queries():
+    """Every query in a runbook, one a line, as (name, expression)."""
+    for name, block in blocks("promql"):
+        for query in block.splitlines():
+            yield name, query
+
+
+def log_queries():
+    """Every query for the log in a runbook, as (name, jq program)."""
+    for name, block in blocks("sh"):
+        for program in re.findall(r"jq -cR '(.*?)'", block):
+            yield name, program

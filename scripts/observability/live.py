@@ -1,6 +1,7 @@
-"""Holds rules and dashboard to a real gateway under a real Prometheus: everything they name is exported, every query
-and rule works, one alert is seen to fire and those beside it are not."""
+"""Checks rules, dashboard and runbooks against a real gateway under a real Prometheus that labels its targets as the
+operator does: everything they name is exported, every query and rule works, one alert fires and others do not."""
 
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ HEALTHY_SECONDS = 10
 # What every `for` of the rules is cut to; windows and thresholds stay as they are.
 PAUSE = "1s"
 RESET = {"region": "my", "endpoint": "get_result", "fault": {"reset": True}}
+# Fields of lines that nothing here makes the gateway write.
+RARE_FIELDS = {"place", "what", "error", "skew_seconds"}
 wrong = []
 
 
@@ -108,6 +111,21 @@ def check_exposition(rig):
         wrong.append(f"promtool check metrics: {(checked.stdout + checked.stderr).decode()}")
 
 
+def check_log_queries(rig):
+    """Every jq program of the runbooks runs on the gateway's log, and names fields that some line has."""
+    log = (rig.work / "gateway.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    fields = {field for line in lines for field in line} | RARE_FIELDS
+    programs = files.log_queries()
+    for name, program in programs:
+        ran = subprocess.run(["jq", "-cR", program], input=log, capture_output=True, text=True)
+        if ran.returncode != 0:
+            wrong.append(f"runbook {name}: jq: {ran.stderr}")
+        # Text between quotation marks holds no field.
+        for field in set(re.findall(r"\.([a-z]\w*)", re.sub(r'"[^"]*"', "", program))) - fields:
+            wrong.append(f"runbook {name}: no line of the log has a field {field}")
+
+
 def main():
     binary = sys.argv[1]
     with tempfile.TemporaryDirectory() as work, Rig(binary, work, PAUSE) as rig:
@@ -123,12 +141,15 @@ def main():
                     shown += check_panel(rig, panel, metrics)
                     asked += len(panel["targets"])
         print(f"{shown} of {asked} panel queries give data")
+        if hidden := [label for labels in metrics.values() for label in labels if label.startswith("exported_")]:
+            wrong.append(f"labels of targets hide ours: {sorted(set(hidden))}")
         for rule in files.rules():
             check_names(f"rule {rule.get('alert') or rule['record']}", rule["expr"], metrics)
-        for where, query in files.runbook_queries():
+        for name, query in files.runbook_queries():
             # What the cluster exports is not here to be compared with.
             if "container_" not in query:
-                check_names(where, query, metrics)
+                check_names(f"runbook {name}", query, metrics)
+        check_log_queries(rig)
         check_rules(rig)
         check_exposition(rig)
     for what in dict.fromkeys(wrong):

@@ -10,10 +10,8 @@ VARIABLES = {
     "$__rate_interval": "15s",
     "$__interval": "5s",
     "$__range": "60s",
-    "$namespace": ".*",
-    "$instance": ".*",
+    "$pod": ".*",
     "$region": ".*",
-    "$job": "idv-gateway",
 }
 
 

@@ -62,10 +62,10 @@ PROMETHEUS = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 rule_files: ["{rules}/*.yaml"]
 scrape_configs:
-  - job_name: idv-gateway
+  - job_name: {job}
     static_configs:
       - targets: ["127.0.0.1:{admin}"]
-        labels: {{namespace: idv}}
+        labels: {labels}
 """
 
 
@@ -143,12 +143,13 @@ class Rig:
         rules = self.work / "rules"
         rules.mkdir()
         for path in files.RULES:
-            text = path.read_text()
+            text = files.render(path.read_text())
             if self.pause:
                 text = re.sub(r"^(\s+for:) \w+$", rf"\1 {self.pause}", text, flags=re.M)
             (rules / path.name).write_text(text)
         config = self.work / "prometheus.yaml"
-        config.write_text(PROMETHEUS.format(rules=rules, admin=self.admin))
+        labels = json.dumps({**files.TARGET, "pod": "gateway-a"})
+        config.write_text(PROMETHEUS.format(rules=rules, admin=self.admin, job=files.RELEASE["job"], labels=labels))
         self.run("prometheus", shutil.which("prometheus"), f"--config.file={config}", "--log.level=warn",
                  f"--storage.tsdb.path={self.work}/tsdb", f"--web.listen-address=127.0.0.1:{self.prometheus}")
         wait_until("Prometheus has scraped the gateway", lambda: self.query("idv_build_info"), 20)

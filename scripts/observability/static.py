@@ -1,4 +1,4 @@
-"""Holds rules, tests, runbooks and dashboard to each other, without running anything."""
+"""Checks rules, cases, runbooks and dashboard against each other, without running anything."""
 
 import itertools
 import re
@@ -8,7 +8,7 @@ import files
 import promql
 
 PANEL_TYPES = {"stat", "timeseries", "bargauge", "state-timeline", "table"}
-SECTIONS = ["## What it means", "## Who is hurt", "## Confirm", "## Do", "## Do not", "## Escalate"]
+SECTIONS = ["## What it means", "## Impact", "## Confirm", "## Fix", "## Do not", "## Escalate"]
 LINK = re.compile(r"\]\((docs/runbooks/[^)]+)\)")
 wrong = []
 
@@ -16,6 +16,14 @@ wrong = []
 def expect(condition, what):
     if not condition:
         wrong.append(what)
+
+
+def check_scope(where, expression, labels):
+    """Every selector of an expression picks one release by these labels, and keeps the others' series out."""
+    for selector in promql.read(expression)[0]:
+        given = {label: value for label, operator, value in selector.matchers if operator == "="}
+        for label, value in labels.items():
+            expect(given.get(label) == value, f"{where}: {selector.metric} is not limited to {label}={value}")
 
 
 def check_alert(alert):
@@ -38,6 +46,11 @@ def check_runbooks(names):
         expect(found == SECTIONS, f"{name}.md: its sections are {found}")
         for other in re.findall(r"\b(Idv[A-Z]\w+)", text):
             expect(other in names, f"{name}.md: names {other}, which is no alert")
+    with_queries = {name for name, _ in files.runbook_queries()}
+    with_logs = {name for name, _ in files.log_queries()}
+    expect(names <= with_queries & with_logs, f"runbooks without query: {sorted(names - (with_queries & with_logs))}")
+    for name, query in files.runbook_queries():
+        check_scope(f"runbook {name}", query, {"namespace": files.RELEASE["namespace"]})
 
 
 def metrics_of(expression, records):
@@ -50,16 +63,14 @@ def metrics_of(expression, records):
     return found
 
 
-def check_tests(alerts, records):
-    """A firing and a silent case for each alert, and a silent one that has all it would take to fire."""
+def check_cases(alerts, records):
+    """A firing and a silent case for each alert, and in each silent one all metrics that it would take to fire."""
     firing, silent = set(), {}
-    for test in files.tests():
-        given = {re.split(r"[{ ]", series["series"])[0] for series in test["input_series"]}
-        for case in test["alert_rule_test"]:
-            if case["exp_alerts"]:
-                firing.add(case["alertname"])
-            else:
-                silent.setdefault(case["alertname"], []).append(given)
+    for name, case in files.cases():
+        if "alerts" in case:
+            firing.add(name)
+        else:
+            silent.setdefault(name, []).append({series.partition("{")[0] for series in case["series"]})
     names = {alert["alert"] for alert in alerts}
     expect(firing == names, f"no firing case, or no such alert: {sorted(firing ^ names)}")
     expect(set(silent) == names, f"no silent case, or no such alert: {sorted(set(silent) ^ names)}")
@@ -105,15 +116,19 @@ def main():
     for alert in alerts:
         check_alert(alert)
     check_runbooks(names)
-    check_tests(alerts, records)
+    check_cases(alerts, records)
+    for rule in files.rules():
+        check_scope(rule.get("alert") or rule["record"], rule["expr"], files.RELEASE)
     for dashboard in files.dashboards():
         expect(dashboard["uid"] and dashboard["schemaVersion"] >= 39, "no uid, or a schema older than Grafana 10")
         check_layout(dashboard)
+        for where, query in files.queries(dashboard):
+            check_scope(where, promql.substitute(query), files.RELEASE)
         for panel in files.panels(dashboard):
             check_panel(panel, names)
         linked = set(re.findall(r"docs/runbooks/(\w+)\.md\)", str(dashboard)))
         print(f"dashboard {dashboard['uid']}: {len(files.panels(dashboard))} panels, {len(linked)} runbooks linked")
-    print(f"{len(alerts)} alerts, {len(records)} recorded ratios, {len(files.tests())} rule tests")
+    print(f"{len(alerts)} alerts, {len(records)} recorded ratios, {len(files.cases())} cases")
     for what in wrong:
         print(f"wrong: {what}")
     sys.exit(1 if wrong else 0)

@@ -33,7 +33,7 @@ def port(objects):
 def runbooks(objects):
     """What precedes the file names of runbooks: in the example's rule, in a panel's description, in its link."""
     alert = objects.spec("PrometheusRule", "-example")["groups"][0]["rules"][1]
-    panel = json.loads(objects.named("ConfigMap", "-dashboard-example")["data"]["example.json"])["panels"][0]
+    panel = json.loads(objects.named("ConfigMap", "-dashboard-example")["data"]["identity-idv-idv-gateway-example.json"])["panels"][0]
     description = re.search(r"\]\((.*)\)", panel["description"])[1]
     links = (alert["annotations"]["runbook_url"], description, panel["links"][0]["url"])
     return [link.rpartition("/")[0] for link in links]

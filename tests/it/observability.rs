@@ -61,6 +61,14 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
             sets(&[&METHODS, &ROUTES, &STATUSES]),
         ),
         ("idv_http_request_duration_seconds", "histogram", vec!["route"], sets(&[&ROUTES])),
+        // Beyond the contract: failures are not in the latency of successes.
+        ("idv_http_success_duration_seconds", "histogram", vec![], none()),
+        (
+            "idv_upstream_success_duration_seconds",
+            "histogram",
+            vec!["operation", "region"],
+            sets(&[&OPERATIONS, &REGIONS]),
+        ),
         (
             "idv_answers_total",
             "counter",
@@ -328,6 +336,7 @@ async fn a_request_counts_once_under_its_own_labels_and_the_admin_listeners_not_
     let count = |route| format!(r#"idv_http_request_duration_seconds_count{{route="{route}"}}"#);
     assert_eq!(gateway.metric(&count("/idv/{signatureId}")).await, 5.0);
     assert_eq!(gateway.metric(&count("unmatched")).await, 0.0);
+    assert_eq!(gateway.metric("idv_http_success_duration_seconds_count").await, 3.0, "the 200s alone");
 }
 
 /// Labels that scrape targets bring. They win: ours would become `exported_…`, and no rule would find it.

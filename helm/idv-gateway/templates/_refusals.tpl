@@ -230,6 +230,13 @@ extraEnv: the chart must know {{ .name }}; set it in config, or in regions, inst
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $rules := "" -}}
+{{- range $path, $_ := .Files.Glob "rules/*.yaml" }}{{ $rules = cat $rules ($.Files.Get $path) }}{{ end -}}
+{{- range $alert, $_ := .Values.prometheusRule.alerts -}}
+  {{- if not (contains (printf "alert: %s\n" $alert) $rules) }}
+prometheusRule.alerts: there is no alert {{ $alert }}; docs/runbooks/README.md lists them
+  {{- end -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 podMonitor: serviceMonitor is enabled too, and every pod would be scraped twice; keep one of them
 {{- end -}}

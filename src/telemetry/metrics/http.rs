@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, Registry};
 
-use super::families::{counters, histograms};
+use super::families::{counters, histogram, histograms};
 use crate::domain::verification::Status;
 
 /// Durations of requests to us: from a cache hit (tens of microseconds) to a wait (tens of seconds). No bound lies on a
@@ -67,6 +67,7 @@ pub struct HttpMetrics {
     pub(super) requests: Vec<IntCounter>,
     answers: [IntCounter; Status::ALL.len()],
     pub(super) durations: [Histogram; RouteLabel::ALL.len()],
+    successes: Histogram,
 }
 
 impl HttpMetrics {
@@ -94,7 +95,14 @@ impl HttpMetrics {
             &["route"],
             OUR_BUCKETS,
         )?;
+        let successes = histogram(
+            registry,
+            "idv_http_success_duration_seconds",
+            "As idv_http_request_duration_seconds, of results given to callers (200) alone.",
+            OUR_BUCKETS,
+        )?;
         Ok(Self {
+            successes,
             requests: table,
             answers: Status::ALL.map(|status| answers.with_label_values(&[status.name()])),
             durations: RouteLabel::ALL.map(|route| durations.with_label_values(&[route.name()])),
@@ -113,5 +121,8 @@ impl HttpMetrics {
         let of_method = route as usize * MethodLabel::NAMES.len() + method.0;
         self.requests[of_method * STATUSES.len() + status].inc();
         self.durations[route as usize].observe(duration.as_secs_f64());
+        if (route, STATUSES[status]) == (RouteLabel::Idv, 200) {
+            self.successes.observe(duration.as_secs_f64());
+        }
     }
 }

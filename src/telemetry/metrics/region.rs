@@ -65,6 +65,7 @@ impl UpstreamOutcome {
 pub struct OperationMetrics {
     pub(super) requests: [IntCounter; UpstreamOutcome::NAMES.len()],
     pub(super) duration: Histogram,
+    successes: Histogram,
 }
 
 impl OperationMetrics {
@@ -72,6 +73,9 @@ impl OperationMetrics {
     pub fn observe(&self, outcome: UpstreamOutcome, duration: Duration) {
         self.requests[outcome as usize].inc();
         self.duration.observe(duration.as_secs_f64());
+        if matches!(outcome, UpstreamOutcome::Ok | UpstreamOutcome::NotFound) {
+            self.successes.observe(duration.as_secs_f64());
+        }
     }
 }
 
@@ -156,6 +160,7 @@ fn result_labels(verdict: Verdict) -> [&'static str; 2] {
 struct RegionVectors {
     requests: IntCounterVec,
     durations: HistogramVec,
+    successes: HistogramVec,
     retries: IntCounterVec,
     breaker: IntGaugeVec,
     refreshes: IntCounterVec,
@@ -179,6 +184,13 @@ impl RegionVectors {
                 r,
                 "idv_upstream_request_duration_seconds",
                 "Upstream request durations, body included.",
+                &["region", "operation"],
+                UPSTREAM_BUCKETS,
+            )?,
+            successes: histograms(
+                r,
+                "idv_upstream_success_duration_seconds",
+                "As idv_upstream_request_duration_seconds, of requests that succeeded alone.",
                 &["region", "operation"],
                 UPSTREAM_BUCKETS,
             )?,
@@ -214,6 +226,7 @@ impl RegionVectors {
             requests: UpstreamOutcome::NAMES
                 .map(|outcome| self.requests.with_label_values(&[region, name, outcome])),
             duration: self.durations.with_label_values(&[region, name]),
+            successes: self.successes.with_label_values(&[region, name]),
         };
         let result = |verdict| {
             let [status, reason] = result_labels(verdict);
