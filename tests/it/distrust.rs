@@ -146,7 +146,6 @@ async fn invalid_utf8_inside_a_text_is_replaced() {
     assert_eq!(answer.json()["identity"]["name"], "\u{fffd}MINAH CONTOH case-0");
 }
 
-/// Case F27: what a terminal or a page could stumble over is data like any other.
 /// Each broken byte becomes three, and a name is shown twice.
 #[tokio::test]
 async fn an_answer_that_would_grow_to_megabytes_is_refused_and_an_honest_large_one_is_not() {
@@ -166,7 +165,7 @@ async fn an_answer_that_would_grow_to_megabytes_is_refused_and_an_honest_large_o
 }
 
 #[tokio::test]
-async fn f027_control_and_direction_characters_stay_inside_their_texts() {
+async fn control_and_direction_characters_stay_inside_their_texts() {
     let nasty = "A\0B\u{1b}[31m\u{2028}\u{202e}C\r\n\"\\";
     let dialect = Dialect::start().await;
     let seen = dialect
@@ -183,9 +182,8 @@ async fn f027_control_and_direction_characters_stay_inside_their_texts() {
     assert!(!dialect.gateway.admin("/metrics").await.text().contains("[31m"));
 }
 
-/// Case F32.
 #[tokio::test]
-async fn f032_json_under_another_content_type_is_read_and_counted() {
+async fn json_under_another_content_type_is_read_and_counted() {
     let dialect = Dialect::start().await;
     for headers in [vec![("content-type", "text/plain; charset=utf-8".to_owned())], Vec::new()] {
         let id = dialect.new_id();
@@ -195,9 +193,8 @@ async fn f032_json_under_another_content_type_is_read_and_counted() {
     }
 }
 
-/// Case F39.
 #[tokio::test]
-async fn f039_a_score_that_is_none_is_dropped_and_counted() {
+async fn a_score_that_is_none_is_dropped_and_counted() {
     let dialect = Dialect::start().await;
     for score in
         ["1e400", "-1e400", "\"NaN\"", "\"Infinity\"", "\"1e400\"", "100.01", "-1", "\"high\"", "\"\""]
@@ -281,9 +278,8 @@ async fn an_envelope_code_that_nobody_documented_is_counted_and_not_echoed() {
     assert!(!dialect.gateway.admin("/metrics").await.text().contains("CANARY"));
 }
 
-/// Case F19.
 #[tokio::test]
-async fn f019_an_answer_for_another_id_is_dropped_whole_and_never_kept() {
+async fn an_answer_for_another_id_is_dropped_whole_and_never_kept() {
     let dialect = Dialect::start().await;
     for (n, other) in
         [json!("S2"), json!(" S1"), json!("S1\0"), json!(17), json!({}), json!(["S1"]), json!(true)]

@@ -38,7 +38,6 @@ mod retry;
 mod routing;
 mod security_md;
 mod shutdown;
-mod smoke;
 mod stale;
 mod tidy;
 mod tls;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 use crate::support::bodies::{http_date, not_exist, refusal};
 use crate::support::client::{gist, pass};
@@ -442,39 +442,6 @@ async fn a_compressed_body_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn json_of_another_content_type_is_read_and_counted() {
-    let upstream = Upstream::start().await;
-    let body = bodies::passed("S1").to_string().into_bytes();
-    upstream.answer("S1", [Reply::Http(200, vec![("content-type", "text/plain".to_owned())], body)]);
-    let gateway = Gateway::over(&upstream).await;
-    assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
-    let drift = "idv_contract_drift_total{region=\"my\",kind=\"unknown_value\"}";
-    assert_eq!(gateway.metric(drift).await, 1.0);
-}
-
-#[tokio::test]
-async fn connections_that_the_upstream_closes_after_each_answer_disturb_nobody() {
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::over(&upstream).await;
-    let ids: Vec<String> = (0..1200).map(|n| format!("S{n}")).collect();
-    // At once, or a moment later: just when the connection is taken for the next request.
-    for (n, id) in ids.iter().enumerate() {
-        let delay = Duration::from_millis(n as u64 % 3);
-        let reply = passed(id);
-        let reply = if delay.is_zero() { reply.then_close() } else { reply.then_close_after(delay) };
-        upstream.answer(id, [reply]);
-    }
-    let get = async |id: &String| (id.clone(), gateway.get(&format!("/idv/{id}")).await.gist());
-    let one_by_one: Vec<_> = stream::iter(ids[..200].iter().map(get)).buffered(1).collect().await;
-    let together: Vec<_> = stream::iter(ids[200..].iter().map(get)).buffered(50).collect().await;
-    let answers = one_by_one.into_iter().chain(together);
-    let errors: Vec<_> = answers.filter(|(_, answer)| *answer != pass()).collect();
-    assert_eq!(errors, []);
-    assert_eq!(gateway.metric(BREAKER).await, 0.0);
-    assert!(upstream.hits("S1") <= 2, "one second attempt at the most");
-}
-
-#[tokio::test]
 async fn a_region_that_mostly_fails_is_left_alone_until_a_probe_finds_it_well() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::over(&upstream).await;
@@ -548,41 +515,6 @@ async fn a_failed_probe_keeps_the_region_closed_for_longer() {
     assert_eq!(upstream.result_hits(), before + 1, "a failed probe is not tried again at once");
     assert_eq!(gateway.metric(BREAKER).await, 2.0);
     assert_eq!(seconds(&ask().await), 2, "the pause doubles");
-}
-
-/// The real program, killed when dropped.
-struct Process(std::process::Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn a_proxy_in_the_environment_is_not_used() {
-    let (upstream, proxy) = (Upstream::start().await, Upstream::start().await);
-    upstream.answer("S1", [passed("S1")]);
-    proxy.answer("S1", [passed("S1")]);
-    let free =
-        [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
-    let [public, admin] = free.map(|listener| listener.local_addr().unwrap());
-    let file = std::env::temp_dir().join(format!("idv-gateway-proxy-{}.toml", std::process::id()));
-    let server = format!("[server]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\n");
-    std::fs::write(&file, [server.as_str(), OPEN, &region("my", &upstream)].concat()).unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_idv-gateway"));
-    command.arg("serve").arg("--config").arg(&file).stdout(std::process::Stdio::null());
-    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"] {
-        command.env(variable, proxy.base_url());
-    }
-    command.env_remove("NO_PROXY").env_remove("no_proxy");
-    let _process = Process(command.spawn().unwrap());
-    eventually("its listener", async || TcpStream::connect(public).await.is_ok()).await;
-    let answer = crate::support::client::request(public, "GET", "/idv/S1", &[]).await;
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(answer.gist(), pass());
-    assert_eq!((upstream.token_hits(), upstream.hits("S1"), proxy.connections()), (1, 1, 0));
 }
 
 #[tokio::test]

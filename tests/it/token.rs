@@ -37,13 +37,6 @@ fn iam_failed() -> Reply {
     Reply::json(refusal("IAM_FAILED", "Token not found or expired"))
 }
 
-/// A good token whose life, by the upstream's own clock, is this long.
-fn token_living(number: usize, life: Duration) -> Reply {
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
-    let end = now.as_millisecond() + i64::try_from(life.as_millis()).unwrap();
-    Reply::json(token_until(number, end)).header("date", &http_date(now))
-}
-
 /// The tokens that the requests for `id` carried.
 fn tokens_carried(upstream: &Upstream, id: &str) -> Vec<String> {
     let carried = |request: &Received| request.header("x-access-token").unwrap_or("none").to_owned();
@@ -144,7 +137,7 @@ async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
     let next = Reply::json(bodies::token(2)).gated(&gate);
-    upstream.answer_tokens([token_living(1, Duration::from_secs(5)), next]);
+    upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(5)), next]);
     let gateway = gateway_with(&upstream, "token_period = \"60s\"").await;
     let mut asked = 0;
     let mut ask = async || {
@@ -171,7 +164,7 @@ async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
 async fn a_token_endpoint_that_is_down_disturbs_nobody_while_the_old_token_lives() {
     let upstream = Upstream::start().await;
     let down = Reply::text(500, "<html>down</html>");
-    upstream.answer_tokens([token_living(1, Duration::from_secs(4)), down]);
+    upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(4)), down]);
     let gateway = gateway_with(&upstream, "token_period = \"60s\"").await;
     let mut asked = 0;
     let mut ask = async || {
@@ -568,7 +561,7 @@ async fn a_token_that_no_header_could_carry_is_no_token_and_the_next_one_is_aske
     upstream.answer("S1", [passed("S1")]);
     let mut endless = token_until(1, Timestamp::now().as_millisecond() + 3_600_000);
     endless["data"]["token"] = "t".repeat(9_000).into();
-    upstream.answer_tokens([Reply::json(endless.clone()), token_living(2, Duration::from_secs(3600))]);
+    upstream.answer_tokens([Reply::json(endless.clone()), Reply::token_living(2, Duration::from_secs(3600))]);
     let gateway = Gateway::over(&upstream).await;
     eventually("the token after it", async || gateway.get("/idv/S1").await.status == 200).await;
     assert_eq!(upstream.token_hits(), 2);

@@ -42,7 +42,7 @@ async fn gateway(upstream: &Upstream) -> Gateway {
 }
 
 #[tokio::test]
-async fn f099_a_waiter_is_answered_when_the_result_becomes_final() {
+async fn a_waiter_is_answered_when_the_result_becomes_final() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1"), pending("S1"), passed("S1")]);
     let gateway = gateway(&upstream).await;
@@ -58,7 +58,7 @@ async fn f099_a_waiter_is_answered_when_the_result_becomes_final() {
 }
 
 #[tokio::test]
-async fn f100_a_waiter_gets_the_pending_answer_when_its_time_is_up() {
+async fn a_waiter_gets_the_pending_answer_when_its_time_is_up() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1")]);
     let gateway = gateway(&upstream).await;
@@ -162,7 +162,7 @@ async fn two_hundred_waiters_cost_no_more_polls_than_one() {
 }
 
 #[tokio::test]
-async fn f103_beyond_the_limit_the_pending_answer_comes_at_once() {
+async fn beyond_the_limit_the_pending_answer_comes_at_once() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1")]);
     let callers = [caller("one", &[], ""), caller("two", &[], "")].concat();
@@ -183,7 +183,7 @@ async fn f103_beyond_the_limit_the_pending_answer_comes_at_once() {
 }
 
 #[tokio::test]
-async fn f104_a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_polling() {
+async fn a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_polling() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1")]);
     let gateway = gateway(&upstream).await;
@@ -200,7 +200,7 @@ async fn f104_a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_p
 }
 
 #[tokio::test]
-async fn f105_a_drain_answers_waiters_at_once() {
+async fn a_drain_answers_waiters_at_once() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1")]);
     let drain = "[drain]\ndelay = \"10s\"\ndeadline = \"20s\"\n";

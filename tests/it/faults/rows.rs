@@ -1,199 +1,28 @@
-//! The faults to survive, one row each. Where a row once named a code or number that the contract names otherwise, it
-//! is written here as the contract has it.
+//! A row of the fault matrix: what goes wrong, what must happen, and which tests show it.
 
-/// Number, fault, what must happen.
-pub const ROWS: &[(u16, &str, &str)] = &[
-    (1, "HTTP 500 once", "one retry, 200"),
-    (2, "HTTP 500 always", "2 attempts, 502 retryable=true, throttle rises, nothing cached"),
-    (3, "HTTP 502/503 with HTML page", "as 2; HTML not echoed"),
-    (4, "HTTP 429 + Retry-After: 7", "no retry inside budget; 503 + Retry-After 7; region paused 7 s"),
-    (5, "200 `SERVICE_BUSY` (+/- Retry-After)", "same as 4 (default 5 s)"),
-    (6, "Retry-After: -1, 99999999, HTTP-date, garbage", "clamp 1..60 s, date parsed, else default"),
-    (7, "200 `code=ERROR`", "counts as failure for retry and throttle; 502 with transactionId"),
-    (8, "200 unknown code `FOO`", "502 `upstream_error`, drift +1, label `other`"),
-    (
-        9,
-        "200 `INSUFFICIENT_BALANCE` / `ACCOUNT_DISABLED`",
-        "502 not retryable, distinct code, alert metric; no retry",
-    ),
-    (10, "200 `PARAMETER_ERROR`, `CLIENT_ERROR` on get-result", "502 not retryable (we validated the id)"),
-    (11, "SUCCESS with `data:null`", "502, not cached, drift +1"),
-    (12, "SUCCESS, data without idvResult and overallResult", "`pending`, final=false"),
-    (13, "idvResult null (vendor sample)", "pending, 2 s micro-TTL, Retry-After"),
-    (14, "`\"fail\"`, `\" PASS \"`, `\"Pass\"`", "folded and trimmed; drift counted"),
-    (15, "unknown result `REVIEW`", "`unrecognized`, final=false, not long-cached, drift +1"),
-    (16, "PASS + errorCode LIVENESS_ATTACK, or PASS + faceResult FAIL", "`unrecognized`, never passed"),
-    (18, "NOT_SUPPORTED_CARD (undocumented spelling)", "reason OTHER or alias; raw kept"),
-    (19, "data.signatureId of another id", "502 `upstream_id_mismatch`, not cached, page-level alert"),
-    (
-        21,
-        "wrong types: score \"99\", ocrInfo [], eventDetails {}",
-        "field dropped to null, decision kept, drift +1",
-    ),
-    (23, "bare `PASS` token (the vendor page as printed)", "invalid JSON -> 502, never 500/panic"),
-    (24, "truncated JSON with right Content-Length missing bytes", "retry once, then 502"),
-    (25, "truncated, connection: close framing, valid prefix", "502 (parse error), not cached"),
-    (27, "NUL, U+2028, RTL marks in strings", "JSON-escaped; not in logs"),
-    (29, "body 10 GB chunked", "cut at 1 MiB, 502, connection dropped"),
-    (30, "Content-Length: 10 GB, then silence", "refused on header, no allocation"),
-    (32, "wrong content type text/plain but JSON", "accept + drift (vendor may do it)"),
-    (33, "200 text/html login/WAF page", "502 `upstream_malformed`"),
-    (34, "204, 304, 1xx before final", "204/304 -> 502; 1xx skipped"),
-    (35, "301/302/307 to other host, and to 169.254.169.254", "not followed, 502, token not leaked"),
-    (36, "401/403 with empty body", "refresh + replay once, then 502"),
-    (39, "score NaN / 1e400", "null + drift"),
-    (41, "accepts, never answers", "attempt time-out 4 s, total <= 8 s, 504"),
-    (42, "headers at once, body 1 byte/s", "total attempt time-out covers the body; 504"),
-    (43, "connect refused", "fast retry on new connection, then 503/502 < 100 ms"),
-    (44, "SYN black hole", "connect time-out 1 s"),
-    (45, "RST after request", "retry once (read-only)"),
-    (47, "server closes idle pooled connection as we write", "0 visible errors in 10 k calls"),
-    (48, "half-open after NAT loss", "first attempt times out, connection evicted, second succeeds"),
-    (49, "latency 3 s for one region", "other regions' p99 unchanged (bulkhead)"),
-    (50, "one region down, id unknown, no hint", "503 `region_undetermined`, never 404; not negative-cached"),
-    (51, "all regions NOT_EXIST", "404, cached 10 s"),
-    (52, "NOT_EXIST then exists 3 s later", "visible after <= 10 s; `no-cache` sees it at once"),
-    (54, "affinity says my, moved to sg", "NOT_EXIST in my -> affinity dropped, full probe"),
-    (55, "everything down, terminal in cache past TTL", "200 stale=true until hard max, then 503"),
-    (56, "everything down, pending in cache", "503/504 (no stale pending)"),
-    (
-        57,
-        "upstream at 50 % errors for 5 min, then heals",
-        "extra load from retries <= 10 % + 3/s; throttle opens again < 30 s after heal",
-    ),
-    (58, "DNS NXDOMAIN / SERVFAIL / 30 s hang", "last-known-good or 503 within 2 s; cached results served"),
-    (59, "DNS moved", "all traffic moved within client rotation period"),
-    (
-        60,
-        "upstream cert expired / wrong name / unknown CA / TLS 1.0",
-        "503 `upstream_unavailable`, never falls back to plain",
-    ),
-    (61, "upstream cert rotated mid-run (same CA)", "no error"),
-    (62, "upstream slow only on TLS handshake", "bounded by connect time-out"),
-    (63, "500 callers at cold start", "1 token call per region"),
-    (64, "token expires mid-flight", "1 refresh, replay, caller 200"),
-    (65, "token revoked early, many in flight", "1 refresh (generation check)"),
-    (66, "token endpoint 500 / time-out, old token still valid", "no caller impact; warning metric"),
-    (
-        67,
-        "token endpoint down, none valid",
-        "503 + Retry-After, backoff to 60 s, cached results still served",
-    ),
-    (69, "\"Timestamp error\"", "skew from Date, one corrected retry"),
-    (
-        71,
-        "\"Signature error\" (wrong secret)",
-        "502 `upstream_auth`, no tight loop, clear log without secret",
-    ),
-    (
-        72,
-        "secret rotated on disk",
-        "picked up < 30 s without restart; old token used to its end; dual key tried",
-    ),
-    (74, "IAM_FAILED for one country only", "that region 502; others fine"),
-    (75, "caller cancelled while it leads a refresh", "refresh completes for others"),
-    (
-        76,
-        "token bound to IP (shared token refused on second replica)",
-        "falls back to own token, sharing disabled + metric",
-    ),
-    (77, "1,000 concurrent misses, one id", "1 upstream call"),
-    (78, "leader client disconnects", "followers get 200; 1 call"),
-    (79, "300 leaders abort in a row", "no panic, value lands"),
-    (80, "flight task panics", "followers 500, key freed, panic metric, no PII in panic output"),
-    (81, "caller deadline < flight time", "504 for it, flight goes on, next caller hits"),
-    (
-        82,
-        "1 M distinct ids scan",
-        "RSS bounded, hot set still served, upstream limited by concurrency cap and per-caller rate",
-    ),
-    (84, "INCOMPLETE then PASS after 2 min", "new status seen <= 60 s"),
-    (85, "media link past 20 h", "refetch once for media callers; decision callers no refetch"),
-    (112, "id 1 MB, empty, 65 chars", "414/400/400; 0 upstream calls"),
-    (
-        114,
-        "`/idv/../admin`, `//idv//x`, absolute-form, `*`, fragment, backslash",
-        "400/404; admin port unreachable from this listener",
-    ),
-    (115, "CRLF in path, header, request-id", "400; no split, no log injection"),
-    (116, "duplicate Host, Content-Length, Authorization", "400 for the first two; auth refused if repeated"),
-    (118, "GET with body 1 B / 1 GB", "400/413 + close, not buffered"),
-    (119, "101 headers; one 1 MB header", "431/400, close"),
-    (120, "slowloris headers 1 B/s", "closed <= 5 s"),
-    (121, "connects, sends nothing", "closed <= 5 s"),
-    (122, "10 k idle keep-alive connections", "served within cap; idle closed; RSS bound"),
-    (123, "never reads the response", "write time-out, freed"),
-    (125, "HTTP/2 preface, upgrade: h2c, websocket", "refused cleanly (default build)"),
-    (
-        126,
-        "(h2 flag on) rapid reset, MadeYouReset, CONTINUATION flood, 0-window",
-        "GOAWAY, CPU and RSS bounded",
-    ),
-    (127, "10 k invented methods, paths, User-Agents", "metric series constant"),
-    (128, "TLS client hello junk on plain port, TRACE, CONNECT", "400/405 close"),
-    (129, "auth: none, wrong, revoked, other scope, timing", "401/403; equal work per compare"),
-    (130, "id enumeration by one caller", "per-caller 429; only the documented 404/200 difference visible"),
-    (131, "disconnect right after request x 10 k", "gauges zero, flights bounded"),
-    (132, "SIGTERM with in-flight", "finished, new connections refused after delay, exit 0 <= 20 s"),
-    (
-        133,
-        "SIGTERM twice, SIGINT, SIGHUP, SIGPIPE",
-        "second = fast exit; HUP = reload or ignored; PIPE ignored",
-    ),
-    (134, "SIGKILL", "restart serves from L2 if present; no lock file, no stuck redis lock"),
-    (135, "panic in handler", "500 problem+json, process lives, counter"),
-    (136, "rolling restart under load", "0 failed requests"),
-    (138, "memory limit small", "bounded caches keep it alive; else clean OOM with known cause"),
-    (139, "CPU throttled to 0.2", "health answers < 1 s, sheds"),
-    (
-        141,
-        "config: unknown key, bad URL, http:// upstream in prod, two regions same host, TTL above media limit",
-        "refuses to start with one clear line",
-    ),
-    (142, "port taken; IPv6 only; read-only FS; non-root", "clear error; works"),
-    (143, "scratch image CA roots", "TLS works"),
-    (144, "nobody scrapes /metrics 30 min", "RSS flat"),
-    (145, "24 h soak with churn, all toxics at random", "RSS slope ~0, fds flat, invariants hold"),
-    (146, "HTTP_PROXY env set", "ignored unless configured"),
-    (
-        147,
-        "all regions and redis down at start and later",
-        "process starts, /readyz 200, /livez 200, cached results served, the rest 503 in < 100 ms once throttled",
-    ),
-    (
-        148,
-        "runtime starved by a long CPU task (1 MiB hostile JSON x 200 parallel)",
-        "/livez < 1 s; parse time bounded by the body cap",
-    ),
-    (149, "/metrics, /admin asked on the public port; public API on the admin port", "404 both ways"),
-    (
-        157,
-        "key sets: same key twice, one kid twice, no kid, key without kid, padded base64, `key_ops`, malformed keys of every type",
-        "every fitting key tried; no panic",
-    ),
-    (158, "token times with fractions", "accepted within their time"),
-    (159, "issuer away before the first key set; after it", "503 with Retry-After; known keys keep working"),
-    (160, "client certificate expires, session is resumed (TLS 1.2, 1.3)", "refused"),
-    (161, "foreign Host on a listener without authentication", "421"),
-    (
-        162,
-        "FIFO, device, directory, endless file in place of each watched or configured file",
-        "refused with a message; other reloads and all requests go on",
-    ),
-    (
-        163,
-        "key files with BOM, blanks, several lines, invisible characters",
-        "trimmed, or refused at start and reload",
-    ),
-    (164, "connection limit reached by silent or erring clients", "new callers are answered within a second"),
-    (
-        168,
-        "slow log reader while personal data is read",
-        "every audit line is written, or the answer is refused",
-    ),
-    (
-        170,
-        "busy kept connections at drain and at their age",
-        "announced by `Connection: close`; no request lost",
-    ),
-];
+/// One fault. Its text says what the test really does, with the sizes that the test uses.
+#[derive(Clone)]
+pub struct Row {
+    pub number: u16,
+    pub fault: String,
+    pub expected: &'static str,
+    /// Promises that show the row beside or instead of tests of its own, which are named after it: `f019_…`.
+    pub shown_by: &'static [&'static str],
+    /// Whether the program has nothing that this could happen to; `expected` then says why.
+    pub is_applicable: bool,
+}
+
+/// A row with tests of its own.
+pub fn row(number: u16, fault: impl Into<String>, expected: &'static str) -> Row {
+    Row { number, fault: fault.into(), expected, shown_by: &[], is_applicable: true }
+}
+
+/// A row that promises show, each as `file::test`.
+pub fn shown_by(number: u16, fault: &str, expected: &'static str, shown_by: &'static [&'static str]) -> Row {
+    Row { shown_by, ..row(number, fault, expected) }
+}
+
+/// A fault that cannot happen, and the reason.
+pub fn not_applicable(number: u16, fault: &str, reason: &'static str) -> Row {
+    Row { is_applicable: false, ..row(number, fault, reason) }
+}

@@ -191,19 +191,6 @@ impl Trial {
         logs()
     }
 
-    /// How often the first region left the contract in this way.
-    pub async fn drift(&self, kind: &str) -> f64 {
-        let region = self.regions[0].0;
-        self.gateway.metric(&format!("idv_contract_drift_total{{region=\"{region}\",kind=\"{kind}\"}}")).await
-    }
-
-    /// How many get-result requests to the first region ended so.
-    pub async fn ended(&self, outcome: &str) -> f64 {
-        let region = self.regions[0].0;
-        let labels = format!("region=\"{region}\",operation=\"get_result\",outcome=\"{outcome}\"");
-        self.gateway.metric(&format!("idv_upstream_requests_total{{{labels}}}")).await
-    }
-
     /// No log of this process, and no metric, holds this word.
     pub async fn says_nowhere(&self, word: &str) {
         assert!(!self.gateway.admin("/metrics").await.text().contains(word), "{word} is in the metrics");

@@ -6,6 +6,7 @@ pub mod collector;
 pub mod dialect;
 pub mod front;
 pub mod gateway;
+pub mod inventory;
 pub mod issuer;
 pub mod process;
 pub mod tls;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,8 +45,6 @@ pub enum Reply {
     Drip(Vec<u8>, Duration),
     /// These bytes, then a piece over and over, until the client goes or 10 GB are through.
     Endless(Vec<u8>, Vec<u8>, Flow),
-    /// The first, and if the connection goes on, the second.
-    Then(Box<Reply>, Box<Reply>),
 }
 
 impl Reply {
@@ -57,6 +56,13 @@ impl Reply {
     /// A JSON text with any status.
     pub fn text(status: u16, body: &str) -> Self {
         Self::Http(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
+    }
+
+    /// A good token whose life, by the upstream's own clock, is this long.
+    pub fn token_living(number: usize, life: Duration) -> Self {
+        let now = Timestamp::from_second(Timestamp::now().as_second()).expect("now is a time");
+        let end = now.as_millisecond() + i64::try_from(life.as_millis()).expect("a short life");
+        Self::json(bodies::token_until(number, end)).header("date", &bodies::http_date(now))
     }
 
     /// The same answer with one more header.
@@ -405,9 +411,6 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> bool {
                 }
             }
             true
-        }
-        Reply::Then(first, second) => {
-            Box::pin(send(stream, *first)).await && Box::pin(send(stream, *second)).await
         }
         Reply::Endless(head, piece, flow) => {
             let _ = stream.write_all(&head).await;

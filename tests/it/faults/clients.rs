@@ -1,12 +1,13 @@
-//! Clients that take their time, or go without a word.
+//! Clients that keep connections open, or hang up without a word.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::client::{Asked, Connection};
 use crate::support::gateway::{OPEN, region};
@@ -14,61 +15,29 @@ use crate::support::process::Served;
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, within};
 
-/// A client's time to send a head, as promised; and how late a loaded machine may notice.
-const HEAD_TIME: Duration = Duration::from_secs(5);
-const SLACK: Duration = Duration::from_secs(3);
-
-fn check_head_time(began: Instant) {
-    let took = began.elapsed();
-    assert!(took < HEAD_TIME + SLACK, "given up too late: {took:?}");
-    assert!(took > HEAD_TIME - Duration::from_millis(500), "given up too early: {took:?}");
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            122,
+            format!("more than {CAP} connections at a limit of {CAP}; {IDLE} idle ones"),
+            "those within the limit are served; an idle one takes less than 64 KiB",
+        ),
+        row(
+            131,
+            format!("{GONE} callers hang up right after their request for one of {IDS} ids"),
+            "one call for each id, gauges back at zero",
+        ),
+    ]
 }
 
-/// At its first request, and at one after that.
-#[tokio::test]
-async fn f120_a_head_byte_by_byte() {
-    let trial = Trial::start().await;
-    trial.passes("F120");
-    let slow = async |answered: usize| {
-        let mut connection = trial.gateway.connect().await;
-        for _ in 0..answered {
-            connection.ask("GET", "/idv/F120", &[]).await;
-            assert_eq!(connection.answer().await.map(|answer| answer.status), Some(200));
-        }
-        let (began, head) =
-            (Instant::now(), b"GET /idv/F120 HTTP/1.1\r\nX-Slow: xxxxxxxxxxxxxxxxxxxx\r\n\r\n");
-        for byte in head {
-            let sent = connection.stream().write_all(&[*byte]).await;
-            if sent.is_err() || began.elapsed() > HEAD_TIME + SLACK {
-                break;
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
-        check_head_time(began);
-        assert_eq!(connection.closed().await, b"", "nothing was asked");
-    };
-    tokio::join!(slow(0), slow(1));
-    trial.ask("F120").await;
-    trial.invariants_hold().await;
-}
-
-#[tokio::test]
-async fn f121_silence() {
-    let trial = Trial::start().await;
-    let began = Instant::now();
-    let mut silent = trial.gateway.connect().await;
-    assert_eq!(silent.closed().await, b"");
-    check_head_time(began);
-    trial.passes("F121");
-    assert_eq!(trial.ask("F121").await.status, 200);
-    trial.invariants_hold().await;
-}
+/// The connections of row 122: at the limit, and idle ones whose memory is measured.
+const CAP: usize = 200;
+const IDLE: usize = 1000;
 
 /// Those beyond the cap wait in the kernel's queue, and come in as others go. That idle connections are closed after 75
 /// seconds is tested where that time is kept, `http::timed`.
 #[tokio::test]
 async fn f122_more_connections_than_may_be() {
-    const CAP: usize = 200;
     let trial = Trial::with(&["my"], &format!("[server]\nmax_connections = {CAP}\n")).await;
     trial.passes("F122");
     let mut idle = Vec::new();
@@ -94,10 +63,8 @@ async fn f122_more_connections_than_may_be() {
     trial.invariants_hold().await;
 }
 
-/// A thousand, where a listener takes ten thousand unless told otherwise: what one costs is what counts.
 #[tokio::test]
 async fn f122_what_an_idle_connection_costs() {
-    const IDLE: usize = 1000;
     let upstream = Upstream::start().await;
     upstream.answer("F122", [Reply::json(bodies::passed("F122"))]);
     let served = Served::with(&[OPEN, &region("my", &upstream)]).await;
@@ -124,44 +91,13 @@ async fn kept(served: &Served) -> Connection {
     connection
 }
 
-/// It is soon read no more, and holds up nobody; that its time is up after 30 seconds is tested where that time is
-/// kept, `http::timed`. Once it is gone its place is free.
-#[tokio::test]
-async fn f123_a_client_that_reads_nothing() {
-    /// More than the kernel's buffers of both sides take of requests, once nobody reads them.
-    const ENOUGH: usize = 64 << 20;
-    let trial = Trial::with(&["my"], "[server]\nmax_connections = 2\n").await;
-    trial.passes("F123");
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("a small buffer");
-    let mut stream =
-        within("a connection", socket.connect(trial.gateway.public)).await.expect("a connection");
-    let requests = "GET /idv/F123 HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
-    let mut sent = 0;
-    while let Ok(written) = timeout(Duration::from_secs(1), stream.write(requests.as_bytes())).await {
-        sent += written.expect("the connection stands");
-        assert!(sent < ENOUGH, "the gateway makes answers that nobody reads");
-    }
-    assert_eq!(trial.ask("F123").await.status, 200, "others are served");
-    drop(stream);
-    let both = async || {
-        let mut two = [trial.gateway.connect().await, trial.gateway.connect().await];
-        for connection in &mut two {
-            connection.ask("GET", "/idv/F123", &[]).await;
-        }
-        let [one, other] = &mut two;
-        let (one, other) = tokio::join!(one.answer(), other.answer());
-        [one, other].into_iter().flatten().all(|answer| answer.status == 200)
-    };
-    assert!(both().await, "its place is free");
-    assert_eq!(trial.upstream().hits("F123"), 1);
-    trial.invariants_hold().await;
-}
+/// The callers of row 131 and the ids they ask for.
+const GONE: usize = 2000;
+const IDS: usize = 40;
 
-/// Two thousand of them, of which the first wait for an answer when they go, and all the others do not even that.
+/// One caller of each id hangs up when the gateway works on its request, all others right after sending.
 #[tokio::test]
 async fn f131_callers_who_go_at_once() {
-    const IDS: usize = 40;
     let trial = Trial::patient(&["my"], "[server]\nmax_connections = 60\n").await;
     let gate = Gate::default();
     let ids: Vec<String> = (0..IDS).map(|n| format!("F131-{n:02}")).collect();
@@ -173,7 +109,7 @@ async fn f131_callers_who_go_at_once() {
         Asked::get(trial.gateway.public, &format!("/idv/{id}"), &[]).await.hang_up().await;
     }
     assert_eq!(trial.gateway.fills().await, IDS as f64);
-    for n in 0..2000 {
+    for n in 0..GONE {
         let mut stream =
             within("a connection", TcpStream::connect(trial.gateway.public)).await.expect("a connection");
         let target = &ids[n % IDS];

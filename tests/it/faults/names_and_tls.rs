@@ -7,12 +7,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::b_slow_or_gone::region_elsewhere;
+use super::rows::{Row, row};
 use super::trial::Trial;
+use super::upstream::region_elsewhere;
 use crate::support::client::{gist, pass};
 use crate::support::front::Front;
 use crate::support::gateway::{region, region_at};
 use crate::support::{Reply, Upstream, bodies, tls};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            58,
+            "a host name that does not resolve, or whose resolution hangs",
+            "the last good address, or 503 within 2 s; cached results are served",
+        ),
+        row(
+            59,
+            "a host name moves to another address",
+            "all traffic follows it within the lifetime of a client",
+        ),
+        row(
+            60,
+            "the certificate is expired, of another name or of an unknown authority; TLS 1.0; no TLS",
+            "503 `upstream_unavailable`, never plain HTTP; neither token nor id is sent",
+        ),
+        row(61, "the certificate is renewed while it runs (same authority)", "no error"),
+        row(62, "the TLS handshake never ends", "bounded by the connect timeout"),
+    ]
+}
 
 /// No name server knows `.invalid`; one that fails or hangs over it is no less of a fault. What fails once an address is
 /// known is tried beside the resolver, as is row 59.

@@ -2,12 +2,29 @@
 
 use serde_json::{Value, json};
 
+use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::client::pass;
 use crate::support::gateway::region;
 use crate::support::issuer::{self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now};
 use crate::support::process::{Scratch, text};
 use crate::support::{Answer, Reply, Upstream, eventually};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            157,
+            "key sets: same key twice, one kid twice, no kid, key without kid, padded base64, `key_ops`, malformed keys of every type",
+            "every fitting key tried; no panic",
+        ),
+        row(158, "token times with fractions", "accepted within their time"),
+        row(
+            159,
+            "issuer away before the first key set; after it",
+            "503 with Retry-After; known keys keep working",
+        ),
+    ]
+}
 
 const CALLER: &str = "[[callers]]\nname = \"onboarding\"\nsubject = \"onboarding\"\n";
 

@@ -1,4 +1,4 @@
-//! Section J, connections: certificates that end, foreign hosts, the limit, and how kept connections end.
+//! Connections: certificates that end, foreign hosts, the limit, and how kept connections end.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::client::{Connection, parse, raw};
 use crate::support::gateway::{OPEN, caller, region};
@@ -13,6 +14,34 @@ use crate::support::process::Served;
 use crate::support::tls::{self, Client};
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            160,
+            "a client certificate expires while its client keeps a session (TLS 1.2 and 1.3)",
+            "no session is resumed; refused",
+        ),
+        row(
+            161,
+            format!("{} values of `Host` on listeners without authentication", HOSTS.len()),
+            "421 for a foreign one",
+        ),
+        row(
+            164,
+            format!(
+                "{} clients that are silent, erring or idle at a limit of {LIMIT}; 60 silent ones a second",
+                LIMIT + 50
+            ),
+            "new callers and probes are answered within a second; who is being answered stays",
+        ),
+        row(
+            170,
+            format!("SIGTERM while {BUSY} kept connections are busy; a connection at its age"),
+            "announced by `Connection: close`; no request lost",
+        ),
+    ]
+}
 
 /// The row wants a session resumed after its certificate's end. Here no session is resumed at all, and a full handshake
 /// with an expired certificate is refused.
@@ -96,6 +125,10 @@ async fn f161_where_callers_authenticate_any_host_is_served() {
     trial.invariants_hold().await;
 }
 
+/// The connection limit of the test with silent and erring clients.
+const LIMIT: usize = 200;
+/// Busy connections of row 170.
+const BUSY: usize = 48;
 /// A new caller is answered within this time.
 const SOON: Duration = Duration::from_secs(1);
 const KEY: [(&str, &str); 1] = [("Authorization", "Bearer somebody")];
@@ -126,7 +159,6 @@ async fn open(to: SocketAddr, count: usize, bytes: &[u8]) -> Vec<Connection> {
 
 #[tokio::test]
 async fn f164_at_the_limit_silent_and_erring_clients_make_room_for_callers() {
-    const LIMIT: usize = 200;
     let upstream = Upstream::start().await;
     upstream.answer("F164", [Reply::json(bodies::passed("F164"))]);
     let served = with_limit(LIMIT, &upstream).await;
@@ -215,7 +247,7 @@ async fn f170_the_end_of_busy_connections_is_announced_and_no_request_is_lost() 
         let drain = format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"20s\"\n");
         let mut served = Served::with(&[OPEN, &region("my", &upstream), &drain]).await;
         let mut clients = JoinSet::new();
-        for _ in 0..48 {
+        for _ in 0..BUSY {
             clients.spawn(keep_busy(served.public));
         }
         eventually("some load", async || served.metric("idv_lookups_total{outcome=\"hit\"}").await > 1000.0)

@@ -1,4 +1,4 @@
-//! Section G, the process comes and goes: signals, a kill, a rolling restart.
+//! The process comes and goes: a kill, a rolling restart.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,13 +8,25 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use super::rows::{Row, row};
 use crate::support::client::{self, Connection};
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            134,
+            "SIGKILL while a request is under way",
+            "it starts again on its ports; no file is left behind",
+        ),
+        row(136, "a rolling restart of two instances behind a balancer, under load", "no failed request"),
+    ]
+}
 
 fn drain(delay: &str) -> String {
     format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"20s\"\n")
@@ -26,46 +38,6 @@ async fn upstream() -> Upstream {
     upstream
 }
 
-#[tokio::test]
-async fn f132_a_termination_finishes_what_is_under_way_after_the_delay_and_exits_0() {
-    let upstream = upstream().await;
-    let gate = Gate::default();
-    upstream.answer("S2", [Reply::json(bodies::passed("S2")).gated(&gate)]);
-    let mut served = Served::with(&[OPEN, &region("my", &upstream), &drain("1s")]).await;
-    let mut under_way = Connection::open(served.public).await;
-    under_way.ask("GET", "/idv/S2", &[]).await;
-    upstream.wait_for_hits("S2", 1).await;
-    let asked = Instant::now();
-    served.process.signal("TERM");
-    eventually("no readiness", async || served.admin("/readyz").await.status == 503).await;
-    assert_eq!(served.get("/idv/S1").await.status, 200, "newcomers are served during the delay");
-    eventually("a closed door", async || TcpStream::connect(served.public).await.is_err()).await;
-    assert!(asked.elapsed() >= Duration::from_millis(900), "the door closed before the delay was over");
-    gate.open();
-    assert_eq!(under_way.answer().await.expect("an answer").gist(), (200, "passed".to_owned()));
-    assert_eq!(served.process.exit().await.code, Some(0));
-    assert!(asked.elapsed() <= Duration::from_secs(20));
-}
-
-#[tokio::test]
-async fn f133_a_second_signal_ends_it_at_once_and_others_do_not() {
-    let upstream = upstream().await;
-    for (first, second) in [("TERM", "TERM"), ("INT", "INT")] {
-        let mut served = Served::with(&[OPEN, &region("my", &upstream), &drain("15s")]).await;
-        for harmless in ["HUP", "PIPE"] {
-            served.process.signal(harmless);
-            assert_eq!(served.get("/idv/S1").await.status, 200, "after SIG{harmless}");
-        }
-        served.process.signal(first);
-        eventually("no readiness", async || served.admin("/readyz").await.status == 503).await;
-        let asked = Instant::now();
-        served.process.signal(second);
-        assert_eq!(served.process.exit().await.code, Some(1), "{first}, {second}");
-        assert!(asked.elapsed() < Duration::from_secs(10), "the drain was waited for");
-    }
-}
-
-/// Of the row, what a shared second tier keeps over the kill is not covered: there is none yet.
 #[tokio::test]
 async fn f134_a_killed_gateway_starts_again_on_its_ports_and_has_left_no_file_behind() {
     let upstream = upstream().await;

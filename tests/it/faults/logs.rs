@@ -1,9 +1,18 @@
 //! Logs that are not read fast enough.
 
+use super::rows::{Row, row};
 use crate::support::client::Connection;
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Served;
 use crate::support::{Reply, Upstream, bodies, eventually};
+
+pub fn rows() -> Vec<Row> {
+    vec![row(
+        168,
+        "slow log reader while personal data is read",
+        "every audit line is written, or the answer is refused",
+    )]
+}
 
 const AUDIT_LINES: &str = "idv_audit_queue_lines";
 

@@ -1,8 +1,24 @@
 //! Watched and configured files that are not what they should be.
 
+use super::rows::{Row, row};
 use crate::support::gateway::{caller, key_hash, metric_at, region};
 use crate::support::process::{Scratch, Served, run, text};
 use crate::support::{Reply, Upstream, bodies, eventually};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            162,
+            "FIFO, device, directory, endless file in place of each watched or configured file",
+            "refused with a message; other reloads and all requests go on",
+        ),
+        row(
+            163,
+            "key files with BOM, blanks, several lines, invisible characters",
+            "trimmed, or refused at start and reload",
+        ),
+    ]
+}
 
 /// Puts something in the place of `path` that is not a regular file of at most 1 MiB.
 fn replace(path: &std::path::Path, with: &str) {

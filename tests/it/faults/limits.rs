@@ -1,4 +1,4 @@
-//! Section G, the process has little: memory, processor, open files, a place to write, rights.
+//! A process with little: memory, processor, open files, a place to write, rights.
 
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command};
@@ -9,16 +9,46 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::rows::{Row, row};
 use crate::support::client::{self, Connection};
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, text};
 use crate::support::upstream::Gate;
 use crate::support::{Reply, Upstream, bodies, eventually};
 
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(
+            138,
+            format!(
+                "{SCANNED} results of {} kB, an address space of 1 GB and a cache of 1 MiB",
+                RESULT_BYTES / 1000
+            ),
+            "the process grows by less than 16 MiB and lives",
+        ),
+        row(
+            139,
+            format!("{BUSY} busy processes on the gateway's only processor"),
+            "health is told within a second; what takes too long is refused",
+        ),
+        row(142, "only IPv6; no rights, no writable directory", "it works"),
+        row(
+            144,
+            format!("{MEASURED} requests of every kind, nobody reads the metrics"),
+            "memory grows by less than 4 MiB, open files do not",
+        ),
+        row(
+            148,
+            format!("{HOSTILE} bodies of 1 MB of deeply nested JSON at once"),
+            "health is told within a second",
+        ),
+    ]
+}
+
 /// A passed result with a long text in it.
 fn long(id: &str) -> Reply {
     let mut body = bodies::passed(id);
-    body["data"]["docDetail"]["ocrInfo"]["front"]["remarks"] = json!("x".repeat(40_000));
+    body["data"]["docDetail"]["ocrInfo"]["front"]["remarks"] = json!("x".repeat(RESULT_BYTES));
     Reply::json(body)
 }
 
@@ -32,12 +62,14 @@ async fn ask_all(served: &Served, ids: impl Iterator<Item = usize>) {
     }
 }
 
-/// The row wants the image under a memory limit: here it is the process under a limit of its address space, with a cache
-/// far smaller than what it is asked for.
+/// The ids of row 138, and the size of each result.
+const SCANNED: usize = 1_000;
+const RESULT_BYTES: usize = 40_000;
+
 #[tokio::test]
 async fn f138_a_scan_of_many_ids_stays_within_little_memory() {
     let upstream = Upstream::start().await;
-    for n in 0..1_000 {
+    for n in 0..SCANNED {
         let id = format!("S{n:04}");
         upstream.answer(&id, [long(&id)]);
     }
@@ -46,9 +78,9 @@ async fn f138_a_scan_of_many_ids_stays_within_little_memory() {
     let mut served = Served::by(&limited, &[OPEN, small, &region("my", &upstream)], &[]).await;
     ask_all(&served, 0..200).await;
     let before = served.process.resident_kb();
-    ask_all(&served, 200..1_000).await;
+    ask_all(&served, 200..SCANNED).await;
     let grown = served.process.resident_kb().saturating_sub(before);
-    assert!(grown < 16 * 1024, "800 results of 40 KB each left {grown} kB behind");
+    assert!(grown < 16 * 1024, "{} results left {grown} kB behind", SCANNED - 200);
     eventually("a cache within its bound", async || {
         served.metric("idv_cache_bytes").await <= 1024.0 * 1024.0
     })
@@ -81,8 +113,10 @@ impl Drop for Hogs {
     }
 }
 
-/// The row wants a fifth of a processor by quota: here four busy processes share one processor with the gateway. As a
-/// probe does, the test allows one late answer, not two in a row.
+/// The busy processes of row 139, on one processor with the gateway.
+const BUSY: usize = 4;
+
+/// As a probe does, the test allows one late answer, not two in a row.
 #[tokio::test]
 async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_takes_too_long() {
     let upstream = Upstream::start().await;
@@ -92,7 +126,7 @@ async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_
     let pinned = ["taskset", "-c", "0"];
     let quick = "[request]\ntimeout = \"1s\"\nfill_timeout = \"2s\"\n";
     let served = Served::by(&pinned, &[OPEN, quick, &region("my", &upstream)], &[]).await;
-    let _hogs = Hogs::on_processor_0(4);
+    let _hogs = Hogs::on_processor_0(BUSY);
     let mut asked = JoinSet::new();
     for n in 0..50 {
         let public = served.public;
@@ -113,20 +147,6 @@ async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_
 }
 
 #[tokio::test]
-async fn f142_a_port_that_is_taken_is_named_in_one_line() {
-    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let taken = taken.local_addr().map(|address| (taken, address)).expect("bound");
-    let upstream = Upstream::start().await;
-    let scratch = Scratch::new();
-    let server = format!("[server]\nlisten = \"{}\"\nadmin_listen = \"{}\"\n", taken.1, free_address());
-    let config = scratch.write("gateway.toml", &format!("{server}{OPEN}{}", region("my", &upstream)));
-    let finished = run(&["serve", "--config", text(&config)]).await;
-    assert_eq!(finished.code, Some(1));
-    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
-    assert!(finished.stderr.contains(&format!("cannot listen on {}", taken.1)), "{}", finished.stderr);
-}
-
-#[tokio::test]
 async fn f142_it_listens_where_there_is_only_ipv6() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
@@ -144,8 +164,7 @@ async fn f142_it_listens_where_there_is_only_ipv6() {
     process.exit().await;
 }
 
-/// The row wants the image with a read-only file system: here nobody runs the binary, in a directory where nobody can
-/// write, not even root.
+/// The user `nobody` runs the binary, in a directory where not even root can write.
 #[tokio::test]
 async fn f142_it_needs_no_rights_and_no_place_to_write() {
     let upstream = Upstream::start().await;
@@ -165,7 +184,10 @@ async fn f142_it_needs_no_rights_and_no_place_to_write() {
     assert_eq!(served.stop().await.code, Some(0));
 }
 
-/// The row wants half an hour: that is `bench/soak`. Here a few thousand requests of every kind must leave nothing.
+/// The requests of row 144 before and while memory is measured.
+const WARM_UP: usize = 1_000;
+const MEASURED: usize = 4_000;
+
 #[tokio::test]
 async fn f144_with_nobody_who_reads_the_metrics_memory_and_files_stay_flat() {
     let upstream = Upstream::start().await;
@@ -185,11 +207,11 @@ async fn f144_with_nobody_who_reads_the_metrics_memory_and_files_stay_flat() {
             assert!([200, 400, 404].contains(&connection.answer().await.expect("an answer").status));
         }
     };
-    round(1_000).await;
+    round(WARM_UP).await;
     let (memory, files) = (served.process.resident_kb(), served.process.open_files());
-    round(4_000).await;
+    round(MEASURED).await;
     let grown = served.process.resident_kb().saturating_sub(memory);
-    assert!(grown < 4 * 1024, "4000 requests left {grown} kB behind");
+    assert!(grown < 4 * 1024, "{MEASURED} requests left {grown} kB behind");
     assert!(
         served.process.open_files() <= files + 4,
         "{} files, {files} before",
@@ -205,16 +227,18 @@ fn hostile() -> Reply {
     Reply::text(200, &format!("{{\"code\":\"SUCCESS\",\"data\":{{\"signatureId\":\"S\",\"odd\":[{many}]}}}}"))
 }
 
-/// The row wants 200 at once: with a debug build, a quarter of them is as much work.
+/// The bodies of row 148, all at once, each of a megabyte.
+const HOSTILE: usize = 50;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f148_health_is_told_in_time_beside_a_lot_of_hostile_json() {
     let upstream = Upstream::start().await;
-    for n in 0..50 {
+    for n in 0..HOSTILE {
         upstream.answer(&format!("S{n}"), [hostile()]);
     }
     let served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     let mut asked = JoinSet::new();
-    for n in 0..50 {
+    for n in 0..HOSTILE {
         let public = served.public;
         asked.spawn(async move { client::request(public, "GET", &format!("/idv/S{n}"), &[]).await });
     }

@@ -1,95 +1,43 @@
-//! Section G, the process and what surrounds it: its configuration, its environment, its two listeners, a long churn.
+//! The process and its environment: no system roots, a proxy, no region that can be reached, many faults in a row.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
+use super::rows::{Row, row};
 use super::trial::{Trial, generated};
+use crate::support::front::Front;
 use crate::support::gateway::{OPEN, region, region_at};
-use crate::support::process::{Scratch, Served, free_address, run, text};
+use crate::support::process::{Served, free_address, text};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually, tls};
 
-/// A region with everything right.
-const GOOD: &str = "[[regions]]\nname = \"my\"\naccess_key = \"a\"\nsecret_key = \"s\"\nbase_url = \"https://one.example\"\n";
-
-/// A configuration and the key that its one complaint names. Of the row, a lifetime above that of media is none of them:
-/// media have an end of their own, so what is refused is a result that would be kept longer than any may be.
-const MISTAKES: [(&str, &str, &str); 5] = [
-    ("an unknown key", "[cache]\nmax_byte = 1\n", "cache.max_byte"),
-    (
-        "no URL",
-        "[[regions]]\nname = \"x\"\naccess_key = \"a\"\nsecret_key = \"s\"\nbase_url = \"upstream\"\n",
-        "regions[1].base_url",
-    ),
-    (
-        "plain http",
-        "[[regions]]\nname = \"x\"\naccess_key = \"a\"\nsecret_key = \"s\"\nbase_url = \"http://two.example\"\n",
-        "regions[1].base_url",
-    ),
-    (
-        "one host twice",
-        "[[regions]]\nname = \"x\"\naccess_key = \"a\"\nsecret_key = \"s\"\nbase_url = \"https://one.example\"\n",
-        "regions[1].base_url",
-    ),
-    ("a life too long", "[cache]\nfinal_ttl = \"9000h\"\n", "cache.final_ttl"),
-];
-
-#[tokio::test]
-async fn f141_a_mistake_in_the_configuration_is_told_in_one_line_and_nothing_starts() {
-    let scratch = Scratch::new();
-    for (mistake, piece, key) in MISTAKES {
-        let config = scratch.write("gateway.toml", &format!("{OPEN}{GOOD}{piece}"));
-        let finished = run(&["serve", "--config", text(&config)]).await;
-        assert_eq!((finished.code, finished.stdout.as_str()), (Some(78), ""), "{mistake}");
-        assert_eq!(finished.stderr.lines().count(), 1, "{mistake}: {}", finished.stderr);
-        assert!(finished.stderr.contains(&format!(": {key}: ")), "{mistake}: {}", finished.stderr);
-    }
+pub fn rows() -> Vec<Row> {
+    vec![
+        row(143, "no CA roots on the system", "TLS to an upstream works"),
+        row(
+            145,
+            format!("{} requests for {IDS} ids, each with one of twelve faults at random", WORKERS * TURNS),
+            "every invariant holds",
+        ),
+        row(146, "HTTP_PROXY in the environment", "ignored"),
+        row(
+            147,
+            "every region is down at the start, and later",
+            "it starts, /readyz and /livez are 200, what is known is served, the rest is 503 within 100 ms",
+        ),
+    ]
 }
 
-/// Ends TLS before an upstream, with the test certificate for 127.0.0.1.
-async fn behind_tls(upstream: &Upstream) -> (String, JoinSet<()>) {
-    let certificate = CertificateDer::from_pem_file(tls::fixture("upstream")).expect("a test certificate");
-    let key = PrivateKeyDer::from_pem_file(tls::fixture("upstream-key")).expect("a test key");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider knows them")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("a key of its certificate");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("https://{}", listener.local_addr().expect("bound"));
-    let plain = upstream.address;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            connections.spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                let mut plain = TcpStream::connect(plain).await.expect("the upstream accepts");
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
-            });
-        }
-    });
-    (url, tasks)
-}
-
-/// The row wants an image from scratch: here the process is told of roots that are not there, and has none of the
-/// environment it was started in.
+/// The process is told of roots that are not there, and has none of the environment it was started in.
 #[tokio::test]
 async fn f143_tls_to_an_upstream_needs_no_roots_of_the_system() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    let (url, _tls) = behind_tls(&upstream).await;
+    let front = Front::tls(&upstream, "upstream").await;
+    let url = format!("https://{}", front.address);
     let bare = ["env", "-i", "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent"];
     let plain = region_at("my", &url).replace("allow_http = true\n", "");
     let with_authority = format!("{plain}ca_file = \"{}\"\n", text(&tls::fixture("authority")));
@@ -104,7 +52,7 @@ async fn f143_tls_to_an_upstream_needs_no_roots_of_the_system() {
 }
 
 /// What happens to one request of the churn.
-fn misfortune(id: &str, verdict: &serde_json::Value, kind: usize) -> Reply {
+fn fault(id: &str, verdict: &serde_json::Value, kind: usize) -> Reply {
     match kind % 12 {
         0 => Reply::Reset,
         1 => Reply::Http(500, Vec::new(), b"<html>AMINAH CONTOH</html>".to_vec()),
@@ -120,11 +68,14 @@ fn misfortune(id: &str, verdict: &serde_json::Value, kind: usize) -> Reply {
     }
 }
 
-/// The row wants a day: `bench/soak` runs as long as it is told to, against the release build and the sandbox. Here some
-/// hundred requests with misfortunes in an order that is the same in every run.
+/// The churn of row 145: workers, requests of each, ids. The order is the same in every run. `bench/soak` does the same for
+/// as long as it is told to, against the release build.
+const WORKERS: usize = 6;
+const TURNS: usize = 50;
+const IDS: usize = 60;
+
 #[tokio::test]
-async fn f145_a_churn_with_every_misfortune_at_random_breaks_no_invariant() {
-    const IDS: usize = 60;
+async fn f145_many_requests_with_faults_of_every_kind_break_no_invariant() {
     let kinds = Arc::new(generated(4_096, 0_usize..1_000));
     let cache = "[cache]\npending_ttl = \"50ms\"\nfinal_ttl = \"300ms\"\nincomplete_ttl = \"50ms\"\n";
     let trial = Trial::with(&["my"], cache).await;
@@ -137,14 +88,14 @@ async fn f145_a_churn_with_every_misfortune_at_random_breaks_no_invariant() {
         }
         let (kinds, asked, id_of) = (Arc::clone(&kinds), Arc::clone(&asked), id.clone());
         trial.upstream().answer_by(&id, move || {
-            misfortune(&id_of, &verdict, kinds[asked.fetch_add(1, Ordering::Relaxed) % kinds.len()])
+            fault(&id_of, &verdict, kinds[asked.fetch_add(1, Ordering::Relaxed) % kinds.len()])
         });
     }
-    let workers = (0..6).map(|worker| {
+    let workers = (0..WORKERS).map(|worker| {
         let (trial, kinds) = (&trial, &kinds);
         async move {
-            for turn in 0..50 {
-                let id = kinds[worker * 50 + turn] % IDS;
+            for turn in 0..TURNS {
+                let id = kinds[worker * TURNS + turn] % IDS;
                 let status = trial.ask(&format!("churn-{id:03}")).await.status;
                 assert!([200, 502, 503, 504].contains(&status), "{status}");
             }
@@ -170,7 +121,6 @@ async fn f146_a_proxy_in_the_environment_sees_nothing() {
     assert!(met.is_err(), "somebody came to the proxy");
 }
 
-/// Of the row, the shared second tier is not covered: there is none yet.
 #[tokio::test]
 async fn f147_with_every_region_down_it_starts_is_ready_and_answers_at_once() {
     let regions = ["my", "ph"].map(|name| region_at(name, &format!("http://{}", free_address()))).join("\n");
@@ -209,32 +159,4 @@ async fn f147_with_every_region_gone_later_what_is_known_is_still_served() {
     for health in ["/livez", "/readyz"] {
         assert_eq!(gateway.admin(health).await.status, 200, "{health}");
     }
-}
-
-#[tokio::test]
-async fn f149_neither_listener_has_anything_of_the_other() {
-    let trial = Trial::start().await;
-    trial.passes("S1");
-    let admin = [
-        "/metrics",
-        "/livez",
-        "/readyz",
-        "/config",
-        "/openapi.yaml",
-        "/docs",
-        "/status",
-        "/assets/base.css",
-        "/",
-    ];
-    for path in admin.into_iter().chain(["/admin"]) {
-        let answer = trial.gateway.get(path).await;
-        assert_eq!(answer.gist(), (404, "route_not_found".to_owned()), "{path}");
-    }
-    for method in ["GET", "DELETE"] {
-        let answer = crate::support::client::request(trial.gateway.admin, method, "/idv/S1", &[]).await;
-        assert_eq!(answer.gist(), (404, "route_not_found".to_owned()), "{method}");
-    }
-    assert_eq!(trial.upstream().result_hits(), 0);
-    assert_eq!(trial.ask("S1").await.status, 200);
-    trial.invariants_hold().await;
 }
