@@ -1,13 +1,15 @@
-//! The bytes of a connection to the public listener: path, query and headers, up to the answer. Nobody is asked: no
-//! region may be used, so that every good request for an id ends in "not found".
+//! The bytes of a connection to the public listener: path, query and headers, up to the answer. No upstream is asked: the
+//! caller may use no region, so every valid request for an id ends in "not found".
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
-use axum::http::{Method, Version};
+use axum::http::{HeaderValue, Method, Version};
 use axum::response::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -25,11 +27,11 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::Upstream;
 
-/// What opens the door that is locked.
 const KEY: &str = "fuzz-key";
+const BEARER: &str = "Bearer fuzz-key";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Every answer that there can be, as status and code.
+/// Every answer that is possible, as status and code.
 const ANSWERS: [(u16, &str); 8] = [
     (400, "bad_request"),
     (400, "invalid_signature_id"),
@@ -41,27 +43,9 @@ const ANSWERS: [(u16, &str); 8] = [
     (405, "method_not_allowed"),
 ];
 
-static OPEN: LazyLock<Site> = LazyLock::new(open_site);
-static LOCKED: LazyLock<Site> = LazyLock::new(|| {
-    site(|regions, metrics| {
-        let caller = CallerSettings {
-            name: "fuzz".to_owned(),
-            scopes: Scopes::ALL,
-            regions,
-            requests_per_second: None,
-            keys: vec![Sha256::digest(KEY).into()],
-            subject: None,
-        };
-        Callers::new(&[caller], None, metrics)
-    })
-});
+static SITE: LazyLock<Site> = LazyLock::new(site);
 
-/// A public listener's site for anybody.
-pub(crate) fn open_site() -> Site {
-    site(Callers::anonymous)
-}
-
-/// Serves the bytes as what one client sends, at an open door and at a locked one.
+/// Serves the bytes as what one client sends.
 pub fn request_head(bytes: &[u8]) {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
@@ -69,61 +53,55 @@ pub fn request_head(bytes: &[u8]) {
             .build()
             .expect("a runtime can be made");
     }
-    RUNTIME.with(|runtime| {
-        runtime.block_on(serve(bytes, &OPEN, false));
-        runtime.block_on(serve(bytes, &LOCKED, true));
-    });
+    RUNTIME.with(|runtime| runtime.block_on(serve(bytes)));
 }
 
-async fn serve(bytes: &[u8], site: &Site, is_locked: bool) {
-    let service = service_fn(async |request: axum::extract::Request<Incoming>| {
-        let (head, body) = request.into_parts();
-        let is_bodyless = body.is_end_stream();
-        let sent = head.clone();
-        let response = site.answer(axum::extract::Request::from_parts(head, body)).await;
-        check(&sent, is_bodyless, is_locked, response).await;
+async fn serve(bytes: &[u8]) {
+    let service = service_fn(async |request: Request<Incoming>| {
+        let (mut head, body) = request.into_parts();
+        // A request without a credential is tried with the right one, so that it is read to the end.
+        head.headers.entry(AUTHORIZATION).or_insert(HeaderValue::from_static(BEARER));
+        let (sent, has_body) = (head.clone(), !body.is_end_stream());
+        let response = SITE.answer(Request::from_parts(head, body)).await;
+        check(&sent, has_body, response).await;
         Ok::<_, Infallible>(Response::new(axum::body::Body::empty()))
     });
     let client = tokio::io::join(bytes, tokio::io::sink());
     let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(client), service);
-    // What is no HTTP ends the connection, and that is as it should be.
+    // Bytes that are not HTTP end the connection, as they should.
     let _ = connection.await;
 }
 
-async fn check(sent: &Parts, is_bodyless: bool, is_locked: bool, response: Response) {
+async fn check(sent: &Parts, has_body: bool, response: Response) {
     let (head, body) = response.into_parts();
     let body = to_bytes(body, 1 << 16).await.expect("an answer is short");
     check_request_id(sent, &head.headers["x-request-id"]);
     assert_eq!(head.headers["cache-control"], "no-store");
-    let given = |name| sent.headers.get_all(name).iter().count();
-    let has_key = sent.headers.values().any(|value| value.as_bytes().ends_with(KEY.as_bytes()));
-    let id = sent.uri.path().strip_prefix("/idv/").filter(|id| is_plain(id, b"-_"));
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (status, code) = (head.status.as_u16(), problem["code"].as_str().unwrap_or_default());
-    let is_purged = status == 204 && body.is_empty() && sent.method == Method::DELETE;
-    assert!(is_purged || ANSWERS.contains(&(status, code)), "no answer of the list: {status} {code}");
-    if is_purged || matches!(code, "signature_not_found" | "region_forbidden" | "unknown_region") {
-        assert!(id.is_some(), "an id was accepted that is none");
-        assert!(has_key || !is_locked, "somebody was let in without the key");
-        assert!(
-            is_bodyless && given("host") <= 1 && given("authorization") <= 1,
-            "it can be read in two ways"
-        );
+    let is_purge = status == 204 && body.is_empty() && sent.method == Method::DELETE;
+    assert!(is_purge || ANSWERS.contains(&(status, code)), "not an answer of the list: {status} {code}");
+    let is_accepted =
+        is_purge || matches!(code, "signature_not_found" | "region_forbidden" | "unknown_region");
+    let given = |name| sent.headers.get_all(name).iter().count();
+    let is_id = sent.uri.path().strip_prefix("/idv/").is_some_and(|id| is_plain(id, b"-_"));
+    if is_accepted {
+        assert!(is_id, "an id was accepted that is not one");
+        assert!(sent.headers[AUTHORIZATION].as_bytes().ends_with(KEY.as_bytes()), "accepted without the key");
+        assert!(!has_body && given(HOST) <= 1 && given(AUTHORIZATION) == 1, "it can be read in two ways");
     }
-    let is_plainest = sent.method == Method::GET
+    let is_valid = sent.method == Method::GET
         && sent.version == Version::HTTP_11
-        && is_bodyless
-        && sent.uri.scheme().is_none()
-        && sent.uri.query().is_none()
-        && given("host") == 1
-        && given("authorization") <= 1;
-    if is_plainest && id.is_some() && !is_locked {
-        assert_eq!(code, "signature_not_found", "a good request was refused");
-    }
+        && !has_body
+        && (sent.uri.scheme(), sent.uri.query()) == (None, None)
+        && given(HOST) == 1
+        && given(AUTHORIZATION) == 1
+        && sent.headers[AUTHORIZATION] == BEARER;
+    assert!(!is_valid || !is_id || code == "signature_not_found", "a valid request was refused: {code}");
 }
 
-/// A request id is plain, and the one that was sent if that was.
-fn check_request_id(sent: &Parts, kept: &axum::http::HeaderValue) {
+/// A request id is plain, and the one that was sent if that was plain.
+fn check_request_id(sent: &Parts, kept: &HeaderValue) {
     let kept = kept.to_str().unwrap_or_default();
     assert!(is_plain(kept, b"-_."), "a request id that is not plain");
     let mut given = sent.headers.get_all("x-request-id").iter();
@@ -133,7 +111,8 @@ fn check_request_id(sent: &Parts, kept: &axum::http::HeaderValue) {
     }
 }
 
-fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
+/// A public listener's site for one caller.
+pub(crate) fn site() -> Site {
     let regions = Regions::new(RegionName::parse("my"));
     let metrics = Arc::new(Metrics::new(regions.names(), &["fuzz"]).expect("metrics can be made"));
     let upstream = Arc::new(Upstream::new(Vec::new()).expect("nothing to prepare"));
@@ -146,16 +125,21 @@ fn site(callers: impl Fn(RegionSet, Arc<Metrics>) -> Callers) -> Site {
         waits: WaitLimits { max_waiters: 1, polls: Vec::new() },
         regions: regions.clone(),
     };
-    let lookup = Arc::new(Lookup::new(settings, upstream, Arc::clone(&metrics)));
-    let callers = callers(RegionSet::EMPTY, Arc::clone(&metrics));
-    let (lifecycle, audit) = (Lifecycle::default(), Audit::off());
+    let caller = CallerSettings {
+        name: "fuzz".to_owned(),
+        scopes: Scopes::ALL,
+        regions: RegionSet::EMPTY,
+        requests_per_second: None,
+        keys: vec![Sha256::digest(KEY).into()],
+        subject: None,
+    };
     Site::Public(Arc::new(Public {
-        callers,
+        callers: Callers::new(&[caller], None, Arc::clone(&metrics)),
+        lookup: Arc::new(Lookup::new(settings, upstream, Arc::clone(&metrics))),
         regions,
-        lookup,
         metrics,
-        lifecycle,
-        audit,
+        lifecycle: Lifecycle::default(),
+        audit: Audit::off(),
         traces: Traces::off(),
         max_wait: MINUTE,
         not_found_ttl: MINUTE,

@@ -24,6 +24,8 @@ pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use idv::Public;
 pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
+#[cfg(any(test, fuzzing))]
+pub(crate) use options::preferred_wait;
 
 /// Answers one request and records it.
 pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Response {

@@ -50,7 +50,7 @@ fn wants_refresh(headers: &HeaderMap) -> bool {
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, and one that is not a number is ignored.
-fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split(',')).filter_map(|preference| {
         let (preference, _parameters) = preference.split_once(';').unwrap_or((preference, ""));

@@ -181,7 +181,7 @@ mod tests {
         let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state();
         let max_age = Duration::from_millis(200);
         let server = Server {
-            site: crate::fuzzing::open_site(),
+            site: crate::fuzzing::site(),
             tls: None,
             max_connections: 1,
             until: Stage::Closing,
