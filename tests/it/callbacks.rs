@@ -34,7 +34,7 @@ async fn outcomes(gateway: &Gateway, outcome: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn f107_a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
+async fn a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
     let upstream = Upstream::start().await;
     upstream.answer(
         "S1",
@@ -53,7 +53,7 @@ async fn f107_a_callback_causes_one_fetch_whose_result_answers_those_who_wait() 
 }
 
 #[tokio::test]
-async fn f108_repeated_callbacks_cause_one_fetch() {
+async fn repeated_callbacks_cause_one_fetch() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
@@ -68,7 +68,7 @@ async fn f108_repeated_callbacks_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn f109_what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refused() {
+async fn what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refused() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     let (gateway, _keys) = gateway(&region("my", &upstream), "").await;
@@ -89,7 +89,7 @@ async fn f109_what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_
 }
 
 #[tokio::test]
-async fn f106_without_a_valid_key_nothing_happens() {
+async fn without_a_valid_key_nothing_happens() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
@@ -108,7 +108,7 @@ async fn f106_without_a_valid_key_nothing_happens() {
 }
 
 #[tokio::test]
-async fn f110_a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() {
+async fn a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() {
     let upstream = Upstream::start().await;
     let pending = || Reply::json(bodies::pending("S1"));
     upstream.answer("S1", [pending(), pending(), Reply::json(bodies::passed("S1"))]);

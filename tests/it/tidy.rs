@@ -1,168 +1,56 @@
-//! The rules of the tree that the compiler does not hold: who may import whom, where each tool lives, how files look.
-//!
-//! Each rule makes complaints from text, and is tried here on text that breaks it before the tree is held to it.
+//! Who may import whom, where each tool lives, and that no files import each other in a circle. Tests are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// What each module of ours may name besides itself. Requests go down this list.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemUse, UseTree, Visibility};
+
+/// What each part of the program may import besides itself. `lib` is what stands in `lib.rs`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["lib", "config", "sandbox", "telemetry"]),
+    ("cli", &["lib", "config", "domain", "net", "sandbox", "telemetry", "upstream"]),
+    ("lib", &["app", "config", "http", "reload", "telemetry", "upstream"]),
     (
-        "lib",
-        &[
-            "answer",
-            "app",
-            "cli",
-            "config",
-            "domain",
-            "files",
-            "fuzzing",
-            "http",
-            "lookup",
-            "net",
-            "reload",
-            "sandbox",
-            "telemetry",
-            "upstream",
-        ],
+        "app",
+        &["answer", "config", "domain", "files", "http", "lookup", "net", "reload", "telemetry", "upstream"],
     ),
-    ("app", &["config", "domain", "files", "http", "lookup", "net", "reload", "telemetry", "upstream"]),
-    ("reload", &["telemetry"]),
+    ("reload", &["files", "telemetry"]),
+    ("files", &[]),
     ("http", &["answer", "domain", "files", "lookup", "net", "telemetry"]),
     ("lookup", &["answer", "domain", "telemetry", "upstream"]),
-    ("upstream", &["domain", "files", "net", "telemetry"]),
-    ("net", &["domain", "files"]),
-    ("telemetry", &["domain"]),
+    ("upstream", &["domain", "net", "telemetry"]),
+    ("net", &["domain", "files", "telemetry"]),
+    ("telemetry", &["domain", "net"]),
     ("answer", &["domain"]),
     ("config", &["domain", "files"]),
-    ("files", &[]),
     ("domain", &[]),
     ("sandbox", &[]),
-    // No part of the program: it tries the readers of foreign bytes.
+    // No part of the program: it feeds foreign bytes to the parts that read them.
     ("fuzzing", &["answer", "config", "domain", "http", "lookup", "telemetry", "upstream"]),
 ];
 
-/// Where each dependency lives: files, or folders ending in `/`. `src/` is everywhere.
-const HOMES: [(&str, &[&str]); 46] = [
-    ("arc_swap", &["src/http/", "src/upstream/"]),
-    ("axum", &["src/fuzzing/request_head.rs", "src/http/", "src/sandbox/"]),
-    ("base64", &["src/config/", "src/http/public/jwt/keys.rs"]),
-    ("bytes", &["src/answer/", "src/http/public/body.rs", "src/net/", "src/upstream/token_request.rs"]),
-    ("clap", &["src/cli/"]),
-    ("futures_util", &["src/http/", "src/lookup/", "src/upstream/token.rs"]),
-    ("governor", &["src/http/public/caller.rs"]),
-    ("hmac", &["src/http/public/audit.rs"]),
-    ("http_body", &["src/http/"]),
-    ("http_body_util", &["src/http/callback.rs", "src/net/"]),
-    ("hyper", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/", "src/upstream/"]),
-    ("hyper_util", &["src/fuzzing/request_head.rs", "src/http/", "src/net/", "src/sandbox/"]),
-    ("itoa", &["src/telemetry/access.rs"]),
-    (
-        "jiff",
-        &[
-            "src/answer/",
-            "src/domain/",
-            "src/fuzzing/",
-            "src/http/",
-            "src/lookup/",
-            "src/net/",
-            "src/sandbox/",
-            "src/telemetry/",
-            "src/upstream/",
-        ],
-    ),
-    ("libc", &["src/files.rs"]),
-    ("moka", &["src/lookup/"]),
-    ("opentelemetry", &["src/telemetry/traces/"]),
-    ("opentelemetry_otlp", &["src/telemetry/traces/export.rs"]),
-    ("opentelemetry_sdk", &["src/telemetry/traces/"]),
-    ("prometheus", &["src/telemetry/metrics/"]),
-    ("percent_encoding", &["src/http/callback.rs"]),
-    ("procfs", &["src/telemetry/metrics/process.rs"]),
-    (
-        "rand",
-        &["src/app.rs", "src/cli/", "src/http/", "src/lookup/", "src/net/", "src/sandbox/", "src/upstream/"],
-    ),
-    // In `export.rs` it is only handed on.
-    ("reqwest", &["src/net/plain.rs", "src/telemetry/traces/export.rs"]),
-    ("ring", &["src/http/public/jwt/keys.rs"]),
-    ("rustls", &["src/http/serve/tls.rs", "src/net/", "src/upstream/"]),
-    ("secrecy", &["src/config/", "src/files.rs", "src/http/callback.rs", "src/net/", "src/upstream/"]),
-    (
-        "serde",
-        &[
-            "src/config/",
-            "src/answer/",
-            "src/domain/verification.rs",
-            "src/fuzzing/",
-            "src/http/",
-            "src/upstream/token_request.rs",
-        ],
-    ),
-    (
-        "serde_json",
-        &[
-            "src/answer/",
-            "src/config/",
-            "src/domain/",
-            "src/fuzzing/",
-            "src/http/",
-            "src/sandbox/",
-            "src/upstream/",
-        ],
-    ),
-    (
-        "sha2",
-        &[
-            "src/cli/",
-            "src/domain/signature_id.rs",
-            "src/fuzzing/request_head.rs",
-            "src/http/",
-            "src/sandbox/",
-            "src/upstream/token_request.rs",
-        ],
-    ),
-    ("strsim", &["src/config/"]),
-    ("subtle", &["src/http/callback.rs", "src/http/public/caller.rs"]),
-    (
-        "tokio",
-        &[
-            "src/cli/",
-            "src/files.rs",
-            "src/fuzzing/request_head.rs",
-            "src/http/",
-            "src/lib.rs",
-            "src/lookup/",
-            "src/net/",
-            "src/reload.rs",
-            "src/sandbox/",
-            "src/telemetry/traces/",
-            "src/upstream/",
-        ],
-    ),
-    ("tokio_rustls", &["src/http/", "src/net/"]),
-    ("toml", &["src/config/", "src/fuzzing/config_file.rs"]),
-    ("tower", &["src/http/", "src/net/connector.rs"]),
-    ("tower_http", &["src/http/"]),
-    (
-        "tracing",
-        &["src/http/", "src/lib.rs", "src/lookup/", "src/reload.rs", "src/telemetry/", "src/upstream/"],
-    ),
-    ("tracing_subscriber", &["src/telemetry/logs/"]),
-    ("url", &["src/config/", "src/net/mod.rs", "src/upstream/normalise/media.rs"]),
-    ("webpki_roots", &["src/net/"]),
-    ("x509_cert", &["src/domain/certificate.rs"]),
-    ("std::env", &["src/config/", "src/main.rs"]),
-    ("std::fs", &["src/files.rs", "src/http/serve/limits.rs"]),
-    ("std::process", &["src/cli/", "src/main.rs"]),
-    ("std::thread", &["src/lookup/", "src/telemetry/logs/"]),
+/// Where a crate may be named: below these modules.
+const HOMES: &[(&str, &[&str])] = &[
+    ("axum", &["http", "sandbox", "fuzzing"]),
+    ("clap", &["cli"]),
+    ("hyper_util", &["http", "net", "sandbox", "fuzzing"]),
+    ("jsonwebtoken", &["http"]),
+    ("moka", &["lookup"]),
+    ("opentelemetry", &["telemetry::traces"]),
+    ("opentelemetry_otlp", &["telemetry::traces"]),
+    ("opentelemetry_sdk", &["telemetry::traces"]),
+    ("prometheus", &["telemetry::metrics"]),
+    ("redis", &["lookup"]),
+    ("reqwest", &["net", "telemetry::traces"]),
+    ("toml", &["config", "fuzzing"]),
+    ("tower", &["http", "net"]),
+    ("tower_http", &["http"]),
+    ("x509_cert", &["domain::certificate"]),
 ];
 
-/// What the words of the domain do without.
-const NO_IO: [&str; 8] =
-    ["std::fs", "std::net", "std::io", "std::env", "std::process", "std::thread", "tokio", "tracing"];
+/// What the domain, which does no I/O, does not name.
+const NOT_IN_DOMAIN: &[&str] = &["hyper", "reqwest", "rustls", "tokio", "tracing"];
 
 /// What holds a person's data or a secret, and so has no `Debug`.
 const PRIVATE: [&str; 30] = [
@@ -198,536 +86,334 @@ const PRIVATE: [&str; 30] = [
     "EncryptionKeys",
 ];
 
-/// Lines of a file before its tests, and of a function.
+/// Where files still import each other: to be ended.
+const CIRCULAR: &[&str] =
+    &["answer", "cli", "http::admin", "lookup", "net", "sandbox", "telemetry::traces", "upstream"];
+
+/// Lines of a file before its tests.
 const MOST_LINES: usize = 300;
-const MOST_LINES_OF_FUNCTION: usize = 60;
-/// One file of the source tree.
+
+type Module = Vec<String>;
+
+/// One file of the program.
 struct Source {
-    path: String,
-    text: String,
+    module: Module,
+    lines: usize,
+    /// Its modules in files of their own.
+    children: BTreeSet<String>,
+    /// What it names of this crate, from the root.
+    ours: BTreeSet<Module>,
+    /// What it names of other crates.
+    foreign: BTreeSet<Module>,
+    /// What it exports that stands elsewhere, by name.
+    exports: BTreeMap<String, Module>,
+    /// Its types, and whether each has `Debug`.
+    types: Vec<(String, bool)>,
 }
 
 impl Source {
-    /// The module at the top of the tree that it belongs to.
-    fn module(&self) -> &str {
-        let below = self.path.trim_start_matches("src/");
-        below.split('/').next().unwrap_or(below).trim_end_matches(".rs")
-    }
-
-    /// How many modules deep it is: 0 is the root.
-    fn depth(&self) -> usize {
-        let below = self.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        if matches!(below, "lib" | "main") { 0 } else { below.split('/').count() }
-    }
-
-    /// Whether it is made of tests alone.
-    fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.ends_with("/testing.rs")
-    }
-
-    /// Its text before its tests.
-    fn before_tests(&self) -> &str {
-        let end = if self.text.starts_with("#[cfg(test)]\n") {
-            Some(0)
-        } else {
-            self.text.find("\n#[cfg(test)]\n")
+    fn read(module: &[&str], text: &str) -> Self {
+        let file = syn::parse_file(text).expect("a source file is Rust");
+        let children = file.items.iter().filter_map(|item| match item {
+            Item::Mod(child) if child.content.is_none() && !is_test(&child.attrs) => {
+                Some(child.ident.to_string())
+            }
+            _ => None,
+        });
+        let mut source = Self {
+            module: module.iter().map(|name| (*name).to_owned()).collect(),
+            lines: text.split("\n#[cfg(test)]\n").next().unwrap_or(text).lines().count(),
+            children: children.collect(),
+            ours: BTreeSet::new(),
+            foreign: BTreeSet::new(),
+            exports: BTreeMap::new(),
+            types: Vec::new(),
         };
-        &self.text[..end.unwrap_or(self.text.len())]
+        let inline = Vec::new();
+        Names { source: &mut source, inline }.visit_file(&file);
+        source
     }
 
-    /// Its code before its tests: no comment, nothing within quotes.
-    fn code(&self) -> String {
-        code_of(self.before_tests())
+    /// The part of the program that it belongs to.
+    fn part(&self) -> &str {
+        self.module.first().map_or("lib", String::as_str)
+    }
+
+    fn name(&self) -> String {
+        if self.module.is_empty() { "lib".to_owned() } else { self.module.join("::") }
+    }
+
+    fn is_below(&self, module: &str) -> bool {
+        let name = self.name();
+        name == module || name.starts_with(&format!("{module}::"))
     }
 }
 
-/// Blanks comments and what is within quotes.
-fn code_of(text: &str) -> String {
-    let (mut code, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(first) = rest.chars().next() {
-        let skipped = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("r\"") || rest.starts_with("r#") {
-            raw_text_length(rest)
-        } else if first == '"' {
-            quoted_length(rest)
-        } else if first == '\'' {
-            character_length(rest)
-        } else {
-            0
-        };
-        let length = if skipped > 0 { skipped } else { first.len_utf8() };
-        let (head, tail) = rest.split_at(length);
-        if skipped > 0 {
-            code.extend(head.chars().filter(|c| *c == '\n'))
-        } else {
-            code.push(first)
-        }
-        rest = tail;
-    }
-    code
-}
-
-fn raw_text_length(text: &str) -> usize {
-    let hashes = text[1..].chars().take_while(|c| *c == '#').count();
-    if !text[1 + hashes..].starts_with('"') {
-        return 0;
-    }
-    let (start, end) = (2 + hashes, format!("\"{}", "#".repeat(hashes)));
-    text[start..].find(&end).map_or(text.len(), |at| start + at + end.len())
-}
-
-fn quoted_length(text: &str) -> usize {
-    let mut is_escaped = false;
-    let end = text.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == '"' && !is_escaped;
-        is_escaped = *c == '\\' && !is_escaped;
-        ends
-    });
-    end.map_or(text.len(), |(at, _)| at + 1)
-}
-
-/// A lifetime is none.
-fn character_length(text: &str) -> usize {
-    let is_escaped = text[1..].starts_with('\\');
-    let within = if is_escaped { 2 } else { text[1..].chars().next().map_or(0, char::len_utf8) };
-    let end = text[1..].char_indices().find(|(at, c)| *c == '\'' && *at >= within).map(|(at, _)| at + 2);
-    end.filter(|end| is_escaped || *end == within + 2).unwrap_or(0)
-}
-
-/// Whether `at` is where a path begins: not amid a name, not below another path.
-fn is_start(code: &str, at: usize) -> bool {
-    let before = code[..at].chars().next_back();
-    before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '_' | ':' | '$' | '.'))
-}
-
-/// Where `path` is named in code, as a whole and from its beginning.
-fn names(code: &str, path: &str) -> bool {
-    code.match_indices(path).any(|(at, _)| {
-        let after = code[at + path.len()..].chars().next();
-        let is_whole = after.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-        let leads_on = code[at + path.len()..].starts_with("::");
-        let is_import = code[..at].trim_end().ends_with("use");
-        is_start(code, at) && is_whole && (leads_on || is_import || path.contains("::"))
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
     })
 }
 
-/// The first names in what follows a path: one, or those within braces.
-fn first_names(rest: &str) -> Vec<String> {
-    let name = |text: &str| {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
-    };
-    let Some(group) = rest.strip_prefix('{') else { return vec![name(rest)] };
-    let (mut depth, mut names, mut item) = (0, Vec::new(), String::new());
-    for c in group.chars() {
-        match c {
-            '}' if depth == 0 => break,
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => names.push(name(&std::mem::take(&mut item))),
-            _ if depth == 0 => item.push(c),
-            _ => {}
+fn derives_debug(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::List(list) if list.path.is_ident("derive") => {
+            list.tokens.to_string().split([',', ' ']).any(|name| name == "Debug")
+        }
+        _ => false,
+    })
+}
+
+/// Gathers the paths that a file names.
+struct Names<'a> {
+    source: &'a mut Source,
+    /// The modules within the file that lead here.
+    inline: Vec<String>,
+}
+
+impl Names<'_> {
+    /// The path from the root of this crate, if it leads there.
+    fn absolute(&self, path: &[String]) -> Option<Module> {
+        let here = || [self.source.module.as_slice(), self.inline.as_slice()].concat();
+        match path[0].as_str() {
+            "crate" | "idv_gateway" => Some(path[1..].to_vec()),
+            "self" => Some([here().as_slice(), &path[1..]].concat()),
+            "super" => {
+                let up = path.iter().take_while(|name| *name == "super").count();
+                let here = here();
+                Some([&here[..here.len().saturating_sub(up)], &path[up..]].concat())
+            }
+            first if self.inline.is_empty() && self.source.children.contains(first) => {
+                Some([here().as_slice(), path].concat())
+            }
+            _ => None,
         }
     }
-    names.push(name(&item));
-    names.retain(|name| !name.is_empty());
-    names
-}
 
-/// What is named from the root of the crate, by `crate::` or by enough of `super::`.
-fn named_from_root(source: &Source) -> Vec<String> {
-    let code = source.code();
-    let up = "super::".repeat(source.depth().max(1));
-    let from = |start: &str| {
-        let found = code.match_indices(start).filter(|(at, _)| is_start(&code, *at));
-        found.flat_map(|(at, _)| first_names(&code[at + start.len()..])).collect::<Vec<_>>()
-    };
-    let mut named = [from("crate::"), from("idv_gateway::")].concat();
-    if source.depth() > 0 {
-        named.extend(from(&up).into_iter().filter(|name| name != "super"));
-    }
-    named
-}
-
-fn modules() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    MAY_NAME.iter().map(|(module, others)| (*module, others.iter().copied().collect())).collect()
-}
-
-/// Rule: a module names only those that it may.
-fn wrong_imports(source: &Source) -> Vec<String> {
-    let modules = modules();
-    let module = source.module();
-    let Some(allowed) = modules.get(module) else {
-        return vec![format!("{}: no rule says what {module} may name", source.path)];
-    };
-    let named = named_from_root(source).into_iter().map(|name| {
-        // What is no module is an item of the root.
-        if modules.contains_key(name.as_str()) { name } else { "lib".to_owned() }
-    });
-    let is_wrong = |name: &String| name != module && !allowed.contains(name.as_str());
-    named.filter(is_wrong).map(|name| format!("{}: {module} names {name}", source.path)).collect()
-}
-
-/// Rule: a tool is used at its home.
-fn strays(source: &Source) -> Vec<String> {
-    if source.is_test() {
-        return Vec::new();
-    }
-    let code = source.code();
-    let is_home = |homes: &[&str]| {
-        homes.iter().any(|home| source.path == *home || home.ends_with('/') && source.path.starts_with(home))
-    };
-    let strays = HOMES.iter().filter(|(tool, homes)| names(&code, tool) && !is_home(homes));
-    strays.map(|(tool, homes)| format!("{}: {tool} lives in {homes:?}", source.path)).collect()
-}
-
-/// Rule: the domain is pure.
-fn io_in_domain(source: &Source) -> Vec<String> {
-    if source.module() != "domain" {
-        return Vec::new();
-    }
-    let code = source.code();
-    let io = NO_IO.iter().filter(|tool| names(&code, tool));
-    io.map(|tool| format!("{}: the domain does without {tool}", source.path)).collect()
-}
-
-/// Rule: a file says what it owns.
-fn without_purpose(source: &Source) -> Vec<String> {
-    let says = source.text.lines().next().is_some_and(|line| line.starts_with("//! ") && line.len() > 20);
-    if says { Vec::new() } else { vec![format!("{}: does not open with //! and what it owns", source.path)] }
-}
-
-/// Rule: files are short.
-fn too_long(source: &Source) -> Vec<String> {
-    let lines = source.before_tests().lines().count();
-    if source.is_test() || lines <= MOST_LINES {
-        return Vec::new();
-    }
-    vec![format!("{}: {lines} lines before its tests, more than {MOST_LINES}", source.path)]
-}
-
-/// Rule: functions are short. Formatted code ends a function with a brace under its first letter.
-fn long_functions(source: &Source) -> Vec<String> {
-    let lines: Vec<&str> = source.before_tests().lines().collect();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let is_function = |line: &str| {
-        let words =
-            line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub("));
-        let words: Vec<&str> = words.collect();
-        !line.trim_start().starts_with("//")
-            && (words.contains(&"fn") || line.trim_start().starts_with("fn "))
-    };
-    let mut complaints = Vec::new();
-    for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
-        let ends = |other: &&str| indent(other) == indent(line) && other.trim_start().starts_with('}');
-        let length = lines[start..].iter().position(ends).unwrap_or_default() + 1;
-        if length > MOST_LINES_OF_FUNCTION && !line.trim_end().ends_with(';') {
-            complaints.push(format!("{}:{}: a function of {length} lines", source.path, start + 1));
-        }
-    }
-    complaints
-}
-
-/// Rule: a new kind of failure is a compile error wherever kinds are told apart.
-fn kinds_with_a_rest(source: &Source) -> Vec<String> {
-    let code = source.code();
-    let lines: Vec<&str> = code.lines().collect();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let is_match = |line: &str| line.trim_end().ends_with('{') && (line.contains("match "));
-    let mut complaints = Vec::new();
-    for (start, line) in lines.iter().enumerate().filter(|(_, line)| is_match(line)) {
-        let body = lines[start + 1..]
-            .iter()
-            .take_while(|other| other.trim().is_empty() || indent(other) > indent(line));
-        let arms: Vec<&str> =
-            body.filter(|other| indent(other) == indent(line) + 4).map(|other| other.trim_start()).collect();
-        let pattern = |arm: &&str| {
-            let pattern = arm.split("=>").next().unwrap_or_default().split(" if ").next().unwrap_or_default();
-            names(pattern, "Kind")
+    fn note(&mut self, path: Vec<String>) {
+        match self.absolute(&path) {
+            Some(path) => self.source.ours.insert(path),
+            None => self.source.foreign.insert(path),
         };
-        let has_rest = arms.iter().any(|arm| arm.starts_with("_ =>") || arm.starts_with("_ if "));
-        if arms.iter().any(pattern) && has_rest {
-            complaints.push(format!("{}:{}: a match of Kind with a _ arm", source.path, start + 1));
-        }
     }
-    complaints
 }
 
-/// Rule: what is private cannot be printed by accident. The sandbox knows nobody.
-fn printable(source: &Source) -> Vec<String> {
-    if source.module() == "sandbox" {
-        return Vec::new();
+impl<'ast> Visit<'ast> for Names<'_> {
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if item.content.is_some() && !is_test(&item.attrs) {
+            self.inline.push(item.ident.to_string());
+            visit::visit_item_mod(self, item);
+            self.inline.pop();
+        }
     }
-    let code = source.code();
-    let lines: Vec<&str> = code.lines().collect();
-    let mut complaints = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        let defined = words.windows(2).find(|pair| matches!(pair[0], "struct" | "enum")).map(|pair| pair[1]);
-        if defined.is_some_and(|name| PRIVATE.contains(&name)) {
-            let attributes = lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with("#["));
-            if attributes.into_iter().any(|line| line.contains("Debug")) {
-                complaints.push(format!(
-                    "{}:{}: Debug of {}",
-                    source.path,
-                    at + 1,
-                    defined.unwrap_or_default()
-                ));
+
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
+        self.source.types.push((item.ident.to_string(), derives_debug(&item.attrs)));
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast ItemEnum) {
+        self.source.types.push((item.ident.to_string(), derives_debug(&item.attrs)));
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_impl(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        if is_test(&item.attrs) {
+            return;
+        }
+        for (name, path) in leaves(&item.tree, &[]) {
+            match self.absolute(&path) {
+                Some(target) if !matches!(item.vis, Visibility::Inherited) => {
+                    self.source.exports.insert(name, target);
+                }
+                _ => self.note(path),
             }
         }
-        let is_implemented = line.contains("Debug for ") && words.iter().any(|word| PRIVATE.contains(word));
-        if is_implemented {
-            complaints.push(format!("{}:{}: {}", source.path, at + 1, line.trim()));
-        }
     }
-    complaints
-}
 
-/// Rule: logs hold chosen fields. `#[instrument]` takes every argument, and a failure's text may hold an address.
-fn careless_logs(source: &Source) -> Vec<String> {
-    let careless =
-        ["#[instrument", "#[tracing::instrument", "?failure,", "?error,", "?refusal,", "= ?failure)"];
-    let printed = ["{failure:?}", "{error:?}", "{refusal:?}", "{verification:?}", "{answer:?}", "{body:?}"];
-    let code = source.code();
-    let in_code = careless.iter().filter(|word| code.contains(*word));
-    let in_text = printed.iter().filter(|word| source.before_tests().contains(*word));
-    in_code.chain(in_text).map(|word| format!("{}: {word}", source.path)).collect()
-}
-
-/// Rule: what is left to do is done or written down elsewhere, and nothing depends on one machine.
-fn left_behind(source: &Source) -> Vec<String> {
-    let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("todo", "!(")];
-    let machine =
-        [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
-    let unfinished = unfinished.iter().filter(|word| source.text.contains(*word));
-    let is_path = |place: &&&str| {
-        source.text.match_indices(**place).any(|(at, _)| {
-            let before = source.text[..at].chars().next_back();
-            before.is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | '=' | ':' | '<'))
-        })
-    };
-    let machine = machine.iter().filter(is_path);
-    unfinished.chain(machine).map(|word| format!("{}: {word}", source.path)).collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Every text file below a folder of the repository, but what is built or fetched.
-fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder can be read") {
-        let path = entry.expect("an entry can be read").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_ours = !matches!(name.as_str(), "target" | "node_modules" | ".git" | ".tools");
-        if path.is_dir() && is_ours {
-            files_below(&path, files);
-        } else if path.is_file() && is_ours {
-            files.push(path);
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.note(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         }
+        visit::visit_path(self, path);
     }
 }
 
-fn texts(folder: &str) -> Vec<Source> {
-    let mut files = Vec::new();
-    files_below(&root().join(folder), &mut files);
-    files.sort();
-    let source = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).ok()?;
-        let path = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        Some(Source { path, text })
-    };
-    files.into_iter().filter_map(source).collect()
+/// What a `use` brings in: each name with its whole path.
+fn leaves(tree: &UseTree, before: &[String]) -> Vec<(String, Vec<String>)> {
+    let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+    match tree {
+        UseTree::Path(path) => leaves(&path.tree, &with(&path.ident)),
+        UseTree::Name(name) => vec![(name.ident.to_string(), with(&name.ident))],
+        UseTree::Rename(rename) => vec![(rename.rename.to_string(), with(&rename.ident))],
+        UseTree::Glob(_) => vec![("*".to_owned(), before.to_vec())],
+        UseTree::Group(group) => group.items.iter().flat_map(|item| leaves(item, before)).collect(),
+    }
 }
 
-/// Holds every Rust file of `src/` to a rule.
-#[track_caller]
-fn hold_to(rule: fn(&Source) -> Vec<String>) {
-    let mut sources = texts("src");
-    sources.retain(|source| source.path.ends_with(".rs"));
+/// Every file of the program, found as the compiler finds them.
+fn sources() -> Vec<Source> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    follow(&src.join("lib.rs"), &src, &[], &mut sources);
+    let main = std::fs::read_to_string(src.join("main.rs")).expect("there is a main");
+    sources.push(Source::read(&["main"], &main));
     assert!(sources.len() > 50, "the tree was found");
-    let complaints: Vec<String> = sources.iter().flat_map(rule).collect();
+    sources
+}
+
+fn follow(file: &Path, folder: &Path, module: &[&str], sources: &mut Vec<Source>) {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let source = Source::read(module, &text);
+    for child in &source.children {
+        let below = folder.join(child);
+        let flat = folder.join(format!("{child}.rs"));
+        let file = if flat.is_file() { flat } else { below.join("mod.rs") };
+        follow(&file, &below, &[module, &[child]].concat(), sources);
+    }
+    sources.push(source);
+}
+
+fn wrong_imports(source: &Source) -> Vec<String> {
+    let part = source.part();
+    let rule = MAY_IMPORT.iter().find(|(known, _)| *known == part);
+    let (_, allowed) = rule.unwrap_or_else(|| panic!("no rule says what {part} may import"));
+    let named = source.ours.iter().chain(source.exports.values()).filter_map(|path| path.first());
+    // What is no part stands in lib.rs.
+    let named = named.map(|name| if is_part(name) { name } else { "lib" });
+    let wrong: BTreeSet<&str> = named.filter(|name| *name != part && !allowed.contains(name)).collect();
+    wrong.into_iter().map(|name| format!("{} imports {name}", source.name())).collect()
+}
+
+fn is_part(name: &str) -> bool {
+    MAY_IMPORT.iter().any(|(part, _)| *part == name)
+}
+
+fn tools_away_from_home(source: &Source) -> Vec<String> {
+    let tools: BTreeSet<&str> = source.foreign.iter().map(|path| path[0].as_str()).collect();
+    let is_away = |tool: &&str| {
+        let home = HOMES.iter().find(|(known, _)| known == tool);
+        home.is_some_and(|(_, homes)| !homes.iter().any(|home| source.is_below(home)))
+            || source.part() == "domain" && NOT_IN_DOMAIN.contains(tool)
+    };
+    tools.into_iter().filter(is_away).map(|tool| format!("{} names {tool}", source.name())).collect()
+}
+
+/// Files that import each other, directly or not. An export of what stands elsewhere is no import.
+fn circles(sources: &[Source]) -> BTreeSet<Vec<String>> {
+    let by_module: BTreeMap<&[String], usize> =
+        sources.iter().enumerate().map(|(at, source)| (source.module.as_slice(), at)).collect();
+    let imports: Vec<BTreeSet<usize>> = sources
+        .iter()
+        .map(|source| source.ours.iter().filter_map(|path| owner(path, sources, &by_module, 0)).collect())
+        .collect();
+    let reached: Vec<BTreeSet<usize>> = (0..sources.len()).map(|from| reach(from, &imports)).collect();
+    let mut circles = BTreeSet::new();
+    for at in 0..sources.len() {
+        let circle = reached[at].iter().filter(|other| **other != at && reached[**other].contains(&at));
+        let mut names: Vec<String> = circle.map(|other| sources[*other].name()).collect();
+        if !names.is_empty() {
+            names.push(sources[at].name());
+            names.sort();
+            circles.insert(names);
+        }
+    }
+    circles
+}
+
+/// The file where what a path names stands.
+fn owner(
+    path: &[String],
+    sources: &[Source],
+    by_module: &BTreeMap<&[String], usize>,
+    depth: u8,
+) -> Option<usize> {
+    let (length, at) =
+        (0..=path.len()).rev().find_map(|length| Some((length, *by_module.get(&path[..length])?)))?;
+    let export = path.get(length).and_then(|item| sources[at].exports.get(item));
+    match export {
+        Some(target) if depth < 8 => owner(target, sources, by_module, depth + 1),
+        _ => Some(at),
+    }
+}
+
+fn reach(from: usize, imports: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
+    while let Some(at) = next.pop() {
+        next.extend(imports[at].iter().filter(|other| reached.insert(**other)));
+    }
+    reached
+}
+
+#[test]
+fn the_tree_keeps_the_rules() {
+    let sources = sources();
+    let mut complaints: Vec<String> = sources
+        .iter()
+        .flat_map(|source| [wrong_imports(source), tools_away_from_home(source)].concat())
+        .collect();
+    let long = sources.iter().filter(|source| source.lines > MOST_LINES);
+    complaints.extend(long.map(|source| format!("{} has {} lines", source.name(), source.lines)));
+    let is_tolerated =
+        |circle: &Vec<String>| CIRCULAR.iter().any(|part| circle.iter().all(|name| name.starts_with(part)));
+    let circles = circles(&sources).into_iter().filter(|circle| !is_tolerated(circle));
+    complaints.extend(circles.map(|circle| format!("import each other: {}", circle.join(", "))));
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// Tries a rule: text that keeps it, and text that breaks it, at some path.
-#[track_caller]
-fn try_rule(rule: fn(&Source) -> Vec<String>, path: &str, keeps: &[&str], breaks: &[&str]) {
-    let complaints = |text: &str| rule(&Source { path: path.to_owned(), text: text.to_owned() });
-    for text in keeps {
-        assert_eq!(complaints(text), Vec::<String>::new(), "{path}: {text}");
+#[test]
+fn an_import_of_a_part_further_up_is_found() {
+    let wrong = |text| wrong_imports(&Source::read(&["http", "idv"], text));
+    let tests = "#[cfg(test)]\nmod tests { use crate::app; }";
+    for good in
+        ["use crate::domain::region::Route;", "use super::super::lookup::Lookup;", "// crate::app", tests]
+    {
+        assert_eq!(wrong(good), Vec::<String>::new(), "{good}");
     }
-    for text in breaks {
-        assert_eq!(complaints(text).len(), 1, "{path}: {text}");
+    for bad in ["use crate::{app::App, domain};", "fn f() { crate::app::run() }", "use super::super::run;"] {
+        assert_eq!(wrong(bad).len(), 1, "{bad}");
     }
 }
 
 #[test]
-fn modules_name_only_those_they_may() {
-    let good = [
-        "use crate::domain::region::Route;",
-        "use super::super::super::lookup::Lookup;",
-        "// crate::app",
-        "\"crate::app\"",
-        "use super::error;",
-        "use crate::{domain::x, lookup};",
-        "#[cfg(test)]\nmod tests { use crate::app; }",
+fn a_tool_away_from_home_is_found() {
+    let away = |module: &[&str], text| tools_away_from_home(&Source::read(module, text));
+    assert_eq!(away(&["http", "idv"], "use reqwest::Client;"), ["http::idv names reqwest"]);
+    assert_eq!(away(&["domain", "x"], "fn f() { tokio::spawn(g()) }"), ["domain::x names tokio"]);
+    assert_eq!(away(&["net", "client"], "use reqwest::Client;"), Vec::<String>::new());
+}
+
+#[test]
+fn files_that_import_each_other_are_found() {
+    let tree = [
+        Source::read(&["a"], "mod b; mod c; pub use b::B; use c::C;"),
+        Source::read(&["a", "b"], "use super::c::C;"),
+        Source::read(&["a", "c"], "use super::B;"),
     ];
-    let bad = [
-        "use crate::app::App;",
-        "use super::super::super::upstream::Upstream;",
-        "use crate::{domain, config::Config};",
-        "let x = crate::run();",
-        "fn f<'a>(c: char) { c == '\"'; crate::upstream::f() }",
-    ];
-    try_rule(wrong_imports, "src/http/public/idv.rs", &good, &bad);
-    try_rule(wrong_imports, "src/http/mod.rs", &["use super::lookup;"], &["use super::upstream;"]);
-    try_rule(
-        wrong_imports,
-        "src/http/public/jwt/issuer.rs",
-        &["use crate::net::JwksEndpoint;"],
-        &["use crate::app;"],
-    );
-    try_rule(wrong_imports, "src/domain/x.rs", &["use super::region;"], &["use crate::telemetry::metrics;"]);
-    try_rule(
-        wrong_imports,
-        "src/sandbox/x.rs",
-        &["use super::ids;"],
-        &["use crate::domain::x;", "use idv_gateway::domain;"],
-    );
-    try_rule(wrong_imports, "src/new.rs", &[], &["fn f() {}"]);
-    hold_to(wrong_imports);
-}
-
-#[test]
-fn tools_stay_at_home() {
-    let good =
-        ["use tokio::io;", "let hyper = 1;", "my_reqwest::get()", "// reqwest::get", "self.moka::<u8>()"];
-    let bad = [
-        "use reqwest::Client;",
-        "use moka;",
-        "prometheus::Counter::new()",
-        "std::env::var(\"X\")",
-        "fn f() -> std::fs::File {}",
-    ];
-    try_rule(strays, "src/http/public/idv.rs", &good, &bad);
-    try_rule(strays, "src/net/exchange.rs", &["hyper::Error", "jiff::Timestamp"], &["axum::Router"]);
-    hold_to(strays);
-}
-
-#[test]
-fn every_dependency_has_a_home_and_every_home_a_dependency() {
-    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("there is a manifest");
-    let manifest: toml::Table = manifest.parse().expect("the manifest is TOML");
-    let named = manifest["dependencies"].as_table().expect("there are dependencies").keys();
-    let named: BTreeSet<String> = named.map(|name| name.replace('-', "_")).collect();
-    let housed = HOMES.iter().map(|(tool, _)| (*tool).to_owned()).filter(|tool| !tool.starts_with("std::"));
-    let housed: BTreeSet<String> = housed.collect();
-    assert_eq!(named, housed, "HOMES of this file says where each dependency of Cargo.toml lives");
-    let code: Vec<String> = texts("src").iter().map(Source::code).collect();
-    let unused: Vec<_> = named.iter().filter(|tool| !code.iter().any(|code| names(code, tool))).collect();
-    assert!(unused.is_empty(), "nobody is at home: {unused:?}");
-}
-
-#[test]
-fn the_domain_is_pure() {
-    let good = ["use std::sync::Arc;", "use std::collections::HashMap;"];
-    try_rule(
-        io_in_domain,
-        "src/domain/x.rs",
-        &good,
-        &["use std::fs;", "use tokio::time::Instant;", "use std::io::Read;"],
-    );
-    try_rule(io_in_domain, "src/http/x.rs", &["use std::io;"], &[]);
-    hold_to(io_in_domain);
-}
-
-#[test]
-fn every_file_says_what_it_owns() {
-    let good = ["//! The one lock of the table.\n\nuse x;"];
-    try_rule(
-        without_purpose,
-        "src/x.rs",
-        &good,
-        &["use x;", "", "\n//! Too late, if only by a line.", "//! Stuff."],
-    );
-    hold_to(without_purpose);
-}
-
-#[test]
-fn files_are_short() {
-    let (long, longer) = ("fn f() {}\n".repeat(300), "fn f() {}\n".repeat(301));
-    let with_tests = format!("{long}\n#[cfg(test)]\nmod tests {{}}\n{longer}");
-    try_rule(too_long, "src/x.rs", &[&long, &with_tests], &[&longer]);
-    try_rule(too_long, "src/config/tests.rs", &[&longer], &[]);
-    hold_to(too_long);
-}
-
-#[test]
-fn functions_are_short() {
-    let function = |lines: usize| {
-        format!("impl X {{\n    pub(super) async fn f(\n{}    }}\n}}", "        x();\n".repeat(lines))
-    };
-    try_rule(long_functions, "src/x.rs", &[&function(58), "// fn f(\n"], &[&function(59)]);
-    hold_to(long_functions);
-}
-
-#[test]
-fn no_match_of_a_kind_has_a_rest() {
-    let arms = |pattern: &str, rest: &str| {
-        format!("    match x {{\n        {pattern} => 1,\n        {rest} => 2,\n    }}\n")
-    };
-    let keeps = [
-        arms("Kind::Busy", "Kind::Auth"),
-        arms("Some(1)", "_"),
-        arms("ErrorKind::NotFound", "_"),
-        arms("Err(e) if e == Kind::Auth", "_"),
-    ];
-    let breaks = [arms("Kind::Busy", "_"), arms("Some(Kind::Busy)", "_"), arms("Kind::Busy", "_ if y")];
-    try_rule(
-        kinds_with_a_rest,
-        "src/x.rs",
-        &keeps.each_ref().map(String::as_str),
-        &breaks.each_ref().map(String::as_str),
-    );
-    hold_to(kinds_with_a_rest);
+    assert_eq!(circles(&tree), BTreeSet::from([vec!["a::b".to_owned(), "a::c".to_owned()]]));
 }
 
 #[test]
 fn what_is_private_cannot_be_printed() {
-    let good = [
-        "#[derive(Clone)]\npub struct Verification {",
-        "#[derive(Debug)]\nenum Kind {",
-        "// Debug for Entry",
-    ];
-    let bad = [
-        "#[derive(Clone, Debug)]\npub struct Verification {",
-        "#[derive(Debug)]\n#[expect(x)]\nenum Secret {",
-        "impl fmt::Debug for Entry {",
-    ];
-    try_rule(printable, "src/x.rs", &good, &bad);
-    try_rule(printable, "src/sandbox/x.rs", &bad, &[]);
-    hold_to(printable);
-    let code: String = texts("src").iter().map(Source::code).collect();
+    let sources = sources();
+    let types = sources.iter().filter(|source| source.part() != "sandbox").flat_map(|source| &source.types);
+    let types: Vec<&(String, bool)> = types.collect();
     for name in PRIVATE {
-        let is_defined = ["struct", "enum"].iter().any(|kind| code.contains(&format!("{kind} {name}")));
-        assert!(is_defined, "{name} is gone: strike it out, or name what took its place");
+        let found: Vec<_> = types.iter().filter(|(known, _)| known == name).collect();
+        assert!(!found.is_empty(), "{name} is gone: remove it, or name what took its place");
+        assert!(found.iter().all(|(_, has_debug)| !has_debug), "{name} has Debug");
     }
-}
-
-#[test]
-fn logs_hold_chosen_fields() {
-    let good = ["tracing::warn!(kind = ?failure.kind, \"x\");", "// #[instrument]"];
-    let bad = ["#[instrument]\nfn f() {}", "tracing::warn!(?failure, \"x\");", "format!(\"{failure:?}\")"];
-    try_rule(careless_logs, "src/x.rs", &good, &bad);
-    hold_to(careless_logs);
-}
-
-#[test]
-fn nothing_is_left_behind() {
-    let unfinished = format!("// {}{}: later", "TO", "DO");
-    let machine = format!("open(\"{}me/me/x\")", "/ho");
-    try_rule(left_behind, "src/x.rs", &["https://host.example/home/x", "a/work/b"], &[&unfinished, &machine]);
-    let complaints: Vec<String> = texts("").iter().flat_map(left_behind).collect();
-    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }

@@ -3,7 +3,7 @@
 use super::rows::{Row, not_applicable, shown_by};
 
 pub fn rows() -> Vec<Row> {
-    [upstream_answers(), regions(), tokens(), lookups(), waits(), requests(), process()].concat()
+    [upstream_answers(), regions(), tokens(), lookups(), waits(), callbacks(), requests(), process()].concat()
 }
 
 const RETRIED: &str = "retry::what_a_second_attempt_can_help_gets_exactly_one";
@@ -386,6 +386,41 @@ fn waits() -> Vec<Row> {
             "a drain with waiters",
             "answered at once",
             &["waiting::a_drain_answers_waiters_at_once"],
+        ),
+    ]
+}
+
+fn callbacks() -> Vec<Row> {
+    vec![
+        shown_by(
+            106,
+            "a callback with a wrong key, or without one",
+            "401, no upstream call",
+            &["callbacks::without_a_valid_key_nothing_happens"],
+        ),
+        shown_by(
+            107,
+            "a callback for an id that callers wait for",
+            "one call; the result is the upstream's, and answers them",
+            &["callbacks::a_callback_causes_one_fetch_whose_result_answers_those_who_wait"],
+        ),
+        shown_by(
+            108,
+            "a callback again and again",
+            "one call; 200 each",
+            &["callbacks::repeated_callbacks_cause_one_fetch"],
+        ),
+        shown_by(
+            109,
+            "a callback for an unknown id; bytes that are no callback",
+            "200 without a call; refused",
+            &["callbacks::what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refused"],
+        ),
+        shown_by(
+            110,
+            "a callback before the result can be read",
+            "one call, the wait goes on",
+            &["callbacks::a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was"],
         ),
     ]
 }

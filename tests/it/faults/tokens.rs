@@ -48,7 +48,7 @@ async fn f066_the_token_endpoint_hangs_while_the_old_token_lives() {
         refreshes(&trial, "failed").await >= 1.0
     })
     .await;
-    assert!(trial.has_logged(&["WARN", "token refresh failed", "Unavailable"]));
+    assert!(trial.has_logged(&["WARN", "token refresh failed", "Unavailable"]).await);
     trial.invariants_hold().await;
 }
 
@@ -57,7 +57,7 @@ async fn f071_a_signature_error() {
     let trial = Trial::with(&["f071"], "").await;
     trial.upstream().answer_tokens([Reply::json(refusal("PARAMETER_ERROR", "Signature error"))]);
     assert_eq!(trial.ask("F071").await.gist(), gist(502, "upstream_auth"));
-    assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]));
+    assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]).await);
     let counted = |outcome: &str| {
         format!("idv_upstream_requests_total{{region=\"f071\",operation=\"token\",outcome=\"{outcome}\"}}")
     };
