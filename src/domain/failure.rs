@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::region::RegionId;
 
 /// What a region gave back instead of a verification.
@@ -17,11 +19,14 @@ pub struct Fault {
 }
 
 /// The part of an upstream answer that callers may see with a fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UpstreamSaid {
     /// Its envelope code, if it is one we know.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
     /// Its request id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
 }
 

@@ -163,8 +163,7 @@ impl ApiError {
             upstream: self
                 .upstream
                 .as_ref()
-                .filter(|said| said.code.is_some() || said.transaction_id.is_some())
-                .map(|said| UpstreamJson { code: said.code, transaction_id: said.transaction_id.as_deref() }),
+                .filter(|said| said.code.is_some() || said.transaction_id.is_some()),
         };
         serde_json::to_vec(&problem).unwrap_or_default()
     }
@@ -201,16 +200,7 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<UpstreamJson<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UpstreamJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<&'a str>,
+    upstream: Option<&'a UpstreamSaid>,
 }
 
 /// The methods of a route that only shows something.

@@ -3,6 +3,7 @@
 //! Inside: bulkhead( deadline( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
 //! so that a sick region slows no other. Nothing above this module knows the vendor's words.
 
+mod backoff;
 mod breaker;
 mod bulkhead;
 mod diagnose;

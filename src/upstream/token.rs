@@ -11,22 +11,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::backoff::{Backoff, RefusalLimit};
 use super::token_client::TokenClient;
 use crate::domain::failure::{Fault, Kind};
 use crate::telemetry::traces::Span;
 
 /// A refresh starts when this share of a token's life is over, drawn at random so that replicas spread out.
 const EARLY: std::ops::Range<f64> = 0.72..0.80;
-/// How long after a failed refresh, or a fresh token that was refused, the next refresh may start; doubled each time.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const MAX_BACKOFF: Duration = Duration::from_secs(60);
-/// This many refreshes in a row may be caused by refusals; after them one in each gap, which doubles.
-const BURST: u32 = 3;
-const FIRST_GAP: Duration = Duration::from_secs(10);
-const MAX_GAP: Duration = Duration::from_secs(60);
-/// After this long without a refusal, the next ones are a new burst.
-const QUIET: Duration = Duration::from_secs(300);
-
 /// An access token. Its value is marked sensitive and has no `Debug`.
 pub(super) struct Token {
     value: HeaderValue,
@@ -268,73 +259,5 @@ impl State {
                 (Err(failure.retry_after(pause)), now + pause)
             }
         }
-    }
-}
-
-/// 1 s, 2 s, 4 s … 60 s.
-#[derive(Default)]
-struct Backoff(Option<Duration>);
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let next = self.0.map_or(FIRST_BACKOFF, |last| (last * 2).min(MAX_BACKOFF));
-        self.0 = Some(next);
-        next
-    }
-}
-
-/// How often refusals may cause a refresh.
-#[derive(Default)]
-struct RefusalLimit {
-    admitted: u32,
-    last: Option<Instant>,
-}
-
-impl RefusalLimit {
-    /// Admits a refresh, or says how long to wait.
-    fn admit(&mut self, now: Instant) -> Result<(), Duration> {
-        if self.last.is_some_and(|last| now >= last + QUIET) {
-            *self = Self::default();
-        }
-        let gap = match self.admitted.checked_sub(BURST) {
-            None => Duration::ZERO,
-            Some(more) => (FIRST_GAP * (1 << more.min(3))).min(MAX_GAP),
-        };
-        let next = self.last.map_or(now, |last| last + gap);
-        if now < next {
-            return Err(next - now);
-        }
-        self.admitted += 1;
-        self.last = Some(now);
-        Ok(())
-    }
-
-    /// The refresh came to nothing: a longer pause follows from that already.
-    const fn take_back(&mut self) {
-        self.admitted = self.admitted.saturating_sub(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_between_refreshes_doubles_up_to_a_minute() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-    }
-
-    #[tokio::test]
-    async fn refusals_cause_a_burst_of_refreshes_and_then_ever_fewer() {
-        let mut limit = RefusalLimit::default();
-        let start = Instant::now();
-        let admitted: Vec<u64> =
-            (0..200).filter(|second| limit.admit(start + Duration::from_secs(*second)).is_ok()).collect();
-        assert_eq!(admitted, [0, 1, 2, 12, 32, 72, 132, 192]);
-        let later = start + Duration::from_secs(192) + QUIET;
-        let burst = (0..5).filter(|_| limit.admit(later).is_ok()).count();
-        assert_eq!(burst, BURST as usize, "a new burst after a quiet time");
     }
 }

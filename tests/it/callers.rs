@@ -53,13 +53,16 @@ async fn whoever_has_no_key_of_ours_gets_one_and_the_same_answer() {
     let id = ("X-Request-Id", "the-same");
     let without = gateway.send("GET", "/idv/x", &[id]).await;
     assert_eq!(without.gist(), (401, "unauthenticated".to_owned()));
-    assert_eq!(without.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(without.header("www-authenticate"), Some(REALM));
     for text in wrong {
         for (method, target) in
             [("GET", "/idv/x"), ("GET", "/idv/none"), ("GET", "/idv/a.b"), ("DELETE", "/idv/x")]
         {
             let answer = gateway.send(method, target, &[("Authorization", text), id]).await;
             assert_eq!(said(&answer), said(&without), "{text:.80} {method} {target}");
+            let is_credential = text.strip_prefix("Bearer ").is_some_and(|key| !key.is_empty());
+            let challenge = if is_credential { INVALID_TOKEN } else { REALM };
+            assert_eq!(answer.header("www-authenticate"), Some(challenge), "{text:.80}");
         }
     }
     assert_eq!(upstream.result_hits(), 1, "nobody is asked for strangers");
@@ -69,9 +72,13 @@ async fn whoever_has_no_key_of_ours_gets_one_and_the_same_answer() {
     );
 }
 
-/// Everything an answer says but its date.
+const REALM: &str = "Bearer realm=\"idv-gateway\"";
+const INVALID_TOKEN: &str = "Bearer realm=\"idv-gateway\", error=\"invalid_token\"";
+
+/// Everything an answer says but its date and its challenge.
 fn said(answer: &Answer) -> (u16, Vec<&(String, String)>, &[u8]) {
-    (answer.status, answer.headers.iter().filter(|(name, _)| name != "date").collect(), &answer.body)
+    let is_same = |name: &str| !["date", "www-authenticate"].contains(&name);
+    (answer.status, answer.headers.iter().filter(|(name, _)| is_same(name)).collect(), &answer.body)
 }
 
 #[tokio::test]

@@ -343,11 +343,10 @@ async fn a_living_gateway_is_healthy_however_its_address_is_given() {
 #[tokio::test]
 async fn whatever_does_not_live_is_not_healthy() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::over(&upstream).await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let cases = [
         (free_address(), "cannot ask"),
-        (gateway.public, "does not answer 200"),
+        (upstream.address, "does not answer 200"),
         (silent.local_addr().expect("bound"), "does not answer within"),
     ];
     for (address, why) in cases {

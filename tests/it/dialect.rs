@@ -202,7 +202,7 @@ async fn a_result_in_processing_is_pending_with_what_is_there_already() {
 #[tokio::test]
 async fn an_id_that_does_not_exist_is_not_found() {
     let outcome = told(ID, ok("f05_signature_not_exist.json")).await;
-    assert_eq!(outcome.body, problem(404, "signature_not_found", false, Value::Null));
+    assert_eq!(outcome.body, problem(404, "signature_not_found", true, Value::Null));
     assert_eq!(outcome.hits, 1);
 }
 

@@ -50,6 +50,8 @@ const REASONS: [&str; 18] = [
     "OTHER",
 ];
 
+const LISTENERS: [&str; 3] = ["public", "admin", "callbacks"];
+
 /// Every metric: its name, its type, its labels in order, and every set of their values.
 fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'static str>>)> {
     let none = || vec![vec![]];
@@ -163,6 +165,14 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         ),
         ("idv_jwks_keys", "gauge", vec![], none()),
         ("idv_jwks_refreshes_total", "counter", vec!["outcome"], sets(&[&["ok", "failed"]])),
+        ("idv_connections", "gauge", vec!["listener"], sets(&[&LISTENERS])),
+        ("idv_connections_max", "gauge", vec!["listener"], sets(&[&LISTENERS])),
+        (
+            "idv_connections_closed_total",
+            "counter",
+            vec!["listener", "reason"],
+            sets(&[&LISTENERS, &["limit", "head_timeout", "idle", "write_timeout"]]),
+        ),
         ("idv_audit_queue_lines", "gauge", vec![], none()),
         ("idv_log_lines_dropped_total", "counter", vec![], none()),
         ("idv_spans_dropped_total", "counter", vec![], none()),
@@ -210,6 +220,13 @@ fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Series that are not zero before anything has happened: the scrape itself is a connection.
+fn is_constant(name: &str) -> bool {
+    ["idv_build_info{", "idv_connections{listener=\"admin\"}", "idv_connections_max{"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
 /// Every series of an exposition with its value.
 fn series(exposition: &str) -> Vec<(String, f64)> {
     let lines = exposition.lines().filter(|line| !line.starts_with('#'));
@@ -240,7 +257,7 @@ async fn every_metric_is_there_from_the_start_with_every_label_set_at_zero_and_n
     let found = series(exposition).into_iter().filter(|(name, _)| name.starts_with("idv_"));
     let found: Vec<_> =
         found.filter(|(name, _)| !name.contains("_bucket{") && !name.contains("_seconds_sum")).collect();
-    for (name, value) in found.iter().filter(|(name, _)| !name.starts_with("idv_build_info")) {
+    for (name, value) in found.iter().filter(|(name, _)| !is_constant(name)) {
         assert_eq!(*value, 0.0, "{name} before anything happened");
     }
     let found: BTreeSet<_> = found.into_iter().map(|(name, _)| name).collect();

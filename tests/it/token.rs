@@ -522,17 +522,17 @@ async fn new_keys_are_tried_at_once_after_refused_ones() {
     upstream.answer_tokens([refused()]);
     upstream.answer("S1", [passed("S1")]);
     let gateway = files.gateway(&upstream).await;
-    // Two failures, so that the next refresh may wait for longer than the keys take to come.
+    // Two failures, so that the next refresh may be further away than the new keys.
     eventually("a second refresh", async || {
         assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_auth"));
         upstream.token_hits() == 2
     })
     .await;
-    upstream.answer_tokens([Reply::json(bodies::token(1))]);
     files.write("new");
     keys_taken_up(&gateway).await;
+    upstream.answer_tokens([Reply::json(bodies::token(1))]);
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
-    signed_request(&upstream, 2, "new-access", "new-secret");
+    signed_request(&upstream, upstream.token_hits() - 1, "new-access", "new-secret");
 }
 
 #[tokio::test]
