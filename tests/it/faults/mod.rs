@@ -8,6 +8,7 @@ mod trial;
 mod callers_tokens;
 mod clients;
 mod connections;
+mod fairness;
 mod files;
 mod limits;
 mod logs;
@@ -16,6 +17,7 @@ mod names_and_tls;
 mod panics;
 mod process;
 mod promised;
+mod regions;
 mod requests;
 mod signals;
 mod tokens;
@@ -27,6 +29,7 @@ fn rows() -> Vec<rows::Row> {
         callers_tokens::rows(),
         clients::rows(),
         connections::rows(),
+        fairness::rows(),
         files::rows(),
         limits::rows(),
         logs::rows(),
@@ -35,6 +38,7 @@ fn rows() -> Vec<rows::Row> {
         panics::rows(),
         process::rows(),
         promised::rows(),
+        regions::rows(),
         requests::rows(),
         signals::rows(),
         tokens::rows(),
