@@ -62,6 +62,10 @@ pub fn headers(answer: &Answer) -> Result<(), String> {
     }
     if is_problem {
         let problem = answer.json();
+        require(
+            has("retry-after") || problem["code"] != "signature_not_found",
+            "Retry-After for an unknown id",
+        )?;
         require(problem["status"] == answer.status, "the problem has the HTTP status")?;
         require(
             problem["requestId"].as_str() == answer.header("x-request-id"),

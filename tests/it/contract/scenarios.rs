@@ -5,8 +5,10 @@ use idv_gateway::domain::reason::Reason;
 use serde_json::{Value, json};
 
 use super::{IDV, Ledger};
-use crate::support::client::request;
+use crate::support::client::{parse, raw, request};
+use crate::support::collector::Collector;
 use crate::support::gateway::{OPEN, caller, region, region_at};
+use crate::support::issuer::{AUDIENCE, ISSUER, SigningKey, claims};
 use crate::support::upstream::Gate;
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
@@ -31,7 +33,11 @@ pub(super) async fn all(ledger: &Ledger) {
     tokio::join!(
         verdicts(ledger),
         stale(ledger),
+        waiting(ledger),
         refusals(ledger),
+        foreign_host(ledger),
+        no_issuer(ledger),
+        traced(ledger),
         two_regions(ledger),
         upstream_failures(ledger),
         overload(ledger),
@@ -97,6 +103,20 @@ async fn stale(ledger: &Ledger) {
     assert_eq!(refreshed.json()["stale"], true);
 }
 
+/// A wait that ends with a final result, and one that ends before.
+async fn waiting(ledger: &Ledger) {
+    let upstream = Upstream::start().await;
+    let pending = |id| Reply::json(bodies::pending(id));
+    upstream.answer("soon", [pending("soon"), Reply::json(bodies::passed("soon"))]);
+    upstream.answer("later", [pending("later")]);
+    let gateway = Gateway::with(&[OPEN, "[cache]\npending_ttl = \"50ms\"\n", &region("my", &upstream)]).await;
+    for (id, status) in [("soon", "passed"), ("later", "pending")] {
+        let answer = ledger.ask_with(&gateway, &format!("/idv/{id}"), &[("Prefer", "wait=1")]).await;
+        assert_eq!(answer.gist(), (200, status.to_owned()));
+        assert_eq!(answer.header("preference-applied"), Some("wait=1"));
+    }
+}
+
 /// What is refused before anybody is asked.
 async fn refusals(ledger: &Ledger) {
     let upstream = Upstream::start().await;
@@ -146,6 +166,43 @@ async fn refusals(ledger: &Ledger) {
     })
     .await;
     assert_eq!(upstream.hits("a.b") + other.hits("a.b"), 0);
+}
+
+/// A `Host` that is not the gateway's, where nobody has to authenticate.
+async fn foreign_host(ledger: &Ledger) {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    let ask = async |to, method: &str, path: &str| {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: attacker.example\r\nConnection: close\r\n\r\n");
+        parse(&raw(to, head.as_bytes()).await).expect("an answer")
+    };
+    for method in ["GET", "HEAD", "DELETE"] {
+        ledger.note(method, IDV, &ask(gateway.public, method, "/idv/x").await);
+    }
+    for (path, name) in ADMIN_PATHS {
+        ledger.note("GET", name, &ask(gateway.admin, "GET", path).await);
+    }
+}
+
+/// A token whose issuer's keys cannot be fetched.
+async fn no_issuer(ledger: &Ledger) {
+    let upstream = Upstream::start().await;
+    let auth = format!(
+        "[auth]\nmode = \"jwt\"\n[auth.jwt]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\n\
+         jwks_url = \"http://127.0.0.1:1/\"\n[[callers]]\nname = \"onboarding\"\nsubject = \"onboarding\"\n"
+    );
+    let gateway = Gateway::with(&[&auth, &region("my", &upstream)]).await;
+    let bearer = format!("Bearer {}", SigningKey::ec().sign(&claims("onboarding")));
+    let headers = [("Authorization", bearer.as_str())];
+    assert_eq!(ledger.ask_with(&gateway, "/idv/x", &headers).await.code(), "authentication_unavailable");
+    ledger.forget(&gateway, "/idv/x", &headers).await;
+}
+
+/// A problem of a request that is traced.
+async fn traced(ledger: &Ledger) {
+    let (collector, upstream) = (Collector::start().await, Upstream::start().await);
+    let gateway = Gateway::with(&[OPEN, &collector.piece(), &region("my", &upstream)]).await;
+    assert!(ledger.ask(&gateway, "/idv/unknown").await.json()["traceId"].is_string());
 }
 
 /// What several regions can say together.
