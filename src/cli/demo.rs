@@ -1,6 +1,9 @@
 //! `demo`: gateway and sandbox in one process, with nothing to configure.
 
+use std::fs;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -36,15 +39,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 async fn demo(args: &Args) -> ExitCode {
-    let bind_all = || {
-        let public = bind_or_next(args.listen, 8080)?;
-        let admin = bind_or_next(args.admin_listen, 8081)?;
-        Ok::<_, String>((
-            Listeners { public, admin, callbacks: None },
-            bind_or_next(args.sandbox_listen, 8090)?,
-        ))
-    };
-    let (listeners, upstream) = match bind_all() {
+    let (listeners, upstream) = match bind_all(args) {
         Ok(bound) => bound,
         Err(why) => {
             return fail(format_args!(
@@ -52,13 +47,19 @@ async fn demo(args: &Args) -> ExitCode {
             ));
         }
     };
-    let addresses = (listeners.public.local_addr(), listeners.admin.local_addr(), upstream.local_addr());
-    let (Ok(public), Ok(admin), Ok(simulated)) = addresses else {
-        return fail("the listeners have no addresses");
+    let addresses = match Addresses::of(&listeners, &upstream) {
+        Ok(addresses) => addresses,
+        Err(error) => return fail(format_args!("the listeners have no addresses: {error}")),
     };
-    let sandbox = tokio::spawn(sandbox::run(upstream, std::future::pending()));
-    say(what_to_try(public, admin, simulated));
-    let code = match configuration(public, admin, simulated) {
+    let keys = match KeyFile::create() {
+        Ok(keys) => keys,
+        Err(error) => return fail(format_args!("cannot write a key for callbacks: {error}")),
+    };
+    let callback_url =
+        format!("http://{}/callbacks/{{region}}?key={}", addresses.callbacks, keys.key).parse();
+    let sandbox = tokio::spawn(sandbox::run(upstream, callback_url.ok(), std::future::pending()));
+    say(what_to_try(&addresses));
+    let code = match configuration(&addresses, &keys) {
         Ok(config) => run_until_stopped(listeners, &config).await,
         Err(mistakes) => fail(mistakes),
     };
@@ -66,9 +67,60 @@ async fn demo(args: &Args) -> ExitCode {
     code
 }
 
+fn bind_all(args: &Args) -> Result<(Listeners, TcpListener), String> {
+    let public = bind_or_next(args.listen, 8080)?;
+    let admin = bind_or_next(args.admin_listen, 8081)?;
+    // Only the sandbox calls it, so any port will do.
+    let callbacks = Some(bind(local(0))?);
+    Ok((Listeners { public, admin, callbacks }, bind_or_next(args.sandbox_listen, 8090)?))
+}
+
+/// Where the parts of a demo listen.
+struct Addresses {
+    public: SocketAddr,
+    admin: SocketAddr,
+    callbacks: SocketAddr,
+    sandbox: SocketAddr,
+}
+
+impl Addresses {
+    fn of(listeners: &Listeners, upstream: &TcpListener) -> io::Result<Self> {
+        Ok(Self {
+            public: listeners.public.local_addr()?,
+            admin: listeners.admin.local_addr()?,
+            callbacks: listeners.callbacks.as_ref().map_or(Ok(local(0)), TcpListener::local_addr)?,
+            sandbox: upstream.local_addr()?,
+        })
+    }
+}
+
+/// The key of this demo's callbacks, in a file that is removed at the end.
+struct KeyFile {
+    key: String,
+    path: PathBuf,
+}
+
+impl KeyFile {
+    fn create() -> io::Result<Self> {
+        let key = format!("{:032x}", rand::random::<u128>());
+        let path = std::env::temp_dir().join(format!("idv-gateway-demo-{:016x}", rand::random::<u64>()));
+        fs::File::create_new(&path)?.write_all(key.as_bytes())?;
+        Ok(Self { key, path })
+    }
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
 /// The address that was asked for, else the default port or the next one that is free.
 fn bind_or_next(asked: Option<SocketAddr>, default: u16) -> Result<TcpListener, String> {
-    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match asked {
         Some(address) => bind(address),
         None => (default..default + TRIES)
@@ -78,7 +130,8 @@ fn bind_or_next(asked: Option<SocketAddr>, default: u16) -> Result<TcpListener, 
 }
 
 /// Three regions of the sandbox; callers need no key, and who stops a demo wants the terminal back.
-fn configuration(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> Result<Config, Mistakes> {
+fn configuration(addresses: &Addresses, keys: &KeyFile) -> Result<Config, Mistakes> {
+    let Addresses { public, admin, callbacks, sandbox } = addresses;
     let (access_key, secret_key) = (sandbox::ACCESS_KEY, sandbox::SECRET_KEY);
     let region = |name| {
         format!(
@@ -89,12 +142,15 @@ fn configuration(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> 
     let regions = ["my", "ph", "sg"].map(region).concat();
     let text = format!(
         "[server]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\n[auth]\nmode = \"none\"\n\
-         [drain]\ndelay = \"0s\"\n[telemetry]\nlog_format = \"text\"\n{regions}"
+         [drain]\ndelay = \"0s\"\n[telemetry]\nlog_format = \"text\"\n\
+         [callbacks]\nlisten = \"{callbacks}\"\nkey_file = {:?}\n{regions}",
+        keys.path
     );
     config::parse("demo", &text, &[])
 }
 
-fn what_to_try(public: SocketAddr, admin: SocketAddr, sandbox: SocketAddr) -> String {
+fn what_to_try(addresses: &Addresses) -> String {
+    let Addresses { public, admin, sandbox, .. } = addresses;
     format!(
         "\
 idv-gateway demo: callers at http://{public}, operators at http://{admin}, simulated upstream at http://{sandbox}
@@ -105,7 +161,7 @@ idv-gateway demo: callers at http://{public}, operators at http://{admin}, simul
     curl -s 'http://{public}/idv/f302f5d2454a85c2'; echo
   A failure, with its reason:
     curl -s 'http://{public}/idv/sim-fail-liveness-1?view=decision'; echo
-  Pending, final after 5 seconds: one request that waits for it:
+  Pending, final after 5 seconds. One request that waits, answered at 5 s, when the upstream calls back:
     curl -s 'http://{public}/idv/sim-pending-5-1?view=decision' -H 'Prefer: wait=10'; echo
   An id that no region has:
     curl -s 'http://{public}/idv/sim-notfound-1'; echo

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::serve::bind;
 use super::signals::StopSignals;
 use super::{block_on, fail, say};
-use crate::sandbox;
+use crate::sandbox::{self, CallbackUrl};
 
 #[derive(clap::Args)]
 #[command(after_help = ids())]
@@ -14,13 +14,16 @@ pub(super) struct Args {
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
+    /// Where to send callbacks; {region} stands for the region's name.
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<CallbackUrl>,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    block_on(serve(args.listen))
+    block_on(serve(args.listen, args.callback_url.clone()))
 }
 
-async fn serve(address: SocketAddr) -> ExitCode {
+async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> ExitCode {
     let (listener, mut signals) = match (bind(address), StopSignals::new()) {
         (Ok(listener), Ok(signals)) => (listener, signals),
         (Err(why), _) => return fail(why),
@@ -33,7 +36,7 @@ async fn serve(address: SocketAddr) -> ExitCode {
         sandbox::ACCESS_KEY,
         sandbox::SECRET_KEY,
     ));
-    match sandbox::run(listener, async move { signals.next().await }).await {
+    match sandbox::run(listener, callback_url, async move { signals.next().await }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(format_args!("the sandbox stopped: {error}")),
     }
@@ -43,6 +46,11 @@ const NOTES: &str = "\
 SERVICE_BUSY pauses the whole region for 10 s: every id of it that is not cached is answered as busy. After a
 few refused tokens (sim-auth-…) a region's refreshes are limited. With several regions, an error of one shows
 as region_undetermined unless ?region= is given.
+
+A pending id calls back if --callback-url is given: SUBMIT_COMPLETED after half of N seconds, COMPLETED after N.
+For a gateway whose [callbacks] listen on 127.0.0.1:8082:
+
+  idv-gateway sandbox --callback-url 'http://127.0.0.1:8082/callbacks/{region}?key=<one of its keys>'
 
 Faults on demand, for your own tests: PUT /_sandbox/faults sets them, DELETE clears them, GET /_sandbox/hits
 counts the calls. This one makes the next two results of region my busy:

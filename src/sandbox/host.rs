@@ -1,16 +1,20 @@
-//! What a handler works with: the region it speaks for and the books all regions share. The only lock of the simulator.
+//! What a handler works with: the region it speaks for, the books all regions share, and the way to callbacks. The only
+//! lock of the simulator.
 
+use super::callbacks::Callback;
 use super::faults::Faults;
 use super::hits::Hits;
 use super::ledger::Ledger;
 use super::token::Tokens;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::Sender;
 
 /// One of the vendor's hosts.
 #[derive(Clone, Default)]
 pub(super) struct Host {
     pub(super) region: &'static str,
     books: Arc<Mutex<Books>>,
+    callbacks: Option<Sender<Callback>>,
 }
 
 /// All that is remembered, each book bounded by itself.
@@ -30,9 +34,21 @@ pub(super) enum Endpoint {
 }
 
 impl Host {
+    /// A host whose callbacks are sent by whoever receives them, if anybody does.
+    pub(super) fn new(callbacks: Option<Sender<Callback>>) -> Self {
+        Self { callbacks, ..Self::default() }
+    }
+
     /// The host of `region`, with the same books.
     pub(super) fn of(&self, region: &'static str) -> Self {
-        Self { region, books: Arc::clone(&self.books) }
+        Self { region, ..self.clone() }
+    }
+
+    /// Has a callback sent. It is not sent if too many wait already.
+    pub(super) fn call_back(&self, callback: Callback) {
+        if let Some(callbacks) = &self.callbacks {
+            let _ = callbacks.try_send(callback);
+        }
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {

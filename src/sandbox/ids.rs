@@ -31,6 +31,12 @@ pub const IDS: &[(&str, &str)] = &[
         "sim-pending-N-…",
         "null result; submitted after half of N seconds, PASS after N, from the first request on",
     ),
+    ("sim-pending-N-fail-liveness-…", "the same, then FAIL; any verdict above"),
+    ("sim-pending-N-incomplete-…", "the same, but never submitted, then INCOMPLETE, without callbacks"),
+    ("sim-pending-N-late-…", "as sim-pending-N-…, its callback 3 s late"),
+    ("sim-pending-N-early-…", "its callback after half of N seconds, before the result can be read"),
+    ("sim-pending-N-twice-…", "its callback twice"),
+    ("sim-pending-N-silent-…", "no callback"),
     ("sim-slow-N-…", "PASS, each answer N seconds late (60 at most)"),
     ("sim-flaky-…", "envelope ERROR on the first request, PASS afterwards"),
     ("sim-error-…", "envelope ERROR"),
@@ -51,6 +57,8 @@ pub const IDS: &[(&str, &str)] = &[
 
 const LONGEST: usize = 128;
 const LONGEST_DELAY: u64 = 60;
+/// By how much a late callback is late.
+const LATE: Duration = Duration::from_secs(3);
 
 /// A known id: what it does, and where it lives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +70,7 @@ pub(super) struct Known {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Script {
     Result(Outcome),
-    Pending(Duration),
+    Pending(Pending),
     Slow(Duration),
     Flaky,
     Error,
@@ -79,6 +87,24 @@ pub(super) enum Home {
     Everywhere,
     Region(&'static str),
     FirstAsked,
+}
+
+/// A result that becomes final while it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pending {
+    pub(super) time: Duration,
+    pub(super) outcome: Outcome,
+    callback: Timing,
+}
+
+/// When the callback of a final result comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Timing {
+    OnTime,
+    Late,
+    Early,
+    Twice,
+    Never,
 }
 
 /// A final verdict and the form it comes in.
@@ -193,7 +219,7 @@ fn script(words: &[&str]) -> Option<Script> {
         ["old", rest @ ..] => in_generation(Generation::Oldest, rest),
         ["new", rest @ ..] => in_generation(Generation::New { video: false }, rest),
         ["video", rest @ ..] => in_generation(Generation::New { video: true }, rest),
-        ["pending", seconds, ..] => Script::Pending(Duration::from_secs(seconds.parse::<u32>().ok()?.into())),
+        ["pending", seconds, rest @ ..] => Script::Pending(pending(seconds, rest)?),
         ["slow", seconds, ..] => Script::Slow(Duration::from_secs(seconds.parse().map(clamp).ok()?)),
         ["flaky", ..] => Script::Flaky,
         ["error", ..] => Script::Error,
@@ -207,6 +233,38 @@ fn script(words: &[&str]) -> Option<Script> {
         _ => return None,
     };
     Some(script)
+}
+
+fn pending(seconds: &str, words: &[&str]) -> Option<Pending> {
+    let time = Duration::from_secs(seconds.parse::<u32>().ok()?.into());
+    let callback = match words.first() {
+        Some(&"late") => Timing::Late,
+        Some(&"early") => Timing::Early,
+        Some(&"twice") => Timing::Twice,
+        Some(&"silent" | &"incomplete") => Timing::Never,
+        _ => Timing::OnTime,
+    };
+    Some(Pending { time, outcome: verdict(words).unwrap_or(PASS), callback })
+}
+
+impl Pending {
+    /// Whether the person has handed in everything at that age.
+    pub(super) fn is_submitted(&self, age: Duration) -> bool {
+        age >= self.time / 2 && self.outcome.result != "INCOMPLETE"
+    }
+
+    /// Type and age of each callback.
+    pub(super) fn callbacks(&self) -> Vec<(&'static str, Duration)> {
+        let submitted = ("SUBMIT_COMPLETED", self.time / 2);
+        let completed = |age| ("COMPLETED", age);
+        match self.callback {
+            Timing::OnTime => vec![submitted, completed(self.time)],
+            Timing::Late => vec![submitted, completed(self.time + LATE)],
+            Timing::Early => vec![submitted, completed(self.time / 2)],
+            Timing::Twice => vec![submitted, completed(self.time), completed(self.time)],
+            Timing::Never => vec![],
+        }
+    }
 }
 
 fn clamp(seconds: u64) -> u64 {
@@ -294,8 +352,31 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_and_delays_capped() {
-        assert_eq!(parse("sim-pending-5-a").unwrap().script, Script::Pending(Duration::from_secs(5)));
+    fn a_pending_id_says_how_it_ends_and_when_its_callbacks_come() {
+        for (id, result, callbacks) in [
+            ("sim-pending-4-a", "PASS", vec![("SUBMIT_COMPLETED", 2), ("COMPLETED", 4)]),
+            ("sim-pending-4-fail-liveness-a", "FAIL", vec![("SUBMIT_COMPLETED", 2), ("COMPLETED", 4)]),
+            ("sim-pending-4-late-a", "PASS", vec![("SUBMIT_COMPLETED", 2), ("COMPLETED", 7)]),
+            ("sim-pending-4-early-a", "PASS", vec![("SUBMIT_COMPLETED", 2), ("COMPLETED", 2)]),
+            (
+                "sim-pending-4-twice-a",
+                "PASS",
+                vec![("SUBMIT_COMPLETED", 2), ("COMPLETED", 4), ("COMPLETED", 4)],
+            ),
+            ("sim-pending-4-silent-a", "PASS", vec![]),
+            ("sim-pending-4-incomplete-a", "INCOMPLETE", vec![]),
+        ] {
+            let Some(Script::Pending(pending)) = parse(id).map(|known| known.script) else { panic!("{id}") };
+            assert_eq!((pending.time.as_secs(), pending.outcome.result), (4, result), "{id}");
+            let sent = pending.callbacks().into_iter().map(|(kind, age)| (kind, age.as_secs()));
+            assert_eq!(sent.collect::<Vec<_>>(), callbacks, "{id}");
+            assert_eq!(pending.is_submitted(pending.time), result != "INCOMPLETE", "{id}");
+            assert!(!pending.is_submitted(Duration::from_secs(1)), "{id}");
+        }
+    }
+
+    #[test]
+    fn delays_are_capped() {
         assert_eq!(parse("sim-slow-999-a").unwrap().script, Script::Slow(Duration::from_secs(60)));
     }
 }

@@ -15,6 +15,8 @@
 //! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
 //! | `sim-unrecognized-…` | a result word that nobody knows |
 //! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N, from the first request on |
+//! | `sim-pending-N-<verdict>-…` | the same with another end, as `sim-pending-5-fail-liveness-1` |
+//! | `sim-pending-N-<timing>-…` | `late`, `early`, `twice`, `silent`: its callback 3 s late, before the result, twice, never |
 //! | `sim-slow-N-…` | PASS, each answer N seconds late (60 at most) |
 //! | `sim-flaky-…` | envelope ERROR on the first request, PASS afterwards |
 //! | `sim-error-…`, `sim-busy-…`, `sim-html-…` | envelope ERROR, SERVICE_BUSY with `Retry-After: 10s`, an HTML page |
@@ -33,10 +35,14 @@
 //! the first 16 hex digits of SHA-256 over `sandbox:` and the id. Words of the protocol, types, dates and countries
 //! are everybody's.
 //!
+//! If it is told a URL, it sends a callback there when the person has handed in everything (`SUBMIT_COMPLETED`, half of
+//! N) and when the result can be read (`COMPLETED`, N); none where the end is INCOMPLETE.
+//!
 //! Tests steer it: `PUT /_sandbox/faults` sets faults to inject (see `faults.rs`), `DELETE` clears them, and
 //! `GET /_sandbox/hits` counts the calls per region, endpoint and id.
 
 mod bounded;
+mod callbacks;
 mod envelope;
 mod faults;
 mod get_result;
@@ -55,7 +61,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use std::future::Future;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
+pub use callbacks::CallbackUrl;
 pub use ids::IDS;
 
 use host::Host;
@@ -71,18 +79,27 @@ pub const REGIONS: &[&str] = &["id", "sg", "my", "th", "ph", "vn"];
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// Serves the simulator on `listener` until `shutdown` completes; connections still open then have half a second.
+/// Callbacks go to `callback_url`, if there is one.
 ///
 /// # Errors
 /// When the listener fails to accept again and again.
 pub async fn run(
     listener: TcpListener,
+    callback_url: Option<CallbackUrl>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    serve::serve(listener, router(), shutdown).await
+    let Some(url) = callback_url else {
+        return serve::serve(listener, router(Host::new(None)), shutdown).await;
+    };
+    let (sender, receiver) = mpsc::channel(callbacks::MOST_WAITING);
+    let serving = serve::serve(listener, router(Host::new(Some(sender))), shutdown);
+    tokio::select! {
+        ended = serving => ended,
+        () = callbacks::deliver(url, receiver) => Ok(()),
+    }
 }
 
-fn router() -> Router {
-    let host = Host::default();
+fn router(host: Host) -> Router {
     let control = Router::new()
         .route("/faults", put(faults::set).delete(faults::clear))
         .route("/hits", get(hits::show))

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::client::{self, Connection};
-use crate::support::gateway::{self, OPEN, region};
+use crate::support::client;
+use crate::support::gateway::{self, OPEN, metric_at, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
 use crate::support::{Gateway, Reply, Upstream, bodies};
 
@@ -47,6 +47,9 @@ async fn the_demo_prints_requests_that_work_as_printed() {
     let wait = [("Prefer", "wait=10")];
     let waited = client::request(printed[3].0, "GET", printed[3].1.as_str(), &wait).await;
     assert_eq!(waited.gist(), (200, "passed".to_owned()), "one request waits until the result is final");
+    let fetched = metric_at(printed[6].0, "idv_callbacks_total{outcome=\"fetched\"}").await;
+    let polled = metric_at(printed[6].0, "idv_polls_total{outcome=\"final\"}").await;
+    assert!(fetched >= 1.0 && polled == 0.0, "and the upstream's callback ends the wait");
     assert_eq!(get(4).await.gist(), (404, "signature_not_found".to_owned()));
     assert_eq!(get(5).await.gist(), (502, "upstream_error".to_owned()));
     assert!(get(6).await.text().contains("\nidv_build_info{"));
@@ -67,32 +70,6 @@ async fn two_demos_without_flags_find_free_ports_of_their_own() {
         used.insert(address.port());
     }
     assert_eq!(used.len(), 2, "{used:?}");
-}
-
-#[tokio::test]
-async fn the_sandbox_has_an_id_for_every_status_and_every_failure_of_an_upstream() {
-    let process = demo().await;
-    let public = printed_requests(&process.stdout())[0].0;
-    let ids = [
-        ("sim-pass-1", 200, "passed"),
-        ("sim-fail-other-1", 200, "failed"),
-        ("sim-incomplete-1", 200, "incomplete"),
-        ("sim-pending-60-1", 200, "pending"),
-        ("sim-unrecognized-1", 200, "unrecognized"),
-        ("sim-notfound-1", 404, "signature_not_found"),
-        ("sim-error-1", 502, "upstream_error"),
-        ("sim-html-1", 502, "upstream_malformed"),
-        ("sim-account-1", 502, "upstream_account"),
-        ("sim-mismatch-1", 502, "upstream_id_mismatch"),
-        ("sim-auth-1", 502, "upstream_auth"),
-        ("sim-busy-1", 503, "upstream_busy"),
-    ];
-    for (id, status, word) in ids {
-        let answer = client::request(public, "GET", &format!("/idv/{id}?region=my"), &[]).await;
-        assert_eq!(answer.gist(), (status, word.to_owned()), "{id}");
-    }
-    let pending = client::request(public, "GET", "/idv/sim-pending-60-1?region=my", &[]).await.json();
-    assert_eq!(pending["submitted"], false, "the person is still in the flow");
 }
 
 #[tokio::test]
@@ -367,27 +344,6 @@ async fn what_is_no_host_and_port_is_asked_nothing() {
         assert_eq!(finished.code, Some(2), "{admin:?}");
         assert!(finished.stderr.contains("expected a host and a port"), "{}", finished.stderr);
     }
-}
-
-#[tokio::test]
-async fn the_sandbox_alone_serves_and_stops_when_asked() {
-    let address = free_address();
-    let mut process = Process::start(&["sandbox", "--listen", &address.to_string()]);
-    process.says(&format!("sandbox at http://{address}/<region>")).await;
-    assert!(
-        process.stdout().contains("sandbox-access-key") && process.stdout().contains("sandbox-secret-key")
-    );
-
-    let piece = format!(
-        "[[regions]]\nname = \"my\"\nbase_url = \"http://{address}/my\"\nallow_http = true\n\
-         access_key = \"sandbox-access-key\"\nsecret_key = \"sandbox-secret-key\"\n"
-    );
-    let gateway = Gateway::with(&[OPEN, &piece]).await;
-    assert_eq!(gateway.get("/idv/sim-pass-1").await.gist(), (200, "passed".to_owned()));
-    let mut kept = Connection::open(address).await;
-    process.signal("TERM");
-    assert_eq!(process.exit().await.code, Some(0));
-    kept.closed().await;
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod reference;
 mod requests;
 mod retry;
 mod routing;
+mod sandbox;
 mod security_md;
 mod shutdown;
 mod stale;
