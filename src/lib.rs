@@ -7,6 +7,7 @@ pub mod config;
 
 mod answer;
 mod app;
+mod cgroup;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -179,6 +180,7 @@ async fn follow_files(reloaders: Vec<reload::Reloader>) {
 }
 
 fn tell_of_start(config: &Config) {
+    cgroup::check_memory(config.cache.max_bytes);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = %config.server.listen,

@@ -128,6 +128,7 @@ def check_confinement(running):
     expect(shell.returncode != 0, "there is no shell to run in it")
     limit = running.memory("limit_in_bytes", "max")
     expect(limit == MEMORY_LIMIT, f"the kernel limits it to {limit // MIB} MiB")
+    expect(f'"limit_mib":{limit // MIB}' in running.logs(), "its log warns that this may be too little")
 
 
 def check_answers(running, revision):

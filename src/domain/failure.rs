@@ -12,6 +12,8 @@ use super::region::RegionId;
 pub struct Fault {
     /// What went wrong.
     pub kind: Kind,
+    /// Why the call behind it failed, if there was one.
+    pub cause: Option<Cause>,
     /// When another attempt makes sense.
     pub retry_after: Option<Duration>,
     /// What the upstream said, as far as callers may see it.
@@ -71,6 +73,20 @@ pub enum Kind {
     Internal,
 }
 
+/// Why a call to the upstream failed, for logs. It stays what it was when a fault of the token endpoint becomes one of the
+/// region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Cause {
+    Dns,
+    Connect,
+    Tls,
+    Timeout,
+    Reset,
+    /// An answer came, and it is an error or cannot be used.
+    Http,
+}
+
 /// Why a lookup has no result.
 #[derive(Clone, Debug)]
 pub enum Failure {
@@ -82,6 +98,8 @@ pub enum Failure {
     RegionUndetermined {
         /// The region that could not be asked, if it is known.
         region: Option<RegionId>,
+        /// Why it could not.
+        cause: Option<Cause>,
         /// When another request makes sense.
         retry_after: Option<Duration>,
     },
@@ -98,7 +116,7 @@ pub enum Failure {
 impl Fault {
     /// A fault of this kind, with nothing more known.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, retry_after: None, said: None }
+        Self { kind, cause: kind.cause(), retry_after: None, said: None }
     }
 
     /// The same fault, worth another attempt after `delay`.
@@ -159,6 +177,17 @@ impl Failure {
         }
     }
 
+    /// Why the call to the upstream failed, if there was one.
+    pub const fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::RegionUndetermined { cause, .. } => *cause,
+            Self::Upstream(_, fault) => fault.cause,
+            Self::NotFound(_) | Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => {
+                None
+            }
+        }
+    }
+
     /// What the upstream said, as far as callers may see it.
     pub fn said(&self) -> Option<&UpstreamSaid> {
         if let Self::Upstream(_, fault) = self { fault.said.as_ref() } else { None }
@@ -191,6 +220,25 @@ impl Kind {
         }
     }
 
+    /// Why the call failed, if this is how one ends.
+    const fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Dns => Some(Cause::Dns),
+            Self::Connect => Some(Cause::Connect),
+            Self::Tls => Some(Cause::Tls),
+            Self::Timeout | Self::Deadline => Some(Cause::Timeout),
+            Self::Reset | Self::Truncated => Some(Cause::Reset),
+            Self::Server
+            | Self::Refused
+            | Self::Malformed
+            | Self::IdMismatch
+            | Self::Auth
+            | Self::Account
+            | Self::Busy => Some(Cause::Http),
+            Self::NotFound | Self::Unavailable | Self::Overloaded | Self::Internal => None,
+        }
+    }
+
     const fn is_retryable(self) -> bool {
         match self {
             Self::Dns
@@ -207,6 +255,20 @@ impl Kind {
             | Self::Overloaded
             | Self::Internal => true,
             Self::NotFound | Self::Refused | Self::IdMismatch | Self::Auth | Self::Account => false,
+        }
+    }
+}
+
+impl Cause {
+    /// The word in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Http => "http",
         }
     }
 }

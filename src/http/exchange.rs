@@ -10,6 +10,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::code::Code;
+use crate::domain::failure::Cause;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
@@ -40,6 +41,8 @@ pub(super) struct AccessRecord<'a> {
     pub(super) region: Option<&'a RegionName>,
     /// The problem code of an error.
     pub(super) code: Option<Code>,
+    /// Why the call to the upstream failed, if that is why there is no fresh result.
+    pub(super) cause: Option<Cause>,
     /// Where the audit line of the answer goes, if it needs one.
     pub(super) audit_place: Option<AuditPlace>,
     http_status: u16,
@@ -62,6 +65,7 @@ impl<'a> AccessRecord<'a> {
             disclosed: Scopes::NONE,
             region: None,
             code: None,
+            cause: None,
             status: None,
             audit_place: None,
             http_status: 0,
@@ -118,6 +122,7 @@ impl<'a> AccessRecord<'a> {
             caller: self.caller,
             id_hash: self.id.map(|id| id.hash_for_logs()),
             cache: self.source.map(cache_word),
+            cause: self.cause.map(Cause::name),
             trace_id: self.span.trace_id(),
             duration: self.duration,
         };

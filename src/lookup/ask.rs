@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::record::Entry;
-use crate::domain::failure::{Failure, Fault, Kind};
+use crate::domain::failure::{Cause, Failure, Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet, Route};
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
@@ -44,6 +44,8 @@ pub(crate) enum Source {
     Stale {
         /// Whole seconds since it was fresh; 0 if a refresh failed while it still was.
         age: u64,
+        /// Why the call to the first of them failed.
+        cause: Option<Cause>,
     },
     /// From the upstream, because memory had no answer.
     Miss(Fetched),

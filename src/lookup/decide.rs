@@ -176,7 +176,7 @@ impl View<'_> {
         let failure =
             if route_is_one { fault.clone().in_region(region) } else { undetermined(region, fault) };
         if let Some(entry) = self.entry().filter(|entry| entry.is_final() && failure.is_no_answer()) {
-            return found(entry, Source::Stale { age: entry.age_past_ttl(self.now) });
+            return found(entry, Source::Stale { age: entry.age_past_ttl(self.now), cause: fault.cause });
         }
         missed(failure, self.fetched(self.progress.missed))
     }
@@ -196,7 +196,7 @@ const fn missed(failure: Failure, source: Source) -> Decision {
 
 /// A region that could not be asked turns "not found" into "not known".
 fn undetermined(region: RegionId, fault: &Fault) -> Failure {
-    Failure::RegionUndetermined { region: Some(region), retry_after: fault.retry_after }
+    Failure::RegionUndetermined { region: Some(region), cause: fault.cause, retry_after: fault.retry_after }
 }
 
 #[cfg(test)]

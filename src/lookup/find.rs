@@ -1,6 +1,6 @@
 //! The way of one request through the lookup: decide, else ask regions and listen, and decide again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,6 +13,7 @@ use super::fill::{Fills, landing};
 use super::runtime::timeout_at;
 use super::store::Step;
 use super::table::Joined;
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionId;
 use crate::telemetry::traces::Span;
 
@@ -20,12 +21,19 @@ use crate::telemetry::traces::Span;
 pub(super) struct Finder {
     pub(super) fills: Arc<Fills>,
     /// How long a request waits at most.
-    pub(super) timeout: Duration,
+    timeout: Duration,
     /// How long a found result is held for the other regions' answers.
-    pub(super) discovery_wait: Duration,
+    discovery_wait: Duration,
+    /// By region.
+    was_full: Box<[Once]>,
 }
 
 impl Finder {
+    pub(super) fn new(fills: Arc<Fills>, timeout: Duration, discovery_wait: Duration) -> Self {
+        let was_full = fills.regions.all().iter().map(|_| Once::new()).collect();
+        Self { fills, timeout, discovery_wait, was_full }
+    }
+
     /// Searches for an id, for a lookup with that span.
     ///
     /// # Errors
@@ -77,7 +85,10 @@ impl Finder {
         loop {
             let until = hold.map_or(deadline, |hold| hold.min(deadline));
             match timeout_at(until, fills.next()).await {
-                Ok(Some(heard)) => progress.take(heard),
+                Ok(Some(heard)) => {
+                    self.report_limit(&heard);
+                    progress.take(heard);
+                }
                 Ok(None) => return,
                 Err(_) if hold.is_some() => return,
                 Err(_) => return progress.time_is_up(),
@@ -86,5 +97,16 @@ impl Finder {
                 hold.get_or_insert_with(|| Instant::now() + self.discovery_wait);
             }
         }
+    }
+
+    fn report_limit(&self, heard: &Heard) {
+        let Landed::Failed(Fault { kind: Kind::Overloaded, .. }) = &heard.landed else { return };
+        self.was_full[heard.region.index()].call_once(|| {
+            let setting = format!("regions.{}.concurrency", self.fills.regions.name(heard.region));
+            tracing::warn!(
+                setting,
+                "limit reached: further requests for new ids get 503 until the queue is shorter"
+            );
+        });
     }
 }

@@ -2,7 +2,7 @@
 //! learned beside them. Nothing here decides; [`super::store`] changes it under its lock.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant as StdInstant};
 
 use moka::Expiry;
@@ -54,13 +54,18 @@ pub(super) struct Results {
 
 impl Results {
     fn new(max_bytes: u64, metrics: Arc<Metrics>) -> Self {
-        let counted = Arc::clone(&metrics);
+        let (counted, was_full) = (Arc::clone(&metrics), Once::new());
         let cache = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|_: &SignatureId, entry: &Arc<Entry>| weight(entry))
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(Keep)
-            .eviction_listener(move |_, _, cause| counted.cache.evicted(eviction(cause)).inc())
+            .eviction_listener(move |_, _, cause| {
+                counted.cache.evicted(eviction(cause)).inc();
+                if cause == RemovalCause::Size {
+                    was_full.call_once(|| report_limit(max_bytes));
+                }
+            })
             .build();
         Self { cache, metrics }
     }
@@ -86,6 +91,14 @@ impl Results {
         self.metrics.cache.entries.set(self.cache.entry_count() as i64);
         self.metrics.cache.bytes.set(self.cache.weighted_size() as i64);
     }
+}
+
+fn report_limit(max_bytes: u64) {
+    tracing::info!(
+        setting = "cache.max_bytes",
+        limit = max_bytes,
+        "limit reached: for each new result the one that was not asked for longest is dropped"
+    );
 }
 
 fn weight(entry: &Entry) -> u32 {

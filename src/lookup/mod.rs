@@ -67,8 +67,7 @@ impl Lookup {
             fill_timeout: settings.fill_timeout,
             metrics: Arc::clone(&metrics),
         });
-        let (timeout, discovery_wait) = (settings.timeout, settings.discovery_wait);
-        let finder = Arc::new(Finder { fills, timeout, discovery_wait });
+        let finder = Arc::new(Finder::new(fills, settings.timeout, settings.discovery_wait));
         let waits = Waits::new(Arc::clone(&finder), settings.waits, Arc::clone(&metrics));
         Self { finder, waits, metrics }
     }

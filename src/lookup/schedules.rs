@@ -201,7 +201,7 @@ impl Harness {
             fill_timeout: HOUR,
             metrics: Arc::clone(&metrics),
         });
-        let finder = Finder { fills: Arc::clone(&fills), timeout: HOUR, discovery_wait: HOUR };
+        let finder = Finder::new(Arc::clone(&fills), HOUR, HOUR);
         let limits = WaitLimits { max_waiters: 10, polls: vec![1, 1] };
         let waits = Waits::new(Arc::new(finder), limits, Arc::clone(&metrics));
         let id = SignatureId::parse("S1").unwrap();

@@ -4,7 +4,7 @@
 //! final, this poller, another request, a callback or another replica, wakes all who wait.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -37,6 +37,7 @@ pub(super) struct Waits {
     finder: Arc<Finder>,
     max_waiters: usize,
     waiters: Mutex<Waiters>,
+    was_full: Once,
     polls: Mutex<HashMap<Key, Weak<Poll>>>,
     budgets: Box<[Arc<Semaphore>]>,
     metrics: Arc<Metrics>,
@@ -70,6 +71,7 @@ impl Waits {
             finder,
             max_waiters: limits.max_waiters,
             waiters: Mutex::default(),
+            was_full: Once::new(),
             polls: Mutex::default(),
             budgets: limits.polls.into_iter().map(budget).collect(),
             metrics,
@@ -82,6 +84,8 @@ impl Waits {
         let of_caller =
             caller.map_or(0, |caller| waiters.by_caller.get(&caller).copied().unwrap_or_default());
         if waiters.count >= self.max_waiters || of_caller >= self.max_waiters.div_ceil(2) {
+            drop(waiters);
+            self.report_limit();
             return None;
         }
         waiters.count += 1;
@@ -90,6 +94,16 @@ impl Waits {
         }
         self.metrics.waits.waiters.inc();
         Some(Waiter { waits: Arc::clone(self), caller })
+    }
+
+    fn report_limit(&self) {
+        self.was_full.call_once(|| {
+            tracing::warn!(
+                setting = "wait.max_waiters",
+                limit = self.max_waiters,
+                "limit reached: further requests with Prefer: wait are answered at once"
+            );
+        });
     }
 
     /// Waits as `Lookup::until_final` says.

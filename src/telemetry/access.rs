@@ -30,6 +30,8 @@ pub struct AccessLine<'a> {
     pub id_hash: Option<IdHash>,
     /// Where the answer came from, in one word.
     pub cache: Option<&'static str>,
+    /// Why the call to the upstream failed, in one word.
+    pub cause: Option<&'static str>,
     /// The request's trace, if it is recorded.
     pub trace_id: Option<String>,
     /// From the request's head to the answer's.
@@ -59,6 +61,7 @@ impl AccessLine<'_> {
             caller = self.caller,
             id_hash = self.id_hash.as_ref().map(IdHash::as_str),
             cache = self.cache,
+            cause = self.cause,
             trace_id = self.trace_id,
             duration_us = self.duration.as_micros() as u64,
             "request"
@@ -79,6 +82,7 @@ impl AccessLine<'_> {
         write_text(&mut line, "caller", self.caller);
         write_text(&mut line, "id_hash", self.id_hash.as_ref().map(IdHash::as_str));
         write_text(&mut line, "cache", self.cache);
+        write_text(&mut line, "cause", self.cause);
         write_text(&mut line, "trace_id", self.trace_id.as_deref());
         write_number(&mut line, "duration_us", self.duration.as_micros() as u64);
         line.extend_from_slice(b",\"target\":\"access\"}\n");
@@ -140,6 +144,7 @@ mod tests {
             caller: None,
             id_hash: None,
             cache: None,
+            cause: None,
             trace_id: None,
             duration: Duration::from_micros(42),
         }
@@ -168,13 +173,14 @@ mod tests {
             code: Some("internal"),
             caller: Some("onboarding"),
             id_hash: Some(id.hash_for_logs()),
-            cache: Some("hit"),
+            cache: Some("stale"),
+            cause: Some("reset"),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             ..line()
         };
         let read: Value = serde_json::from_slice(&full.json(now)).unwrap();
         assert_eq!(read["id_hash"], id.hash_for_logs().as_str());
-        let texts = [&read["code"], &read["caller"], &read["cache"], &read["trace_id"]];
-        assert_eq!(texts, ["internal", "onboarding", "hit", "4bf92f3577b34da6a3ce929d0e0e4736"]);
+        let texts = ["code", "caller", "cache", "cause", "trace_id"].map(|name| &read[name]);
+        assert_eq!(texts, ["internal", "onboarding", "stale", "reset", "4bf92f3577b34da6a3ce929d0e0e4736"]);
     }
 }

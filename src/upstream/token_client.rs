@@ -16,7 +16,7 @@ use super::life::life;
 use super::retry;
 use super::token_request::{self, Keys};
 use crate::domain::drift::{Drift, DriftKind};
-use crate::domain::failure::{Fault, Kind};
+use crate::domain::failure::{Cause, Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::net::{self, Answer, Broken, Connections};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
@@ -89,7 +89,8 @@ impl TokenClient {
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
                 let code = failure.said.as_ref().and_then(|said| said.code);
-                tracing::warn!(region = %self.region, kind = ?failure.kind, code, "token refresh failed");
+                let cause = failure.cause.map(Cause::name);
+                tracing::warn!(region = %self.region, kind = ?failure.kind, cause, code, "token refresh failed");
             }
         }
         result

@@ -26,6 +26,7 @@ mod image;
 mod interleavings;
 mod jwt;
 mod key_files;
+mod logs;
 mod media;
 mod observability;
 mod pages;

@@ -10,13 +10,14 @@ use syn::{Attribute, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, Item
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["lib", "config", "domain", "net", "sandbox", "telemetry", "upstream"]),
-    ("lib", &["app", "config", "http", "reload", "telemetry", "upstream"]),
+    ("lib", &["app", "cgroup", "config", "http", "reload", "telemetry", "upstream"]),
     (
         "app",
         &["answer", "config", "domain", "files", "http", "lookup", "net", "reload", "telemetry", "upstream"],
     ),
     ("reload", &["files", "telemetry"]),
     ("files", &[]),
+    ("cgroup", &[]),
     ("http", &["answer", "domain", "files", "lookup", "net", "telemetry"]),
     ("lookup", &["answer", "domain", "telemetry", "upstream"]),
     ("upstream", &["domain", "net", "telemetry"]),

@@ -43,7 +43,7 @@ pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
     // Writing to a string does not fail.
     let _ = match source {
         Source::Hit { ttl } => write!(text, "hit; ttl={ttl}"),
-        Source::Stale { age } => write!(text, "hit; ttl=-{}", age.max(1)),
+        Source::Stale { age, .. } => write!(text, "hit; ttl=-{}", age.max(1)),
         Source::Refresh(_) => write!(text, "fwd=request"),
         Source::Miss(Fetched { stored, joined }) => {
             let stored = if stored { "; stored" } else { "" };

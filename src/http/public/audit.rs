@@ -1,5 +1,7 @@
 //! The audit trail: one line for each answer that carried a person's data, saying who was shown whose.
 
+use std::sync::Once;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -10,21 +12,21 @@ use crate::http::exchange::AccessRecord;
 use crate::telemetry::logs::{self, AuditPlace};
 
 /// Writes audit lines.
-#[derive(Clone)]
 pub(crate) struct Audit {
     /// Keyed, so that who has the lines but not the key cannot test guesses of an id. `None` = no lines.
     hmac: Option<Hmac<Sha256>>,
+    was_full: Once,
 }
 
 impl Audit {
     /// Lines with ids under this key.
     pub(crate) fn with_key(key: &[u8]) -> Self {
-        Self { hmac: Hmac::new_from_slice(key).ok() }
+        Self { hmac: Hmac::new_from_slice(key).ok(), was_full: Once::new() }
     }
 
     /// No lines.
     pub(crate) const fn off() -> Self {
-        Self { hmac: None }
+        Self { hmac: None, was_full: Once::new() }
     }
 
     /// Takes a place for the line of an answer that discloses this, if it needs one.
@@ -35,7 +37,15 @@ impl Audit {
         if self.hmac.is_none() || !is_personal(disclosed) {
             return Ok(None);
         }
-        logs::reserve_audit_line().map(Some).ok_or(ApiError::audit_overloaded())
+        let place = logs::reserve_audit_line();
+        if place.is_none() {
+            self.was_full.call_once(|| {
+                tracing::warn!(
+                    "limit reached: answers with personal data are refused until audit lines are written"
+                );
+            });
+        }
+        place.map(Some).ok_or(ApiError::audit_overloaded())
     }
 
     /// Writes the line of one answer, if it carried a person's data.

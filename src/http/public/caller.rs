@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
@@ -48,6 +48,7 @@ pub(super) struct Caller {
     /// What tells it from other callers; `None` where nobody has to prove anything.
     id: Option<CallerId>,
     limiter: Option<DefaultDirectRateLimiter>,
+    was_limited: Once,
 }
 
 impl Caller {
@@ -60,6 +61,7 @@ impl Caller {
             index,
             id: u16::try_from(index).ok().map(CallerId::new),
             limiter: settings.requests_per_second.map(limiter),
+            was_limited: Once::new(),
         }
     }
 
@@ -208,6 +210,10 @@ impl Callers {
         if let Some(counter) = self.metrics.rate_limited.get(caller.index) {
             counter.inc();
         }
+        caller.was_limited.call_once(|| {
+            let setting = format!("callers.{}.requests_per_second", caller.name);
+            tracing::warn!(setting, "limit reached: further requests of this caller get 429");
+        });
         let wait = too_early.wait_time_from(DefaultClock::default().now());
         Err(ApiError::rate_limited(wait.as_secs_f64().ceil().max(1.0) as u64))
     }

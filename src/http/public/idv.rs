@@ -21,7 +21,7 @@ use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
 use crate::http::head::{self, TrustedHosts};
 use crate::http::lifecycle::{Lifecycle, Stage};
-use crate::lookup::{Ask, Found, Lookup, Missed};
+use crate::lookup::{Ask, Found, Lookup, Missed, Source};
 use crate::telemetry::metrics::{Metrics, RouteLabel};
 use crate::telemetry::traces::Traces;
 
@@ -116,6 +116,9 @@ async fn show<'a>(
     match found {
         Ok(found) => {
             record.source = Some(found.source);
+            if let Source::Stale { cause, .. } = found.source {
+                record.cause = cause;
+            }
             let disclosed = scopes.and(Scopes::SHOWING);
             record.audit_place = public.audit.reserve(disclosed)?;
             record.disclosed = disclosed;
@@ -126,6 +129,7 @@ async fn show<'a>(
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
+            record.cause = failure.cause();
             let error = ApiError::from_failure(&failure, &public.regions);
             let is_not_found = matches!(failure, Failure::NotFound(_));
             Err(if is_not_found { error.retry_after(public.not_found_ttl) } else { error })

@@ -1,7 +1,7 @@
 //! The open connections of one listener, and which of them is closed when there are too many.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -21,7 +21,7 @@ pub(super) struct ConnectionPool {
     open: HashMap<Id, (AbortHandle, Arc<ConnectionState>)>,
     /// Connections that could be closed when all were last looked at; the last one is closed first.
     closable: Vec<(Closable, Id)>,
-    has_been_full: bool,
+    was_full: Once,
     metrics: Arc<ConnectionMetrics>,
 }
 
@@ -35,7 +35,7 @@ impl ConnectionPool {
             tasks: JoinSet::new(),
             open: HashMap::new(),
             closable: Vec::new(),
-            has_been_full: false,
+            was_full: Once::new(),
             metrics,
         }
     }
@@ -124,13 +124,15 @@ impl ConnectionPool {
         }
     }
 
-    fn report_limit(&mut self) {
-        if !std::mem::replace(&mut self.has_been_full, true) {
+    fn report_limit(&self) {
+        let listener = self.metrics.listener;
+        self.was_full.call_once(|| {
             tracing::warn!(
-                listener = self.metrics.listener,
+                listener = listener.name(),
+                setting = listener.limit_setting(),
                 limit = self.limit,
-                "the connection limit is reached; for each new connection the one that has waited longest is closed"
+                "limit reached: for each new connection the one that has waited longest is closed"
             );
-        }
+        });
     }
 }

@@ -19,11 +19,20 @@ impl Listener {
     pub(super) const COUNT: usize = 3;
     const ALL: [Self; Self::COUNT] = [Self::Public, Self::Admin, Self::Callbacks];
 
-    const fn name(self) -> &'static str {
+    /// The label.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Public => "public",
             Self::Admin => "admin",
             Self::Callbacks => "callbacks",
+        }
+    }
+
+    /// The setting that limits its connections, if there is one.
+    pub const fn limit_setting(self) -> Option<&'static str> {
+        match self {
+            Self::Public => Some("server.max_connections"),
+            Self::Admin | Self::Callbacks => None,
         }
     }
 }
@@ -48,7 +57,7 @@ impl CloseReason {
 /// Connections of one listener.
 pub struct ConnectionMetrics {
     /// The listener, for logs.
-    pub listener: &'static str,
+    pub listener: Listener,
     /// The most connections at once.
     pub max: IntGauge,
     open: IntGauge,
@@ -66,12 +75,13 @@ impl ConnectionMetrics {
             "Connections that the gateway closed, but for those it ended after an answer.",
             &["listener", "reason"],
         )?;
-        Ok(Listener::ALL.map(Listener::name).map(|listener| {
+        Ok(Listener::ALL.map(|listener| {
+            let name = listener.name();
             Arc::new(Self {
                 listener,
-                max: max.with_label_values(&[listener]),
-                open: open.with_label_values(&[listener]),
-                closed: CloseReason::NAMES.map(|reason| closed.with_label_values(&[listener, reason])),
+                max: max.with_label_values(&[name]),
+                open: open.with_label_values(&[name]),
+                closed: CloseReason::NAMES.map(|reason| closed.with_label_values(&[name, reason])),
             })
         }))
     }

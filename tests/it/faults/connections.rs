@@ -180,7 +180,7 @@ async fn f164_at_the_limit_silent_and_erring_clients_make_room_for_callers() {
     assert!(served.metric("idv_connections{listener=\"public\"}").await <= LIMIT as f64);
     assert!(served.metric("idv_connections_closed_total{listener=\"public\",reason=\"limit\"}").await > 50.0);
     let log = served.stop().await.stdout;
-    assert_eq!(log.matches("the connection limit is reached").count(), 1, "{log}");
+    assert_eq!(log.matches("limit reached: for each new connection").count(), 1, "{log}");
 }
 
 #[tokio::test]
