@@ -1,6 +1,6 @@
 //! The wiring: every part built from its own settings, and none of them from the configuration as a whole.
 
-mod keys;
+mod watched;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::reload::Reloader;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
 use crate::upstream::{RegionSettings, Upstream};
-use keys::{caller_keys, keys, keys_of, upstream_keys};
+use watched::{callback_keys, caller_keys, certificate, key_set, keys, keys_of, upstream_keys};
 
 /// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
@@ -71,7 +71,6 @@ impl App {
         let callers = callers(config, verifier.clone(), &regions, &metrics)?;
         let audit = audit(&config.telemetry)?;
         let traces = traces(&config.telemetry, &regions, &metrics)?;
-        let reloads = Arc::clone(&metrics.reloads);
         let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
         let public = Arc::new(Public {
             callers,
@@ -87,27 +86,16 @@ impl App {
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);
         let callbacks = config.callbacks.as_ref().map(|settings| callbacks(settings, &public)).transpose()?;
-        if let (Some(callbacks), Some(settings)) = (callbacks.clone(), config.callbacks.clone()) {
-            let files = vec![reloads.file("callbacks.key_file")];
-            let reload = move || Ok(callbacks.replace_keys(&settings.read_keys()?));
-            reloaders.push(Reloader::new(
-                "keys of callbacks".to_owned(),
-                files,
-                Arc::clone(&reloads),
-                reload,
-            ));
-        }
         reloaders.extend(caller_keys(config, &public)?);
-        let jwks_file = config.auth.jwt().filter(|jwt| matches!(jwt.jwks, Jwks::File(_)));
-        if let Some(verifier) = verifier.filter(|_| jwks_file.is_some()) {
-            let (name, files) = ("key set of tokens".to_owned(), vec![reloads.file("auth.jwt.jwks_file")]);
-            reloaders.push(Reloader::new(name, files, Arc::clone(&reloads), move || verifier.reload_file()));
+        let reloads = &public.metrics.reloads;
+        if let (Some(callbacks), Some(settings)) = (&callbacks, &config.callbacks) {
+            reloaders.push(callback_keys(settings, callbacks, reloads));
         }
-        if let (Some(tls), Some(settings)) = (tls.clone(), &config.server.tls) {
-            let keys = ["cert_file", "key_file", "client_ca_file"];
-            let keys = &keys[..2 + usize::from(settings.client_ca_file.is_some())];
-            let files = keys.iter().map(|key| reloads.file(&format!("server.tls.{key}"))).collect();
-            reloaders.push(Reloader::new("certificate".to_owned(), files, reloads, move || tls.reload()));
+        if let (Some(verifier), Some(Jwks::File(_))) = (verifier, config.auth.jwt().map(|jwt| &jwt.jwks)) {
+            reloaders.push(key_set(verifier, reloads));
+        }
+        if let (Some(tls), Some(settings)) = (&tls, &config.server.tls) {
+            reloaders.push(certificate(settings, tls, reloads));
         }
         Ok(Self { public, admin: Arc::new(admin), callbacks, tls, lifecycle, traces, reloaders })
     }

@@ -117,34 +117,22 @@ pub async fn run(
     let metrics = Arc::clone(&app.admin.metrics);
     let places = http::ConnectionLimits { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
     let places = places.affordable(upstream);
-    let public = http::Server {
-        site: http::Site::Public(app.public),
-        tls: app.tls,
-        max_connections: places.public,
+    let server = |listener, site, max_connections| http::Server {
+        site,
+        tls: None,
+        max_connections,
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
         max_age: MAX_CONNECTION_AGE,
-        metrics: metrics.connections(Listener::Public),
+        metrics: metrics.connections(listener),
     };
-    let admin = http::Server {
-        site: http::Site::admin(app.admin),
-        tls: None,
-        max_connections: places.admin,
-        // It answers probes and scrapes to the very end.
-        until: Stage::GivingUp,
-        lifecycle: lifecycle.clone(),
-        max_age: MAX_CONNECTION_AGE,
-        metrics: metrics.connections(Listener::Admin),
-    };
-    let callbacks = app.callbacks.map(|callbacks| http::Server {
-        site: http::Site::Callbacks(callbacks),
-        tls: None,
-        max_connections: CALLBACK_CONNECTIONS,
-        until: Stage::Closing,
-        lifecycle: lifecycle.clone(),
-        max_age: MAX_CONNECTION_AGE,
-        metrics: metrics.connections(Listener::Callbacks),
-    });
+    let public = server(Listener::Public, http::Site::Public(app.public), places.public);
+    let public = http::Server { tls: app.tls, ..public };
+    let admin = server(Listener::Admin, http::Site::admin(app.admin), places.admin);
+    // It answers probes and scrapes to the very end.
+    let admin = http::Server { until: Stage::GivingUp, ..admin };
+    let callbacks = app.callbacks.map(http::Site::Callbacks);
+    let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, CALLBACK_CONNECTIONS));
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
     let reloading = follow_files(app.reloaders);

@@ -35,14 +35,16 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// A reloader called `name`, whose files were just read.
+    /// A reloader called `name`, whose files were just read; `files` are their keys in the configuration.
     pub(crate) fn new(
-        name: String,
-        files: Vec<FileRead>,
-        metrics: Arc<ReloadMetrics>,
+        name: &str,
+        files: &[&str],
+        metrics: &Arc<ReloadMetrics>,
         reload: impl FnMut() -> io::Result<bool> + Send + 'static,
     ) -> Self {
+        let files: Vec<_> = files.iter().map(|key| metrics.file(key)).collect();
         files.iter().for_each(FileRead::just_now);
+        let (name, metrics) = (name.to_owned(), Arc::clone(metrics));
         Self { name, files, reload: Arc::new(Mutex::new(reload)), metrics, is_failing: false }
     }
 

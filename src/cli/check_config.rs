@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{EX_CONFIG, complain, say};
+use super::terminal::{EX_CONFIG, complain, say};
 use crate::config::{self, Config};
 
 #[derive(clap::Args)]

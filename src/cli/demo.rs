@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use tokio::net::TcpListener;
 
 use super::serve::{bind, run_until_stopped};
-use super::{block_on, fail, say};
+use super::terminal::{block_on, fail, say};
 use crate::config::{self, Config, Mistakes};
 use crate::{Listeners, sandbox};
 

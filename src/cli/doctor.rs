@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{block_on, check_config, complain, fail, say};
+use super::check_config;
+use super::terminal::{block_on, complain, fail, say};
 use crate::config::{Config, Region, Secret};
 use crate::{Check, Fact, Finding, Problem, Step};
 

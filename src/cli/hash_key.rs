@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use sha2::{Digest, Sha256};
 
-use super::{fail, say};
+use super::terminal::{fail, say};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

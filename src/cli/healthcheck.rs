@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{EX_CONFIG, block_on, complain, fail};
+use super::terminal::{EX_CONFIG, block_on, complain, fail};
 use crate::config;
 
 /// A gateway that takes longer than this to say that it lives does not live.

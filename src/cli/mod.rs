@@ -1,4 +1,4 @@
-//! The commands, one file each. Everything a person reads on a terminal is written here.
+//! The commands, one file each.
 
 mod check_config;
 mod demo;
@@ -8,16 +8,11 @@ mod healthcheck;
 mod sandbox;
 mod serve;
 mod signals;
+mod terminal;
 
-use std::fmt::Display;
-use std::future::Future;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// The exit code for a bad configuration (`EX_CONFIG` of sysexits.h).
-const EX_CONFIG: u8 = 78;
 
 /// One small, stable, honest answer per signature id, in front of ADVANCE.AI's identity verification.
 ///
@@ -94,33 +89,4 @@ pub fn main() -> ExitCode {
         Command::HashKey(args) => hash_key::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),
     }
-}
-
-/// Runs a command that needs the runtime.
-fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(command);
-            // Name look-ups that hang must not keep a stopped process alive.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => fail(format_args!("cannot start: {error}")),
-    }
-}
-
-/// Writes to standard output. A reader that went away is no reason to fail.
-fn say(text: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Writes why a command failed.
-fn fail(why: impl Display) -> ExitCode {
-    complain(why);
-    ExitCode::FAILURE
-}
-
-/// Writes to standard error.
-fn complain(why: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{why}");
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::serve::bind;
 use super::signals::StopSignals;
-use super::{block_on, fail, say};
+use super::terminal::{block_on, fail, say};
 use crate::sandbox::{self, CallbackUrl};
 
 #[derive(clap::Args)]

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
 use super::signals::StopSignals;
-use super::{EX_CONFIG, block_on, complain, fail};
+use super::terminal::{EX_CONFIG, block_on, complain, fail};
 use crate::config::{self, Config, LogFormat};
 use crate::telemetry::logs::{self, Format};
 use crate::{Ended, Listeners};

@@ -331,6 +331,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of cases is read in place")]
     #[tokio::test]
     async fn each_state_of_an_id_has_one_decision() {
         let now = Instant::now();

@@ -15,8 +15,7 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::Regions;
 use crate::domain::scope::CallerId;
 use crate::domain::verification::Verification;
-use crate::telemetry::metrics::Metrics;
-use crate::upstream;
+use crate::telemetry::metrics::{Metrics, UpstreamOutcome};
 
 /// The largest result that is answered, in bytes. An honest answer of a mebibyte, the most that is read, renders to no
 /// more; one of broken text, which grows when it is repaired, could become six times as large.
@@ -49,7 +48,7 @@ impl Fill {
     async fn run(self, caller: Option<CallerId>) {
         let Some(fetched) = self.fetch(caller).await else { return };
         let brought = fetched.and_then(|verification| self.render(&verification));
-        self.ticket.span.settle(upstream::outcome(brought.as_ref().err().map(|fault| fault.kind)));
+        self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));
         let landed = self.fills.store.land(&self.ticket, brought);
         let sender = self.ticket.landed.clone();
         // The key is free when those who wait learn of it.

@@ -16,56 +16,27 @@ mod normalise;
 mod region;
 mod reply;
 mod retry;
+mod settings;
 mod token;
 mod token_client;
 mod token_request;
 mod wire;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::failure::{Fault, Kind};
-use crate::domain::region::{RegionId, RegionName};
+use crate::domain::failure::Fault;
+use crate::domain::region::RegionId;
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
-use crate::telemetry::metrics::{RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
 use bulkhead::Permit;
 pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
 use region::Region;
-pub(crate) use token_request::Keys;
-
-/// What one region is made of.
-pub(crate) struct RegionSettings {
-    /// Its place in the configuration.
-    pub id: RegionId,
-    /// Its name, for logs.
-    pub name: RegionName,
-    /// Where get-result is, without a trailing slash.
-    pub base_url: String,
-    /// Where the token endpoint is, without a trailing slash.
-    pub token_url: String,
-    /// The account's keys.
-    pub keys: Keys,
-    /// The life asked for tokens.
-    pub token_period: Duration,
-    /// Attempts at once.
-    pub concurrency: usize,
-    /// What one attempt may take, body included.
-    pub attempt_timeout: Duration,
-    /// A PEM file of certificate authorities to trust beside the bundled ones.
-    pub ca_file: Option<PathBuf>,
-    /// Hosts that media links may point at; empty = any.
-    pub media_hosts: Vec<String>,
-    /// Where its numbers go.
-    pub metrics: Arc<RegionMetrics>,
-}
+pub(crate) use settings::{Keys, RegionSettings};
 
 /// A place among those that ask one region at once; left when dropped.
 pub(crate) struct Place {
@@ -120,22 +91,5 @@ impl Upstream {
     /// Uses these keys for `region` from now on. Returns whether they are others than before.
     pub(crate) fn rotate_keys(&self, region: RegionId, keys: Keys) -> bool {
         self.regions[region.index()].rotate_keys(keys)
-    }
-}
-
-/// How a request ended, for metrics and spans; `None` = SUCCESS.
-pub(crate) const fn outcome(failure: Option<Kind>) -> UpstreamOutcome {
-    let Some(kind) = failure else { return UpstreamOutcome::Ok };
-    match kind {
-        Kind::NotFound => UpstreamOutcome::NotFound,
-        Kind::Busy => UpstreamOutcome::Busy,
-        Kind::Auth => UpstreamOutcome::Auth,
-        Kind::Account => UpstreamOutcome::Account,
-        Kind::Timeout | Kind::Deadline => UpstreamOutcome::Timeout,
-        Kind::Malformed | Kind::Truncated | Kind::IdMismatch => UpstreamOutcome::Malformed,
-        Kind::Dns | Kind::Connect | Kind::Tls | Kind::Reset | Kind::Unavailable => {
-            UpstreamOutcome::Unavailable
-        }
-        Kind::Server | Kind::Refused | Kind::Overloaded | Kind::Internal => UpstreamOutcome::Error,
     }
 }

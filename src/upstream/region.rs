@@ -14,17 +14,17 @@ use super::bulkhead::{Bulkhead, Permit};
 use super::diagnose;
 use super::findings::Check;
 use super::reply::{Reader, Reply};
+use super::retry;
+use super::settings::{Keys, RegionSettings};
 use super::token::{Token, Tokens};
 use super::token_client::TokenClient;
-use super::token_request::Keys;
-use super::{RegionSettings, outcome, retry};
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::net::{self, Answer, Client, Connections};
-use crate::telemetry::metrics::{Operation, RegionMetrics};
+use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
 const TOKEN_PATH: &str = "/openapi/auth/ticket/v1/generate-token";
@@ -69,17 +69,9 @@ impl Region {
         let token_uri = token_uri.map_err(|error| named("token_url", error))?;
         let connections = Connections::new(settings.ca_file.as_deref());
         let connections = Arc::new(connections.map_err(|error| named("ca_file", error))?);
+        let client = TokenClient::new(&settings, token_uri, Arc::clone(&connections));
         let metrics = settings.metrics;
-        let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
-        let client = TokenClient::new(
-            settings.name,
-            token_uri,
-            settings.keys,
-            settings.token_period,
-            settings.attempt_timeout,
-            Arc::clone(&connections),
-            Arc::clone(&metrics),
-        );
+        let breaker = Breaker::new(Instant::now(), announce(settings.name, Arc::clone(&metrics)));
         Ok(Self {
             uri,
             attempt_timeout: settings.attempt_timeout,
@@ -192,7 +184,7 @@ impl Region {
             }
             Err(broken) => Reply::of_broken(&broken),
         };
-        let outcome = outcome(reply.failure());
+        let outcome = UpstreamOutcome::of(reply.failure());
         self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());
         span.settle(outcome);
         reply

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::envelope::{self, AuthHint, Refusal, Success};
 use super::life::life;
 use super::retry;
-use super::token_request::{self, Keys};
+use super::settings::{Keys, RegionSettings};
+use super::token_request;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Cause, Fault, Kind};
 use crate::domain::region::RegionName;
@@ -49,17 +50,18 @@ struct State {
 }
 
 impl TokenClient {
-    pub(super) fn new(
-        region: RegionName,
-        uri: Uri,
-        keys: Keys,
-        period: Duration,
-        time_limit: Duration,
-        connections: Arc<Connections>,
-        metrics: Arc<RegionMetrics>,
-    ) -> Self {
-        let state = Mutex::new(State { keys, previous: None, correction: 0, skew: None });
-        Self { region, uri, period, time_limit, connections, metrics, state }
+    /// A client that asks at `uri`.
+    pub(super) fn new(settings: &RegionSettings, uri: Uri, connections: Arc<Connections>) -> Self {
+        let keys = settings.keys.clone();
+        Self {
+            region: settings.name.clone(),
+            uri,
+            period: settings.token_period,
+            time_limit: settings.attempt_timeout,
+            connections,
+            metrics: Arc::clone(&settings.metrics),
+            state: Mutex::new(State { keys, previous: None, correction: 0, skew: None }),
+        }
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
@@ -226,7 +228,7 @@ impl TokenClient {
 fn outcome(refusal: &Refusal) -> UpstreamOutcome {
     let is_clock = refusal.hint == Some(AuthHint::Timestamp);
     let is_keys = matches!(refusal.fault.kind, Kind::Refused | Kind::NotFound) && !is_clock;
-    super::outcome(Some(if is_keys { Kind::Auth } else { refusal.fault.kind }))
+    UpstreamOutcome::of(Some(if is_keys { Kind::Auth } else { refusal.fault.kind }))
 }
 
 const fn is_about_keys(kind: Kind) -> bool {

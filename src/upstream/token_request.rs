@@ -5,19 +5,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// The keys of one region's account.
-#[derive(Clone)]
-pub(crate) struct Keys {
-    /// The vendor's accessKey.
-    pub access: SecretString,
-    /// The vendor's secretKey.
-    pub secret: SecretString,
-}
+use super::settings::Keys;
 
 /// What a token is asked for with.
 #[derive(Serialize)]

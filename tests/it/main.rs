@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking, its support too")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is read in place")]
 #![expect(clippy::type_complexity, reason = "a table of cases is read in place")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test asks for one variant and means no other")]
 

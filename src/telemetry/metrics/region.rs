@@ -9,6 +9,7 @@ use prometheus::{
 
 use super::families::{counters, float_gauges, gauges, histograms};
 use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::failure::Kind;
 use crate::domain::reason::Reason;
 use crate::domain::verification::Verdict;
 
@@ -54,6 +55,21 @@ impl UpstreamOutcome {
     /// The metric labels, in the order of the outcomes.
     pub const NAMES: [&'static str; 9] =
         ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
+
+    /// The outcome of a request with that fault; `None` = SUCCESS.
+    pub const fn of(fault: Option<Kind>) -> Self {
+        let Some(kind) = fault else { return Self::Ok };
+        match kind {
+            Kind::NotFound => Self::NotFound,
+            Kind::Busy => Self::Busy,
+            Kind::Auth => Self::Auth,
+            Kind::Account => Self::Account,
+            Kind::Timeout | Kind::Deadline => Self::Timeout,
+            Kind::Malformed | Kind::Truncated | Kind::IdMismatch => Self::Malformed,
+            Kind::Dns | Kind::Connect | Kind::Tls | Kind::Reset | Kind::Unavailable => Self::Unavailable,
+            Kind::Server | Kind::Refused | Kind::Overloaded | Kind::Internal => Self::Error,
+        }
+    }
 
     /// The label.
     pub const fn name(self) -> &'static str {

@@ -1,4 +1,4 @@
-//! Upstream keys and callers' keys: read at the start, and again when their files change.
+//! Keys and certificates: read at the start, and again when their files change.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{self, Auth, Config, Secret};
 use crate::domain::region::RegionId;
-use crate::http::Public;
+use crate::http::{Callbacks, Public, Tls, Verifier};
 use crate::reload::Reloader;
+use crate::telemetry::metrics::ReloadMetrics;
 use crate::upstream::{Keys, Upstream};
 
 /// The keys of a region's account.
@@ -27,11 +28,12 @@ pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &
     let reloader = |(id, region): (RegionId, &config::Region)| {
         let secrets = [("access_key_file", &region.access_key), ("secret_key_file", &region.secret_key)];
         let files = secrets.into_iter().filter(|(_, secret)| matches!(secret, Secret::File(_)));
-        let files = files.map(|(key, _)| reloads.file(&format!("regions.{}.{key}", region.name))).collect();
+        let files: Vec<_> = files.map(|(key, _)| format!("regions.{}.{key}", region.name)).collect();
+        let files: Vec<_> = files.iter().map(String::as_str).collect();
         let (upstream, region) = (Arc::clone(upstream), region.clone());
         let name = format!("keys of region {}", region.name);
         let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
-        Reloader::new(name, files, Arc::clone(reloads), reload)
+        Reloader::new(&name, &files, reloads, reload)
     };
     public.regions.all().iter().zip(&config.regions).map(reloader).collect()
 }
@@ -43,11 +45,10 @@ pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<V
     let known = Arc::new(Mutex::new(keys));
     let reloader = |(index, caller): (usize, &config::Caller)| {
         caller.key_sha256_file.as_ref()?;
-        let reloads = Arc::clone(&public.metrics.reloads);
-        let files = vec![reloads.file(&format!("callers.{}.key_sha256_file", caller.name))];
         let name = format!("keys of caller {}", caller.name);
+        let file = format!("callers.{}.key_sha256_file", caller.name);
         let (callers, known, auth) = (Arc::clone(&callers), Arc::clone(&known), config.auth.clone());
-        let public = Arc::clone(public);
+        let (reloads, public) = (&public.metrics.reloads, Arc::clone(public));
         let reload = move || {
             let read = keys_of(&callers[index], &auth)?;
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,9 +58,33 @@ pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<V
             *known = keys;
             Ok(public.callers.replace_keys(&known))
         };
-        Some(Reloader::new(name, files, reloads, reload))
+        Some(Reloader::new(&name, &[&file], reloads, reload))
     };
     Ok(config.callers.iter().enumerate().filter_map(reloader).collect())
+}
+
+/// The keys of callbacks, watched on disk.
+pub(super) fn callback_keys(
+    settings: &config::Callbacks,
+    callbacks: &Arc<Callbacks>,
+    reloads: &Arc<ReloadMetrics>,
+) -> Reloader {
+    let (settings, callbacks) = (settings.clone(), Arc::clone(callbacks));
+    let reload = move || Ok(callbacks.replace_keys(&settings.read_keys()?));
+    Reloader::new("keys of callbacks", &["callbacks.key_file"], reloads, reload)
+}
+
+/// The key set of tokens, watched on disk.
+pub(super) fn key_set(verifier: Arc<Verifier>, reloads: &Arc<ReloadMetrics>) -> Reloader {
+    Reloader::new("key set of tokens", &["auth.jwt.jwks_file"], reloads, move || verifier.reload_file())
+}
+
+/// The certificate of the public listener, its key and the authority of its callers, watched on disk.
+pub(super) fn certificate(settings: &config::Tls, tls: &Arc<Tls>, reloads: &Arc<ReloadMetrics>) -> Reloader {
+    let files = ["server.tls.cert_file", "server.tls.key_file", "server.tls.client_ca_file"];
+    let files = &files[..2 + usize::from(settings.client_ca_file.is_some())];
+    let tls = Arc::clone(tls);
+    Reloader::new("certificate", files, reloads, move || tls.reload())
 }
 
 /// Whose a request is must be certain. At the start the configuration sees to that; files change later.
