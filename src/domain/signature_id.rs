@@ -4,6 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
+use super::text::hex;
+
 /// The longest id we accept, in bytes.
 pub const MAX_LEN: usize = 64;
 
@@ -35,9 +37,7 @@ impl SignatureId {
 
     /// What stands for this id in logs.
     pub fn hash_for_logs(&self) -> IdHash {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let digest = Sha256::digest(self.as_bytes());
-        IdHash(std::array::from_fn(|n| HEX[usize::from(digest[n / 2] >> (4 - n % 2 * 4)) & 15]))
+        IdHash(hex(&Sha256::digest(self.as_bytes())))
     }
 
     fn as_bytes(&self) -> &[u8] {

@@ -1,13 +1,12 @@
-//! Text from outside that people read: characters without a shape of their own must not change what a line seems to say.
+//! Text that people read: characters without a shape of their own must not change what a line seems to say; and bytes in
+//! hexadecimal digits.
 
 use std::fmt::Write;
 
 /// Whether a reader would not see `letter`: control characters, and characters without a shape of their own: soft hyphen,
 /// zero-width characters, marks of direction, line separators, byte order mark, tags.
 pub fn is_hidden(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+    matches!(letter, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -23,4 +22,10 @@ pub fn escape_hidden(text: &str) -> String {
         }
     }
     shown
+}
+
+/// The first `N` hexadecimal digits of `bytes`, which are that many at the least.
+pub fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|n| DIGITS[usize::from(bytes[n / 2] >> (4 - n % 2 * 4) & 15)])
 }

@@ -14,6 +14,7 @@ use crate::domain::failure::Cause;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 use crate::domain::signature_id::SignatureId;
+use crate::domain::text::hex;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
 use crate::telemetry::access::AccessLine;
@@ -202,9 +203,7 @@ fn is_request_id(bytes: &[u8]) -> bool {
 }
 
 fn new_request_id() -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let random: u128 = rand::random();
-    let digits: [u8; 32] = std::array::from_fn(|n| HEX[(random >> (n * 4)) as usize & 15]);
+    let digits: [u8; 32] = hex(&rand::random::<[u8; 16]>());
     HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 

@@ -1,18 +1,15 @@
 //! The access log: one line for each request.
-//!
-//! In JSON it is written here, byte by byte: through tracing the line would cost more than the rest of a cached answer.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use tracing::Level;
 
+use super::json_line::JsonLine;
 use super::logs::{self, Format};
 use crate::domain::signature_id::IdHash;
 
-/// What the line of a request says. Texts hold nothing that JSON escapes: they are our own words, or were checked when
-/// they came in.
+/// What the line of a request says.
 pub struct AccessLine<'a> {
     /// The request's id.
     pub request_id: &'a str,
@@ -68,63 +65,21 @@ impl AccessLine<'_> {
         );
     }
 
-    /// The line as tracing would write it.
     fn json(&self, now: Timestamp) -> Vec<u8> {
-        let mut line = Vec::with_capacity(512);
-        line.extend_from_slice(b"{\"timestamp\":\"");
-        write_time(&mut line, now);
-        line.extend_from_slice(b"\",\"level\":\"INFO\",\"message\":\"request\"");
-        write_text(&mut line, "request_id", Some(self.request_id));
-        write_text(&mut line, "method", Some(self.method));
-        write_text(&mut line, "route", Some(self.route));
-        write_number(&mut line, "status", self.status.into());
-        write_text(&mut line, "code", self.code);
-        write_text(&mut line, "caller", self.caller);
-        write_text(&mut line, "id_hash", self.id_hash.as_ref().map(IdHash::as_str));
-        write_text(&mut line, "cache", self.cache);
-        write_text(&mut line, "cause", self.cause);
-        write_text(&mut line, "trace_id", self.trace_id.as_deref());
-        write_number(&mut line, "duration_us", self.duration.as_micros() as u64);
-        line.extend_from_slice(b",\"target\":\"access\"}\n");
-        line
+        let mut line = JsonLine::new(now, "request");
+        line.text("request_id", Some(self.request_id));
+        line.text("method", Some(self.method));
+        line.text("route", Some(self.route));
+        line.number("status", self.status.into());
+        line.text("code", self.code);
+        line.text("caller", self.caller);
+        line.text("id_hash", self.id_hash.as_ref().map(IdHash::as_str));
+        line.text("cache", self.cache);
+        line.text("cause", self.cause);
+        line.text("trace_id", self.trace_id.as_deref());
+        line.number("duration_us", self.duration.as_micros() as u64);
+        line.end("access")
     }
-}
-
-fn write_text(line: &mut Vec<u8>, name: &str, text: Option<&str>) {
-    let Some(text) = text else { return };
-    debug_assert!(text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')), "{name} is plain");
-    write_name(line, name);
-    line.push(b'"');
-    line.extend_from_slice(text.as_bytes());
-    line.push(b'"');
-}
-
-fn write_number(line: &mut Vec<u8>, name: &str, number: u64) {
-    write_name(line, name);
-    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-fn write_name(line: &mut Vec<u8>, name: &str) {
-    line.extend_from_slice(b",\"");
-    line.extend_from_slice(name.as_bytes());
-    line.extend_from_slice(b"\":");
-}
-
-/// `2026-11-27T09:08:07.000123Z`
-fn write_time(line: &mut Vec<u8>, time: Timestamp) {
-    let time = Offset::UTC.to_datetime(time);
-    let mut write = |mark: &[u8], number: i32, digits: usize| {
-        line.extend_from_slice(mark);
-        line.extend((0..digits as u32).rev().map(|digit| b'0' + (number / 10_i32.pow(digit) % 10) as u8));
-    };
-    write(b"", time.year().into(), 4);
-    write(b"-", time.month().into(), 2);
-    write(b"-", time.day().into(), 2);
-    write(b"T", time.hour().into(), 2);
-    write(b":", time.minute().into(), 2);
-    write(b":", time.second().into(), 2);
-    write(b".", time.subsec_nanosecond() / 1000, 6);
-    line.push(b'Z');
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! what a page shows of them is read for showing.
 
 pub mod access;
+pub mod audit;
+mod json_line;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

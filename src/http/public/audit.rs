@@ -5,10 +5,13 @@ use std::sync::Once;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
+use crate::domain::text::hex;
 use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
+use crate::telemetry::audit::AuditLine;
 use crate::telemetry::logs::{self, AuditPlace};
 
 /// Writes audit lines.
@@ -52,15 +55,15 @@ impl Audit {
     pub(super) fn write(&self, record: &AccessRecord<'_>) {
         let disclosed = record.disclosed;
         let (true, Some(hmac), Some(id)) = (is_personal(disclosed), &self.hmac, &record.id) else { return };
-        tracing::info!(
-            target: "audit",
-            request_id = record.request_id(),
-            caller = record.caller,
-            scopes = names(disclosed),
-            region = record.region.map(|region| region.as_str()),
-            id_hmac = id_hmac(hmac, id),
-            "personal data shown"
-        );
+        let id_hmac = id_hmac(hmac, id);
+        let line = AuditLine {
+            request_id: record.request_id(),
+            caller: record.caller,
+            scopes: &names(disclosed),
+            region: record.region.map(RegionName::as_str),
+            id_hmac: std::str::from_utf8(&id_hmac).unwrap_or_default(),
+        };
+        line.write();
     }
 }
 
@@ -68,10 +71,10 @@ fn is_personal(disclosed: Scopes) -> bool {
     disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media)
 }
 
-fn id_hmac(hmac: &Hmac<Sha256>, id: &SignatureId) -> String {
+fn id_hmac(hmac: &Hmac<Sha256>, id: &SignatureId) -> [u8; 32] {
     let mut hmac = hmac.clone();
     hmac.update(id.as_str().as_bytes());
-    hmac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hmac.finalize().into_bytes())
 }
 
 fn names(scopes: Scopes) -> String {

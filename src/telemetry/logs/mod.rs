@@ -24,7 +24,7 @@ use queue::Queue;
 const CAPPED: [&str; 7] = ["hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
 
 /// The target of audit lines.
-const AUDIT: &str = "audit";
+pub(super) const AUDIT: &str = "audit";
 
 /// How long the end waits for a slow standard output.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -68,6 +68,11 @@ pub(super) fn format() -> Format {
 /// Adds a line that was formatted elsewhere, with its line end; it is dropped and counted if too many wait.
 pub(super) fn push(line: &[u8]) {
     QUEUE.push(line);
+}
+
+/// Adds an audit line that was formatted elsewhere, with its line end; a place for it was reserved.
+pub(super) fn push_audit(line: &[u8]) {
+    QUEUE.push_audit(line);
 }
 
 /// Takes a place for an audit line, to be kept until the line is written; `None` while too many lines wait. Whoever has
