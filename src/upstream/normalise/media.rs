@@ -98,7 +98,8 @@ fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
 
 /// Whether a parsed URL is one by RFC 3986 too: the parser leaves some characters that are none of a URI's.
 fn is_uri(url: &str) -> bool {
-    let is_uri_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte);
+    let is_uri_byte =
+        |byte| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
     let mut after_percent = url.as_bytes().split(|byte| *byte == b'%').skip(1);
     url.bytes().all(is_uri_byte)
         && after_percent.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
@@ -117,15 +118,15 @@ fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
 /// The end that the link itself carries, in the words of S3, Google, OSS, Azure or COS, or as a plain `Expires`. The
 /// earliest counts.
 fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
+    let parameters: Vec<_> = url.query_pairs().collect();
     let parameter = |name: &str| {
-        let found = url.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.into_owned())
+        let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
     };
-    let number = |name: &str| wire::whole(&parameter(name)?)?.parse::<i64>().ok();
-    let signed = |date: &str, life: &str| after(basic_date(&parameter(date)?)?, number(life)?);
+    let number = |name: &str| wire::whole(parameter(name)?)?.parse::<i64>().ok();
+    let signed = |date: &str, life: &str| after(basic_date(parameter(date)?)?, number(life)?);
     // Without a date it is an absolute time if it is as large as one.
-    let oss = || match (parameter("x-oss-date").and_then(|text| basic_date(&text)), number("x-oss-expires")?)
-    {
+    let oss = || match (parameter("x-oss-date").and_then(basic_date), number("x-oss-expires")?) {
         (None, end) if end > 1_000_000_000 => epoch(end),
         (from, life) => after(from.unwrap_or(observed_at), life),
     };
@@ -134,7 +135,7 @@ fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
         signed("X-Amz-Date", "X-Amz-Expires"),
         signed("X-Goog-Date", "X-Goog-Expires"),
         oss(),
-        parameter("se").and_then(|text| azure_date(&text)),
+        parameter("se").and_then(azure_date),
         cos(),
         number("Expires").and_then(epoch),
     ];
