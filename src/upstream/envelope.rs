@@ -32,8 +32,8 @@ const CODES: &[(&str, Option<Kind>)] = &[
 const KNOWN: &[&str] = &["code", "message", "data", "extra", "transactionId", "pricingStrategy"];
 
 /// A SUCCESS envelope.
-pub(super) struct Success {
-    pub(super) data: Object,
+pub(super) struct Success<'a> {
+    pub(super) data: Object<'a>,
     pub(super) transaction_id: Option<String>,
     /// The server's clock when it answered.
     pub(super) date: Option<Timestamp>,
@@ -67,19 +67,19 @@ impl Refusal {
     }
 }
 
-/// Reads an answer.
+/// Reads an answer, whose body is `text`.
 ///
 /// # Errors
 /// It is anything but a SUCCESS with an object in `data`.
-pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal> {
-    let Some(mut envelope) = wire::read(&answer.body, drift) else {
-        return Err(by_status(&answer, Kind::Malformed));
+pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Result<Success<'a>, Refusal> {
+    let Some(mut envelope) = wire::read(text) else {
+        return Err(by_status(answer, Kind::Malformed));
     };
     let Some(Json::Text(code)) = envelope.get("code") else {
-        return Err(by_status(&answer, Kind::Malformed));
+        return Err(by_status(answer, Kind::Malformed));
     };
     let known = CODES.iter().find(|(known, _)| *known == fold(code));
-    for _ in envelope.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
+    for _ in envelope.keys().filter(|key| !KNOWN.contains(&key.as_ref())) {
         drift.add(DriftKind::UnknownField);
     }
     if !answer.is_json || !answer.is_utf8 {
@@ -88,10 +88,10 @@ pub(super) fn open(answer: Answer, drift: &mut Drift) -> Result<Success, Refusal
     let transaction_id = text_field(&envelope, "transactionId", drift).and_then(plain_id);
     let Some((code, meaning)) = known else {
         drift.add(DriftKind::UnknownCode);
-        return Err(by_status(&answer, Kind::Refused).saying(None, transaction_id));
+        return Err(by_status(answer, Kind::Refused).saying(None, transaction_id));
     };
     if let Some(kind) = meaning {
-        let refusal = with_headers(&answer, *kind).saying(Some(code), transaction_id);
+        let refusal = with_headers(answer, *kind).saying(Some(code), transaction_id);
         return Err(Refusal { hint: hint(&envelope), ..refusal });
     }
     match envelope.remove("data") {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::envelope;
 use super::normalise::{AllowedHosts, Context, Echo, echo, normalise};
+use super::wire;
 use crate::domain::drift::Drift;
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
@@ -20,7 +21,8 @@ pub(crate) fn understand(
     region: RegionId,
     observed_at: Timestamp,
 ) -> Option<Verification> {
-    let (mut drift, body) = (Drift::default(), body.to_vec());
+    let mut drift = Drift::default();
+    let text = wire::text(body, &mut drift);
     let answer = Answer {
         status: StatusCode::OK,
         is_json: true,
@@ -28,9 +30,9 @@ pub(crate) fn understand(
         retry_after: None,
         date: None,
         is_first: true,
-        body,
+        body: Vec::new(),
     };
-    let success = envelope::open(answer, &mut drift).ok()?;
+    let success = envelope::open(&answer, &text, &mut drift).ok()?;
     let transaction_id = success.transaction_id;
     let allowed_hosts = &AllowedHosts::default();
     let context = Context { id, region, observed_at, transaction_id, allowed_hosts };

@@ -36,27 +36,26 @@ mod tests {
         let server: Timestamp = "2022-01-19T08:14:32Z".parse().unwrap();
         let end = server.as_millisecond() + 120_000;
         let hour = Duration::from_secs(3600);
-        let number = |n: i64| Some(Json::Number(n.to_string()));
+        let two_minutes = Some(Duration::from_secs(120));
         let cases = [
-            (number(end), Some(Duration::from_secs(120))),
-            (number(end / 1000), Some(Duration::from_secs(120))),
-            (Some(Json::Text(end.to_string())), Some(Duration::from_secs(120))),
-            (Some(Json::Number(format!("{:e}", end as f64))), Some(Duration::from_secs(120))),
-            (None, Some(hour)),
-            (Some(Json::Null), Some(hour)),
-            (number(0), None),
-            (number(-1), None),
-            (number(end - 200_000), None),
-            (number(i64::MAX), None),
-            (Some(Json::Bool(true)), None),
+            (end.to_string(), two_minutes),
+            ((end / 1000).to_string(), two_minutes),
+            (format!("\"{end}\""), two_minutes),
+            (format!("{:e}", end as f64), two_minutes),
+            ("null".to_owned(), Some(hour)),
+            ("0".to_owned(), None),
+            ("-1".to_owned(), None),
+            ((end - 200_000).to_string(), None),
+            (i64::MAX.to_string(), None),
+            ("true".to_owned(), None),
         ];
-        for (n, (sent, life)) in cases.into_iter().enumerate() {
-            assert_eq!(super::life(sent.as_ref(), Some(server), hour), life, "case {n}");
+        for (sent, expected) in cases {
+            let body = format!("{{\"expiredTime\":{sent}}}");
+            let read = wire::read(&body).unwrap();
+            assert_eq!(life(read.get("expiredTime"), Some(server), hour), expected, "{sent}");
+            let without_date = life(read.get("expiredTime"), None, hour);
+            assert!(expected.is_none() || without_date == Some(hour), "{sent}: the period asked for");
         }
-        assert_eq!(
-            super::life(number(end).as_ref(), None, hour),
-            Some(hour),
-            "no Date: the period asked for"
-        );
+        assert_eq!(life(None, Some(server), hour), Some(hour));
     }
 }

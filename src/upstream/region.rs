@@ -193,13 +193,13 @@ impl Region {
     async fn read(&self, id: SignatureId, answer: Answer) -> Reply {
         let (reply, drift) = if answer.body.len() > LARGE_BODY {
             let reader = self.reader.clone();
-            match tokio::task::spawn_blocking(move || reader.read(id, answer)).await {
+            match tokio::task::spawn_blocking(move || reader.read(id, &answer)).await {
                 Ok(read) => read,
                 Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
                 Err(_) => return Reply::Failed(Fault::new(Kind::Internal)),
             }
         } else {
-            self.reader.read(id, answer)
+            self.reader.read(id, &answer)
         };
         self.metrics.observe_drift(&drift);
         if let Reply::Failed(Fault { kind: Kind::Busy, retry_after: Some(pause), .. }) = &reply {

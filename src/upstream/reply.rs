@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::breaker::Evidence;
 use super::envelope::{self, Refusal, Success};
 use super::normalise::{self, AllowedHosts, Echo};
+use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind, UpstreamSaid};
 use crate::domain::region::RegionId;
@@ -78,10 +79,11 @@ impl Reader {
     }
 
     /// Reads an answer to a request for `id`.
-    pub(super) fn read(&self, id: SignatureId, answer: Answer) -> (Reply, Drift) {
+    pub(super) fn read(&self, id: SignatureId, answer: &Answer) -> (Reply, Drift) {
         let (status, is_first) = (answer.status, answer.is_first);
         let mut drift = Drift::default();
-        let reply = match envelope::open(answer, &mut drift) {
+        let text = wire::text(&answer.body, &mut drift);
+        let reply = match envelope::open(answer, &text, &mut drift) {
             Ok(success) => self.understand(id, success, is_first, &mut drift),
             Err(Refusal { fault, .. }) if !is_first && is_stale(status, &fault) => Reply::Stale(fault),
             Err(Refusal { fault, .. }) => Reply::Failed(fault),
@@ -89,7 +91,7 @@ impl Reader {
         (reply, drift)
     }
 
-    fn understand(&self, id: SignatureId, success: Success, is_first: bool, drift: &mut Drift) -> Reply {
+    fn understand(&self, id: SignatureId, success: Success<'_>, is_first: bool, drift: &mut Drift) -> Reply {
         let Success { data, transaction_id, .. } = success;
         let echo = normalise::echo(&data, &id, drift);
         if echo == Echo::Other {

@@ -16,6 +16,7 @@ use super::life::life;
 use super::retry;
 use super::settings::{Keys, RegionSettings};
 use super::token_request;
+use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Cause, Fault, Kind};
 use crate::domain::region::RegionName;
@@ -182,13 +183,14 @@ impl TokenClient {
             self.lock().skew = Some(skew as i64);
         }
         let mut drift = Drift::default();
-        let opened = envelope::open(answer, &mut drift);
+        let text = wire::text(&answer.body, &mut drift);
+        let opened = envelope::open(&answer, &text, &mut drift);
         let result = opened.and_then(|success| self.token(&success, &mut drift));
         self.metrics.observe_drift(&drift);
         result
     }
 
-    fn token(&self, success: &Success, drift: &mut Drift) -> Result<(HeaderValue, Duration), Refusal> {
+    fn token(&self, success: &Success<'_>, drift: &mut Drift) -> Result<(HeaderValue, Duration), Refusal> {
         let text = super::normalise::text_field(&success.data, "token", drift);
         let text = text.filter(|token| (1..=MAX_TOKEN).contains(&token.len()));
         let value = text.and_then(|token| HeaderValue::from_str(token).ok());

@@ -24,20 +24,20 @@ const SMALLEST_MILLIS: i64 = 100_000_000_000;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An object's members.
-pub(super) type Object = BTreeMap<String, Json>;
+pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, Json<'a>>;
 
-/// One JSON value.
-pub(super) enum Json {
+/// One JSON value. It borrows from the body what the body spells as it is meant.
+pub(super) enum Json<'a> {
     Null,
     Bool(bool),
     /// The digits as they were sent.
-    Number(String),
-    Text(String),
-    Array(Vec<Json>),
-    Object(Object),
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    Array(Vec<Json<'a>>),
+    Object(Object<'a>),
 }
 
-impl Json {
+impl<'a> Json<'a> {
     pub(super) const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
@@ -64,13 +64,17 @@ impl Json {
         if let Self::Array(items) = self { Some(items) } else { None }
     }
 
-    pub(super) const fn as_object(&self) -> Option<&Object> {
+    pub(super) const fn as_object(&self) -> Option<&Object<'a>> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
 
 /// The digits of a whole number: `1.6E12` is `1600000000000`. `None` if it is not one, or has more than forty digits.
-pub(super) fn whole(number: &str) -> Option<String> {
+pub(super) fn whole(number: &str) -> Option<Cow<'_, str>> {
+    let is_plain = (1..=MAX_DIGITS).contains(&number.len()) && !number.starts_with('0');
+    if is_plain && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(number.into());
+    }
     let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -83,7 +87,7 @@ pub(super) fn whole(number: &str) -> Option<String> {
     }
     let digits = format!("{whole}{fraction}{}", "0".repeat(zeros));
     let digits = digits.trim_start_matches('0');
-    Some(if digits.is_empty() { "0".to_owned() } else { format!("{sign}{digits}") })
+    Some(if digits.is_empty() { "0".into() } else { format!("{sign}{digits}").into() })
 }
 
 /// A time since the epoch in milliseconds, whether it is given in milliseconds or in seconds. 0 is no time.
@@ -95,15 +99,22 @@ pub(super) fn millis(time: i64) -> Option<i64> {
     }
 }
 
-/// Reads a body, which must be an object; a byte order mark before it is skipped. Invalid UTF-8 inside it is replaced and
-/// counted, an escape of half a character is replaced. `None` if it is not a JSON object, gives a key twice, is nested too
-/// deep or holds too many values.
-pub(super) fn read(body: &[u8], drift: &mut Drift) -> Option<Object> {
-    let text = String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
-    if matches!(text, Cow::Owned(_)) {
-        drift.add(DriftKind::TypeMismatch);
-    }
-    let mut reader = Reader { text: &text, at: 0, values_left: MAX_VALUES };
+/// A body as text, without a byte order mark before it. Invalid UTF-8 is replaced and counted.
+pub(super) fn text<'a>(body: &'a [u8], drift: &mut Drift) -> Cow<'a, str> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    std::str::from_utf8(body).map_or_else(
+        |_| {
+            drift.add(DriftKind::TypeMismatch);
+            String::from_utf8_lossy(body)
+        },
+        Cow::from,
+    )
+}
+
+/// Reads the text of a body, which must be an object. An escape of half a character is replaced. `None` if it is not a
+/// JSON object, gives a key twice, is nested too deep or holds too many values.
+pub(super) fn read(text: &str) -> Option<Object<'_>> {
+    let mut reader = Reader { text, at: 0, values_left: MAX_VALUES };
     let object = reader.object(MAX_DEPTH)?;
     reader.skip_blanks();
     reader.peek().is_none().then_some(object)
@@ -118,7 +129,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads a value, in which values may be nested `depth` levels deep.
-    fn value(&mut self, depth: u32) -> Option<Json> {
+    fn value(&mut self, depth: u32) -> Option<Json<'a>> {
         self.values_left = self.values_left.checked_sub(1)?;
         self.skip_blanks();
         match self.peek()? {
@@ -132,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, depth: u32) -> Option<Object> {
+    fn object(&mut self, depth: u32) -> Option<Object<'a>> {
         let depth = depth.checked_sub(1)?;
         let mut members = Object::new();
         self.expect(b'{')?;
@@ -151,7 +162,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn array(&mut self, depth: u32) -> Option<Vec<Json>> {
+    fn array(&mut self, depth: u32) -> Option<Vec<Json<'a>>> {
         let depth = depth.checked_sub(1)?;
         let mut items = Vec::new();
         self.expect(b'[')?;
@@ -166,21 +177,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string(&mut self) -> Option<String> {
+    fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
-        let mut string = String::new();
+        let mut string = Cow::from(self.plain()?);
         loop {
-            let start = self.at;
-            while !matches!(self.peek()?, b'"' | b'\\' | ..0x20) {
-                self.at += 1;
-            }
-            string.push_str(&self.text[start..self.at]);
             match self.next()? {
                 b'"' => return Some(string),
-                b'\\' => string.push(self.escape()?),
+                b'\\' => string.to_mut().push(self.escape()?),
                 _ => return None,
             }
+            *string.to_mut() += self.plain()?;
         }
+    }
+
+    /// What comes before the next byte that is not to be taken as it is.
+    fn plain(&mut self) -> Option<&'a str> {
+        let rest = &self.text[self.at..];
+        let length = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+        self.at += length;
+        Some(&rest[..length])
     }
 
     /// The character that an escape stands for.
@@ -225,7 +240,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The digits of a number, as they were sent.
-    fn number(&mut self) -> Option<String> {
+    fn number(&mut self) -> Option<&'a str> {
         let start = self.at;
         self.skip(|byte| byte == b'-');
         let whole = self.digits()?;
@@ -239,7 +254,7 @@ impl<'a> Reader<'a> {
             self.skip(|byte| matches!(byte, b'+' | b'-'));
             self.digits()?;
         }
-        Some(self.text[start..self.at].to_owned())
+        Some(&self.text[start..self.at])
     }
 
     fn digits(&mut self) -> Option<&'a str> {
@@ -248,7 +263,7 @@ impl<'a> Reader<'a> {
         (self.at > start).then(|| &self.text[start..self.at])
     }
 
-    fn word(&mut self, word: &str, json: Json) -> Option<Json> {
+    fn word(&mut self, word: &str, json: Json<'a>) -> Option<Json<'a>> {
         let is_it = self.text[self.at..].starts_with(word);
         self.at += word.len();
         is_it.then_some(json)
@@ -294,14 +309,10 @@ mod tests {
     fn numbers_keep_their_digits_even_if_no_float_can_hold_them() {
         let numbers = ["1e400", "82.0", "-1", "1.6E12", "-0", "0.10", "771028990001000200030004"];
         let body = format!(r#"{{"sent":[{}]}}"#, numbers.join(" , "));
-        let read = read(body.as_bytes()).unwrap();
+        let read = read(&body).unwrap();
         for (read, sent) in read["sent"].as_array().unwrap().iter().zip(numbers) {
-            assert!(matches!(read, Json::Number(digits) if digits == sent), "{sent}");
+            assert!(matches!(read, Json::Number(digits) if *digits == sent), "{sent}");
         }
-    }
-
-    fn read(body: &[u8]) -> Option<Object> {
-        super::read(body, &mut Drift::default())
     }
 
     #[test]
@@ -351,8 +362,8 @@ mod tests {
         let cases = [(&b"{\"a\":\"x\xff\"}"[..], "x\u{fffd}", 1), (b"\xef\xbb\xbf{\"a\":\"x\"}", "x", 0)];
         for (body, expected, counted) in cases {
             let mut drift = Drift::default();
-            let read = super::read(body, &mut drift).unwrap();
-            assert!(matches!(&read["a"], Json::Text(text) if text == expected));
+            let text = text(body, &mut drift);
+            assert!(matches!(&read(&text).unwrap()["a"], Json::Text(text) if text == expected));
             assert_eq!(drift.count(DriftKind::TypeMismatch), counted, "{expected}");
         }
     }
@@ -367,8 +378,8 @@ mod tests {
             (r#"é\n\ud83d\t"#, "é\n\u{fffd}\t"),
         ];
         for (sent, expected) in cases {
-            let read = read(format!("{{\"a\":\"{sent}\"}}").as_bytes()).unwrap();
-            assert!(matches!(&read["a"], Json::Text(text) if text == expected), "{sent}");
+            let sent = format!("{{\"a\":\"{sent}\"}}");
+            assert!(matches!(&read(&sent).unwrap()["a"], Json::Text(text) if text == expected), "{sent}");
         }
     }
 
@@ -377,7 +388,7 @@ mod tests {
         let nested = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         let of_values = |count: u32| format!(r#"{{"a":[{}0]}}"#, "0,".repeat(count as usize - 2));
         for good in ["{}", "\n { \"a\" : null }\t", &nested(MAX_DEPTH as usize - 1), &of_values(MAX_VALUES)] {
-            assert!(read(good.as_bytes()).is_some(), "{}", &good[..good.len().min(40)]);
+            assert!(read(good).is_some(), "{}", &good[..good.len().min(40)]);
         }
         let twice = r#"{"data":{"idvResult":"PASS","idvResult":"FAIL"}}"#;
         let twice_in_list = r#"{"extra":[{"x":1,"\u0078":1}]}"#;
@@ -392,7 +403,7 @@ mod tests {
             .copied()
             .chain(large.iter().map(String::as_str))
         {
-            assert!(read(bad.as_bytes()).is_none(), "{}", &bad[..bad.len().min(40)]);
+            assert!(read(bad).is_none(), "{}", &bad[..bad.len().min(40)]);
         }
     }
 }

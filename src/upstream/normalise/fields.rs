@@ -6,7 +6,7 @@ use crate::domain::drift::{Drift, DriftKind};
 use crate::upstream::wire::{self, Json, Object};
 
 /// A member that should be text.
-pub(in crate::upstream) fn text<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a str> {
+pub(in crate::upstream) fn text<'a>(object: &'a Object<'_>, key: &str, drift: &mut Drift) -> Option<&'a str> {
     read(object.get(key)?, Json::as_text, drift)
 }
 
@@ -16,12 +16,12 @@ pub(super) fn flag(object: &Object, key: &str, drift: &mut Drift) -> Option<bool
 }
 
 /// A member that should be an object.
-pub(super) fn object<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a Object> {
+pub(super) fn object<'a>(object: &'a Object<'a>, key: &str, drift: &mut Drift) -> Option<&'a Object<'a>> {
     read(object.get(key)?, Json::as_object, drift)
 }
 
 /// A member that should be an array.
-pub(super) fn array<'a>(object: &'a Object, key: &str, drift: &mut Drift) -> Option<&'a [Json]> {
+pub(super) fn array<'a>(object: &'a Object<'a>, key: &str, drift: &mut Drift) -> Option<&'a [Json<'a>]> {
     read(object.get(key)?, Json::as_array, drift)
 }
 
@@ -54,7 +54,11 @@ pub(super) fn moment(object: &Object, key: &str, drift: &mut Drift) -> Option<Ti
 }
 
 /// Reads a value as one type. Null is merely absent; any other type is drift.
-fn read<'a, T>(value: &'a Json, read: impl Fn(&'a Json) -> Option<T>, drift: &mut Drift) -> Option<T> {
+fn read<'a, T>(
+    value: &'a Json<'a>,
+    read: impl Fn(&'a Json<'a>) -> Option<T>,
+    drift: &mut Drift,
+) -> Option<T> {
     let read = read(value);
     if read.is_none() && !value.is_null() {
         drift.add(DriftKind::TypeMismatch);
@@ -64,7 +68,7 @@ fn read<'a, T>(value: &'a Json, read: impl Fn(&'a Json) -> Option<T>, drift: &mu
 
 /// Counts the members that nobody documented.
 pub(super) fn count_unknown(object: &Object, known: &[&str], drift: &mut Drift) {
-    for _ in object.keys().filter(|key| !known.contains(&key.as_str())) {
+    for _ in object.keys().filter(|key| !known.contains(&key.as_ref())) {
         drift.add(DriftKind::UnknownField);
     }
 }

@@ -1,5 +1,7 @@
 //! Who the person is: canonical fields out of open maps that differ by document, country and generation.
 
+use std::borrow::Cow;
+
 use jiff::civil::{Date, date};
 use serde_json::value::RawValue;
 
@@ -42,8 +44,8 @@ fn candidates(sides: [Option<&Object>; 2], names: &[&str]) -> impl Iterator<Item
 fn plain(value: &Json) -> Option<String> {
     match value {
         Json::Text(text) if is_blank(text) => None,
-        Json::Text(text) => Some(text.clone()),
-        Json::Number(digits) => Some(wire::whole(digits).unwrap_or_else(|| digits.clone())),
+        Json::Text(text) => Some(text.to_string()),
+        Json::Number(digits) => Some(wire::whole(digits).unwrap_or(Cow::from(*digits)).into_owned()),
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }
@@ -53,7 +55,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn open_map(side: Option<&Object>) -> OpenMap {
-    side.into_iter().flatten().map(|(key, value)| (key.clone(), open_value(value))).collect()
+    side.into_iter().flatten().map(|(key, value)| (key.to_string(), open_value(value))).collect()
 }
 
 fn open_value(value: &Json) -> OpenValue {
@@ -62,7 +64,7 @@ fn open_value(value: &Json) -> OpenValue {
         Json::Bool(flag) => OpenValue::Bool(*flag),
         Json::Number(digits) => open_number(digits),
         Json::Text(text) if is_blank(text) => OpenValue::Null,
-        Json::Text(text) => OpenValue::Text(text.clone()),
+        Json::Text(text) => OpenValue::Text(text.to_string()),
         Json::Array(items) => OpenValue::Array(items.iter().map(open_value).collect()),
         Json::Object(object) => OpenValue::Object(open_map(Some(object))),
     }

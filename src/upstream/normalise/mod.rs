@@ -91,10 +91,10 @@ pub(super) fn echo(data: &Object, asked: &SignatureId, drift: &mut Drift) -> Ech
             drift.add(DriftKind::UnknownValue);
             return Echo::Missing;
         }
-        Some(Json::Text(text)) => Cow::from(text),
+        Some(Json::Text(text)) => Cow::from(text.as_ref()),
         Some(Json::Number(digits)) => {
             drift.add(DriftKind::TypeMismatch);
-            wire::whole(digits).map_or_else(|| Cow::from(digits), Cow::from)
+            wire::whole(digits).unwrap_or(Cow::from(*digits))
         }
         Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => {
             drift.add(DriftKind::TypeMismatch);

@@ -47,11 +47,11 @@ const EVENT_FIELDS: &[&str] = &["event", "result", "createTimestamp", "createTim
 pub(super) struct Part<'a, Check> {
     pub(super) says: Says,
     pub(super) check: Option<Check>,
-    pub(super) object: Option<&'a Object>,
+    pub(super) object: Option<&'a Object<'a>>,
 }
 
 /// The face part.
-pub(super) fn face<'a>(data: &'a Object, drift: &mut Drift) -> Part<'a, FaceCheck> {
+pub(super) fn face<'a>(data: &'a Object<'a>, drift: &mut Drift) -> Part<'a, FaceCheck> {
     let Some(detail) = object(data, "faceDetail", drift) else {
         return missing(data.get("faceDetail"));
     };
@@ -67,7 +67,7 @@ pub(super) fn face<'a>(data: &'a Object, drift: &mut Drift) -> Part<'a, FaceChec
 }
 
 /// The document part.
-pub(super) fn document<'a>(data: &'a Object, drift: &mut Drift) -> Part<'a, DocumentCheck> {
+pub(super) fn document<'a>(data: &'a Object<'a>, drift: &mut Drift) -> Part<'a, DocumentCheck> {
     let Some(detail) = object(data, "docDetail", drift) else {
         return missing(data.get("docDetail"));
     };

@@ -175,7 +175,7 @@ fn code(field: &Json, drift: &mut Drift) -> Code {
 }
 
 /// `errorCode`, if given, and the items of `errorCodes`.
-fn code_fields(data: &Object) -> impl Iterator<Item = &Json> {
+fn code_fields<'a>(data: &'a Object<'a>) -> impl Iterator<Item = &'a Json<'a>> {
     let single = data.get("errorCode").filter(|field| !field.is_null());
     let list = data.get("errorCodes").map_or(&[][..], |field| match field {
         Json::Array(codes) => codes,
