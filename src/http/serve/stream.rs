@@ -14,6 +14,9 @@ use super::state::{ConnectionState, IDLE_AFTER_ERROR};
 
 /// How long a client may leave an answer unread.
 const WRITE: Duration = Duration::from_secs(30);
+/// How many bytes of slices are gathered before they are written: up to there, copying them costs less than a write of
+/// several slices.
+const GATHERED: usize = 4096;
 /// How long a client may take over an answer that it does read, bit by bit.
 const WHOLE_WRITE: Duration = Duration::from_secs(60);
 
@@ -110,7 +113,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let mut gathered = [0; GATHERED];
+        let stream = Pin::new(&mut self.stream);
+        let written = match gather(slices, &mut gathered) {
+            Some(bytes) => stream.poll_write(cx, bytes),
+            None => stream.poll_write_vectored(cx, slices),
+        };
         self.check_write(cx, written)
     }
 
@@ -130,6 +138,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.check_write(cx, ended)
     }
+}
+
+/// The slices in one, if they fit.
+fn gather<'a>(slices: &[io::IoSlice<'_>], gathered: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        gathered.get_mut(length..length + slice.len())?.copy_from_slice(slice);
+        length += slice.len();
+    }
+    Some(&gathered[..length])
 }
 
 #[cfg(test)]
