@@ -191,10 +191,10 @@ pub(super) fn set_common_headers(response: &mut Response, request_id: HeaderValu
     response.headers_mut().insert(X_REQUEST_ID, request_id);
 }
 
-/// The caller's request id if it sent one valid one, else a new one.
+/// The caller's request id if it sent one valid one, else a new one. It is copied: a clone would keep the whole head.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let is_valid = |id: &&HeaderValue| is_request_id(id.as_bytes());
-    only(headers, &X_REQUEST_ID).filter(is_valid).cloned().unwrap_or_else(new_request_id)
+    let given = only(headers, &X_REQUEST_ID).map(HeaderValue::as_bytes).filter(|id| is_request_id(id));
+    given.and_then(|id| HeaderValue::from_bytes(id).ok()).unwrap_or_else(new_request_id)
 }
 
 fn is_request_id(bytes: &[u8]) -> bool {

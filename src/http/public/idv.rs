@@ -25,6 +25,9 @@ use crate::lookup::{Ask, Found, Lookup, Missed, Source};
 use crate::telemetry::metrics::{Metrics, RouteLabel};
 use crate::telemetry::traces::Traces;
 
+/// What the path of this route begins with; the id is the rest.
+pub(super) const PATH: &str = "/idv/";
+
 /// The methods of this route.
 const METHODS: &str = "GET, HEAD, DELETE";
 
@@ -52,44 +55,53 @@ pub(crate) struct Public {
     pub hosts: Option<TrustedHosts>,
 }
 
+/// What a request wants to see.
+struct Wanted {
+    ask: Ask,
+    scopes: Scopes,
+    /// How many seconds to wait for a final result.
+    wait: Option<u64>,
+}
+
 /// Answers a request to `/idv/…`, whatever its method.
 pub(super) async fn handle<'a>(
     public: &'a Public,
-    head: &'a Parts,
-    id: &str,
+    head: Parts,
     is_bodyless: bool,
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
     record.route = RouteLabel::Idv;
-    head::check_method(head, METHODS, is_bodyless)?;
+    head::check_method(&head, METHODS, is_bodyless)?;
     let caller = public.callers.identify(&head.headers).await?;
-    record.authenticated(caller.name(), head, &public.traces);
+    record.authenticated(caller.name(), &head, &public.traces);
     public.callers.check_rate(caller)?;
-    let id = signature_id(id)?;
+    let id = signature_id(&head.uri.path()[PATH.len()..])?;
     record.id = Some(id);
     let mut options = RequestOptions::read(head.uri.query(), &head.headers)?;
     if head.method == Method::DELETE {
         return purge(public, caller, &id, &options);
     }
-    if head.method == Method::HEAD {
+    let is_head = head.method == Method::HEAD;
+    if is_head {
         options.wait = None;
     }
-    let answer = show(public, caller, id, &options, record).await;
-    if head.method == Method::HEAD {
+    let wanted = wanted(public, caller, id, &options)?;
+    // A request that waits does not keep the buffer that its head came in.
+    drop(head);
+    let answer = show(public, &wanted, record).await;
+    if is_head {
         // The answer goes without its body, so nobody was shown anything.
         record.disclosed = Scopes::NONE;
     }
     answer
 }
 
-/// Finds the id and shows what the caller may see of it.
-async fn show<'a>(
-    public: &'a Public,
+fn wanted(
+    public: &Public,
     caller: &Caller,
     id: SignatureId,
     options: &RequestOptions<'_>,
-    record: &mut AccessRecord<'a>,
-) -> Result<Response, ApiError> {
+) -> Result<Wanted, ApiError> {
     let route = route(public, caller, options.region)?;
     let scopes = if options.decision_only { Scopes::NONE } else { caller.scopes() };
     let ask = Ask {
@@ -99,17 +111,27 @@ async fn show<'a>(
         refresh: options.refresh && caller.scopes().contains(Scope::Refresh),
         wants_media: scopes.contains(Scope::Media),
     };
+    let wait = options.wait.map(|seconds| seconds.min(public.max_wait.as_secs())).filter(|wait| *wait > 0);
+    Ok(Wanted { ask, scopes, wait })
+}
+
+/// Finds the id and shows what the caller may see of it.
+async fn show<'a>(
+    public: &'a Public,
+    wanted: &Wanted,
+    record: &mut AccessRecord<'a>,
+) -> Result<Response, ApiError> {
+    let Wanted { ask, scopes, wait } = wanted;
     let started = Instant::now();
     let found = tokio::select! {
         biased;
-        found = public.lookup.find(&ask, &record.span) => found,
+        found = public.lookup.find(ask, &record.span) => found,
         () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down(public)),
     };
-    let wait = options.wait.map(|seconds| seconds.min(public.max_wait.as_secs())).filter(|wait| *wait > 0);
     let (found, waited) = match (found, wait) {
         (Ok(found), Some(seconds)) if !found.entry.is_final() => {
             // On the heap: few requests wait, and the others should not be larger for it.
-            Box::pin(wait_for_final(public, &ask, found, seconds, started)).await
+            Box::pin(wait_for_final(public, ask, found, *seconds, started)).await
         }
         (found, _) => (found, None),
     };
@@ -124,7 +146,7 @@ async fn show<'a>(
             record.disclosed = disclosed;
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
-            let answer = answer::answer(&found, scopes, waited);
+            let answer = answer::answer(&found, *scopes, waited);
             Ok(answer)
         }
         Err(Missed { failure, source }) => {

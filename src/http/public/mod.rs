@@ -34,7 +34,7 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
         return probe(public, &head, body.is_end_stream());
     }
     let mut record = AccessRecord::new(&head);
-    let answer = route(public, &head, body.is_end_stream(), &mut record);
+    let answer = route(public, head, body.is_end_stream(), &mut record);
     let answer = error::catch_panics(answer, &public.metrics).await;
     let mut response = answer.unwrap_or_else(|error| {
         record.refused(error.code, &public.traces);
@@ -54,18 +54,18 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
 /// The public URL space. Matching its one route by hand is a good part of what makes a cached answer cheap.
 async fn route<'a>(
     public: &'a Public,
-    head: &'a Parts,
+    head: Parts,
     is_bodyless: bool,
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
-    head::check_framing(head)?;
+    head::check_framing(&head)?;
     if let Some(hosts) = &public.hosts {
-        hosts.check(head)?;
+        hosts.check(&head)?;
     }
-    match head.uri.path().strip_prefix("/idv/") {
-        Some(id) => idv::handle(public, head, id, is_bodyless, record).await,
-        None => Err(error::no_such_route()),
+    if !head.uri.path().starts_with(idv::PATH) {
+        return Err(error::no_such_route());
     }
+    idv::handle(public, head, is_bodyless, record).await
 }
 
 /// Answers a load balancer's question for health, which is neither counted nor logged, and takes any host.
