@@ -30,13 +30,13 @@ impl Site {
         Self::Admin(admin::routes(admin))
     }
 
-    /// Answers one request.
+    /// Answers one request. Each public connection has room for its answer being made, so that the others are on the heap.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         match self {
             Self::Public(public) => public::answer(public, request).await,
-            Self::Callbacks(callbacks) => callbacks.answer(request).await,
+            Self::Callbacks(callbacks) => Box::pin(callbacks.answer(request)).await,
             Self::Admin(router) => {
-                let answered = router.clone().oneshot(request.map(Body::new)).await;
+                let answered = Box::pin(router.clone().oneshot(request.map(Body::new))).await;
                 answered.unwrap_or_else(|never| match never {})
             }
         }

@@ -100,7 +100,14 @@ impl Server {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let Some(tls) = &self.tls else { return self.exchange(stream, state).await };
+        match &self.tls {
+            None => self.exchange(stream, state).await,
+            // On the heap, so that connections without TLS have no room for it.
+            Some(tls) => Box::pin(self.exchange_over(tls, stream, state)).await,
+        }
+    }
+
+    async fn exchange_over(&self, tls: &Tls, stream: TcpStream, state: Arc<ConnectionState>) {
         let deadline = state.read_deadline().unwrap_or_else(Instant::now);
         match timeout_at(deadline, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.exchange(stream, state).await,
