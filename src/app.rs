@@ -43,7 +43,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Builds every part. Nothing is connected to yet, so a sick upstream or collector does not keep the gateway from
+    /// Builds every part. Nothing is connected to yet, so an upstream or collector that is down does not keep the gateway from
     /// starting.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The command line's door: parse, run, exit code.
+//! The command line: parse, run, exit code.
 
 use std::process::ExitCode;
 

@@ -32,7 +32,7 @@ pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &
         let files: Vec<_> = files.iter().map(String::as_str).collect();
         let (upstream, region) = (Arc::clone(upstream), region.clone());
         let name = format!("keys of region {}", region.name);
-        let reload = move || Ok(upstream.rotate_keys(id, keys(&region)?));
+        let reload = move || upstream.rotate_keys(id, keys(&region)?);
         Reloader::new(&name, &files, reloads, reload)
     };
     public.regions.all().iter().zip(&config.regions).map(reloader).collect()

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// A configuration without a mistake in it or in the files that it names; else the exit code, once all has been told.
+/// A configuration without a mistake in it or in the files that it names; else the exit code, after all mistakes are printed.
 pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
     let config = config::load(path).map_err(bad)?;
     crate::check(&config).map_err(|error| bad(format_args!("{}: {error}", path.display())))?;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::terminal::{EX_CONFIG, block_on, complain, fail};
 use crate::config;
 
-/// A gateway that takes longer than this to say that it lives does not live.
+/// A gateway that takes longer than this to answer is not alive.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     })
 }
 
-/// A host and a port as they stand in the request: no path, nothing that could end the line.
+/// A host and a port as written in the request: no path, nothing that could end the line.
 fn host_and_port(text: &str) -> Result<String, String> {
     let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     let well_formed = text.rsplit_once(':').is_some_and(|(host, port)| {

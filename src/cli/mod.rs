@@ -69,11 +69,11 @@ enum Command {
     /// the gateway knows of it.
     #[command(verbatim_doc_comment)]
     HashKey(hash_key::Args),
-    /// Ask a running gateway whether it lives: for images without a shell
+    /// Check that a running gateway is alive: for images without a shell
     ///
     /// Asks /livez of the admin listener.
     ///
-    /// Exit codes: 0 if it lives, 1 if not, 78 if its address cannot be told from the configuration.
+    /// Exit codes: 0 if it is alive, 1 if not, 78 if the configuration does not give its address.
     #[command(verbatim_doc_comment)]
     Healthcheck(healthcheck::Args),
 }

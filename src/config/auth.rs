@@ -56,7 +56,7 @@ fn jwks_url(raw: &Raw) -> Parsed<Jwks> {
     Err("http lets the network choose the keys; write https (http only for a loopback host)".to_owned())
 }
 
-/// Notes that everyone could do everything from elsewhere, or that nobody could do anything.
+/// Refuses a configuration without authentication on a reachable address, and one without a caller that could authenticate.
 pub(super) fn refuse_open_or_locked(root: &Section<'_>, auth: &Auth, server: &Server, callers: &[Caller]) {
     if *auth == Auth::None && !server.listen.ip().is_loopback() {
         let message =
@@ -72,7 +72,7 @@ pub(super) fn refuse_open_or_locked(root: &Section<'_>, auth: &Auth, server: &Se
         Auth::KeysAndJwt { .. } => (keys || subjects, "key_sha256 or subject"),
     };
     if !is_open {
-        let message = format!("nobody could authenticate; write [[callers]], a name and {needed}");
+        let message = format!("no caller could authenticate; add [[callers]] with a name and {needed}");
         root.notes().conflict("callers", "auth.mode", &message);
     }
 }

@@ -104,7 +104,7 @@ fn own_regions(section: &mut Section<'_>, all: &[Option<Region>]) -> Option<Vec<
     Some(regions)
 }
 
-/// The SHA-256 that 64 hexadecimal digits stand for.
+/// The SHA-256 of 64 hexadecimal digits.
 fn key_hash(text: &str) -> Parsed<[u8; 32]> {
     let mut hash = [0; 32];
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

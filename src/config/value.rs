@@ -15,7 +15,7 @@ pub(super) type Parsed<T> = Result<T, String>;
 /// A value as it was written: typed in the file, plain text in a variable.
 pub(super) struct Raw<'a> {
     pub(super) value: &'a Value,
-    /// Whether a variable gave it: then text may stand for any type.
+    /// Whether it comes from a variable: then text is accepted for any type.
     pub(super) from_env: bool,
 }
 

@@ -136,7 +136,7 @@ impl Fault {
 }
 
 impl Failure {
-    /// Whether the same request can succeed later without anybody changing anything.
+    /// Whether the same request can succeed later without a change.
     pub const fn is_retryable(&self) -> bool {
         match self {
             // A region may know the id a moment later.

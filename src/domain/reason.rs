@@ -70,7 +70,7 @@ impl Reason {
 
     /// The reason for one of the vendor's words, folded to upper case. `None` if the word is not in its table.
     ///
-    /// `NOT_SUPPORTED_CARD` stands in the vendor's samples where its table has `NO_SUPPORTED_CARD`.
+    /// The vendor's samples say `NOT_SUPPORTED_CARD` where its table says `NO_SUPPORTED_CARD`.
     pub fn from_word(word: &str) -> Option<Self> {
         if word == "NOT_SUPPORTED_CARD" {
             return Some(Self::NoSupportedCard);

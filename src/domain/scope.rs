@@ -1,6 +1,6 @@
 //! Who asks, and what a caller may see or do.
 
-/// A configured caller, by its place in the configuration. It tells callers apart where they share something.
+/// A configured caller, by its place in the configuration. It distinguishes callers where they share something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerId(u16);
 

@@ -35,7 +35,7 @@ impl SignatureId {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// What stands for this id in logs.
+    /// The hash of this id for logs.
     pub fn hash_for_logs(&self) -> IdHash {
         IdHash(hex(&Sha256::digest(self.as_bytes())))
     }

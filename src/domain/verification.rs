@@ -13,7 +13,7 @@ use super::reason::Reason;
 use super::region::RegionId;
 use super::signature_id::SignatureId;
 
-/// How long a link lives if it carries no end of its own. The vendor: "all links expire in 1 day".
+/// The lifetime of a link that carries no end of its own. The vendor: "all links expire in 1 day".
 pub const LINK_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// One verification as the gateway understands it.

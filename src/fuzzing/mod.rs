@@ -1,7 +1,7 @@
 //! What must hold for all bytes that others send: one function for each reader, which panics if something does not hold.
 //!
 //! No part of the program. Tests feed these functions the corpus under `fuzz/corpus` and mutations of it; the targets
-//! under `fuzz/` feed them what libFuzzer invents. The rules share no code with what they judge.
+//! under `fuzz/` feed them what libFuzzer invents. The rules share no code with what they check.
 
 mod config_file;
 mod header_values;

@@ -83,7 +83,7 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    /// The request is refused. Without an authenticated caller its span starts here, so that a stranger does not choose
+    /// The request is refused. Without an authenticated caller its span starts here, so that an unknown client does not choose
     /// whether it is sampled.
     pub(super) fn refused(&mut self, code: Code, traces: &Traces) {
         self.code = Some(code);

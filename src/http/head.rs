@@ -38,7 +38,7 @@ pub(super) fn check_method(head: &Parts, allow: &'static str, is_bodyless: bool)
     Err(if is_bodyless { refusal } else { refusal.closing() })
 }
 
-/// The `Host` values of a listener on which nobody has to authenticate. Others are refused: a web page can make a browser
+/// The `Host` values of a listener without authentication. Others are refused: a web page can make a browser
 /// send requests to this address under a name of its own that resolves to it (DNS rebinding).
 pub(crate) struct TrustedHosts(Vec<String>);
 

@@ -15,7 +15,7 @@ pub(crate) struct Ask {
     pub id: SignatureId,
     /// The regions that may be asked.
     pub route: Route,
-    /// Who asks, where callers are told apart.
+    /// The caller, where callers are distinguished.
     pub caller: Option<CallerId>,
     /// Whether to ask the upstream even if memory has an answer.
     pub refresh: bool,

@@ -56,7 +56,7 @@ impl Fill {
         sender.send_replace(Some(landed));
     }
 
-    /// Waits for its turn and asks the region. `None`: nobody waits any more, and the region was not asked.
+    /// Waits for its turn and asks the region. `None`: no request waits any more, and the region was not asked.
     async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Verification, Fault>> {
         if let Some(after) = self.ticket.after.clone() {
             self.unless_abandoned(landing(after)).await?;
@@ -72,7 +72,7 @@ impl Fill {
         })
     }
 
-    /// Waits for `event`, for as long as somebody waits for this fill.
+    /// Waits for `event`, for as long as a request waits for this fill.
     async fn unless_abandoned<T>(&self, event: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(event);
         loop {

@@ -206,7 +206,7 @@ impl Known {
 }
 
 impl Index {
-    /// Beside a cache of `cache_bytes` a quarter of that, so that what fits a small container goes on fitting it.
+    /// At most a quarter of `cache_bytes`, so that a small container stays small.
     fn new(cache_bytes: u64) -> Self {
         let most = (cache_bytes / 4 / INDEX_BYTES_PER_ID).clamp(*INDEX_IDS.start(), *INDEX_IDS.end());
         let cache = Cache::builder().max_capacity(most).eviction_policy(EvictionPolicy::lru());

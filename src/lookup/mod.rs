@@ -43,7 +43,7 @@ pub(crate) struct Settings {
     pub timeout: Duration,
     /// How long a found result is held for the other regions' answers.
     pub discovery_wait: Duration,
-    /// How long a fill may take, whoever still waits.
+    /// How long a fill may take, whether or not requests still wait for it.
     pub fill_timeout: Duration,
     /// The most memory results may take, in bytes.
     pub max_bytes: u64,

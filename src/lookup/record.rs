@@ -173,7 +173,7 @@ mod tests {
         ..Lifetimes::all(Duration::from_secs(3600))
     };
 
-    /// How many upstream calls somebody causes who polls for this many seconds, each time as told.
+    /// How many upstream calls a caller causes that polls for this many seconds, each time after `Retry-After`.
     fn calls(seconds: u64, submitted: Option<bool>) -> usize {
         let mut at = Duration::ZERO;
         let mut calls = 0;

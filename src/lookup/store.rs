@@ -195,7 +195,7 @@ impl Store {
         }
     }
 
-    /// What memory can answer now, without asking anybody.
+    /// What memory can answer now, without an upstream request.
     pub(super) fn peek(&self, ask: &Ask) -> Option<Found> {
         let now = Instant::now();
         let known = self.look(&self.lock(), ask, now);
@@ -210,7 +210,7 @@ impl Store {
         self.lock().watches.add(id)
     }
 
-    /// Forgets the watches of an id that nobody holds any more.
+    /// Forgets the watches of an id that are no longer held.
     pub(super) fn unwatch(&self, id: &SignatureId) {
         self.lock().watches.prune(id);
     }
@@ -235,7 +235,7 @@ impl Store {
         Ok(known.holders)
     }
 
-    /// Drops a fill that has not asked its region yet, if nobody waits for it any more. Returns whether it did.
+    /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.
     pub(super) fn drop_abandoned(&self, ticket: &Ticket) -> bool {
         self.lock().remove_abandoned(ticket)
     }

@@ -46,10 +46,10 @@ pub(super) struct Ticket {
 pub(super) struct FillTable {
     regions: RegionSet,
     fills: HashMap<Key, Fill>,
-    /// How many tasks run for each region, those that nobody joins any more included.
+    /// How many tasks run for each region, including those that no request can join any more.
     running: Box<[usize]>,
     next_number: u64,
-    /// Who is told when an id changes.
+    /// What is notified when an id changes.
     pub(super) watches: Watches,
 }
 
@@ -122,7 +122,7 @@ impl FillTable {
         }
     }
 
-    /// Removes a fill if nobody waits for it any more. Returns whether it did.
+    /// Removes a fill if no request waits for it any more. Returns whether it did.
     pub(super) fn remove_abandoned(&mut self, ticket: &Ticket) -> bool {
         let is_abandoned = ticket.landed.receiver_count() == 0;
         if is_abandoned {

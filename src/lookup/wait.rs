@@ -1,6 +1,6 @@
 //! Waiting for a final result: requests that wait, and one poller per id and region for all of them.
 //!
-//! A poller asks when the next fetch of its id is due, and lives as long as somebody waits. Whatever makes the result
+//! A poller asks when the next fetch of its id is due, and ends with its last waiter. Whatever makes the result
 //! final, this poller, another request, a callback or another replica, wakes all who wait.
 
 use std::collections::HashMap;
@@ -142,7 +142,7 @@ impl Waits {
         Ok(self.finder.fills.store.peek(&ask).unwrap_or(newest))
     }
 
-    /// The polling of `key`, started if nobody waits yet; its first poll is at `due`.
+    /// The polling of `key`, started by its first waiter; its first poll is at `due`.
     fn poll(self: &Arc<Self>, key: Key, due: Instant) -> Arc<Poll> {
         let mut polls = self.polls();
         if let Some(poll) = polls.get(&key).and_then(Weak::upgrade) {

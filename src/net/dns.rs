@@ -14,7 +14,7 @@ use tokio::time::timeout;
 const DNS_PATIENCE: Duration = Duration::from_millis(400);
 /// What it may take if there is none: two of them, one for each attempt, and the pause between end within two seconds.
 const FIRST_DNS_PATIENCE: Duration = Duration::from_millis(900);
-/// Lookups at once. One that hangs keeps a thread for as long as the system goes on trying, whoever still waits.
+/// Lookups at once. One that hangs keeps a thread until the system gives up, even if no request waits for it any more.
 const MAX_LOOKUPS: usize = 8;
 
 /// Finds the addresses of a host name.

@@ -23,7 +23,7 @@ pub struct AccessLine<'a> {
     pub code: Option<&'static str>,
     /// The caller's name, once it is known.
     pub caller: Option<&'a str>,
-    /// What stands for the id that was asked for.
+    /// The hash of the requested id.
     pub id_hash: Option<IdHash>,
     /// Where the answer came from, in one word.
     pub cache: Option<&'static str>,

@@ -13,7 +13,7 @@ use crate::domain::signature_id::SignatureId;
 
 /// Ids that failed within the window before the breaker may open: fewer say nothing about a region.
 const MIN_FAILURES: u32 = 20;
-/// How many failed ids are told apart; more than that at once are a region's trouble in any case.
+/// How many distinct failed ids are counted; more than that at once are the region's fault in any case.
 const MOST_FAILED: usize = 64;
 /// How far back failures count, in slots of one second.
 const SLOTS: usize = 10;

@@ -25,7 +25,7 @@ struct State {
     free: usize,
     /// The places in use, by caller.
     held: HashMap<Option<CallerId>, usize>,
-    /// Who waits, by ticket: in order of arrival. While there is a free place, nobody does.
+    /// Waiting fills by ticket, in order of arrival. Empty while a place is free.
     queue: BTreeMap<u64, Waiting>,
     next_ticket: u64,
 }
@@ -53,7 +53,7 @@ impl Bulkhead {
         Arc::new(Self { share: concurrency.div_ceil(2), state: Mutex::new(state) })
     }
 
-    /// Waits for a place; `None` where callers are not told apart. Dropping the future leaves the queue.
+    /// Waits for a place; `caller` is `None` where callers are not distinguished. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// The queue is full, or the caller's half of it.

@@ -45,7 +45,7 @@ pub(super) struct Refusal {
     pub(super) fault: Fault,
     /// The server's clock when it answered.
     pub(super) date: Option<Timestamp>,
-    /// What the message is about: the only thing that tells a wrong clock from a wrong key.
+    /// What the message is about: only the message distinguishes a wrong clock from a wrong key.
     pub(super) hint: Option<AuthHint>,
 }
 

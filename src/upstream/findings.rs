@@ -21,7 +21,7 @@ pub(crate) struct Check {
     pub finding: Finding,
 }
 
-/// What is tried, in this order: each needs the one before it, but for the clock, which a refusal tells too.
+/// The steps, in order. Each needs the one before it, except the clock, which a refusal shows too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The host's addresses.
@@ -62,7 +62,7 @@ pub(crate) enum Fact {
     PlainHttp,
     /// A version of TLS, and for how many days the certificate is still good, if it says so.
     Secured(&'static str, Option<i64>),
-    /// How long a token lives.
+    /// The lifetime of a token.
     Token(Duration),
     /// The upstream's clock minus ours, in seconds.
     Skew(i64),
@@ -88,7 +88,7 @@ pub(crate) enum Problem {
     UnknownAuthority,
     /// The certificate is not good for another reason.
     Untrusted,
-    /// The connection broke before an answer came, or amid it.
+    /// The connection broke before or during an answer.
     Broken,
     /// The answer is none of the token endpoint's.
     NoToken,
@@ -96,7 +96,7 @@ pub(crate) enum Problem {
     Failing,
     /// The upstream asks us to slow down.
     Busy,
-    /// The timestamp is refused, even one by the upstream's own clock if it told the time.
+    /// The timestamp is refused, even one by the upstream's own clock if it sent a `Date`.
     TimestampRefused,
     /// The signature is refused: the two keys do not go together.
     SignatureRefused,

@@ -11,7 +11,7 @@ const MAX_LIFE: Duration = Duration::from_secs(86_400);
 /// Below this a life is none: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
 const SMALLEST_LIFE: i64 = 1_000;
 
-/// How long a token lives: its end less the server's time. `None` if what was sent makes no sense.
+/// The lifetime of a token: its end less the server's time. `None` if what was sent makes no sense.
 ///
 /// Counted from now on the monotonic clock, so that neither clock being wrong shortens or lengthens it.
 pub(super) fn life(

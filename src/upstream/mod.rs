@@ -1,7 +1,7 @@
 //! The upstream: `Upstream::enter` waits for a place in a region, `Upstream::fetch` asks it for one id, within a deadline.
 //!
 //! Inside: bulkhead( deadline( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
-//! so that a sick region slows no other. Nothing above this module knows the vendor's words.
+//! so that a failing region does not slow the others. Nothing above this module knows the vendor's words.
 
 mod backoff;
 mod breaker;
@@ -89,7 +89,16 @@ impl Upstream {
     }
 
     /// Uses these keys for `region` from now on. Returns whether they are others than before.
-    pub(crate) fn rotate_keys(&self, region: RegionId, keys: Keys) -> bool {
-        self.regions[region.index()].rotate_keys(keys)
+    ///
+    /// # Errors
+    /// They are those of another region of the same host: every id would be found twice. The configuration refuses that
+    /// at the start; files change later.
+    pub(crate) fn rotate_keys(&self, region: RegionId, keys: Keys) -> io::Result<bool> {
+        let rotated = &self.regions[region.index()];
+        let mut others = self.regions.iter().filter(|other| !std::ptr::eq(*other, rotated));
+        if others.any(|other| other.is_account(rotated, &keys)) {
+            return Err(io::Error::other("another region of this host has this access key"));
+        }
+        Ok(rotated.rotate_keys(keys))
     }
 }

@@ -213,6 +213,11 @@ impl Region {
         diagnose::diagnose(&self.uri, self.connections.connector(), self.tokens.client(), deadline).await
     }
 
+    /// Whether it asks the account of `keys` at the same host as `other`.
+    pub(super) fn is_account(&self, other: &Self, keys: &Keys) -> bool {
+        self.uri == other.uri && self.tokens.client().has_access_key(&keys.access)
+    }
+
     pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
         let are_new = self.tokens.client().rotate(keys);
         if are_new {

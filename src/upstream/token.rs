@@ -85,7 +85,7 @@ impl Tokens {
             state.may_refresh(now)?;
             (self.join_refresh(&mut state, fill), current)
         };
-        // Refused for one id, and no other is to be had: for the rest it may still be good.
+        // Refused for one id, and there is no replacement: it may still be valid for others.
         let fetched = wait(refresh).await;
         fetched.or_else(|failure| rejected.ok_or(failure))
     }
@@ -157,8 +157,8 @@ impl Tokens {
         &self.client
     }
 
-    /// The refresh under way, or a new one. It is a task of its own: a caller who hangs up ends nobody's refresh. When it is
-    /// done it waits until the next one is due, so that a token stays good while nobody asks.
+    /// The refresh under way, or a new one. It is a task of its own: a caller that disconnects does not end it for others. When
+    /// it is done it waits until the next one is due, so that a token stays valid without traffic.
     fn join_refresh(self: &Arc<Self>, state: &mut State, fill: &Span) -> Refresh {
         if let Some(refresh) = state.refresh_in_flight() {
             return refresh.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 use super::envelope::{self, AuthHint, Refusal, Success};
@@ -65,6 +65,11 @@ impl TokenClient {
         }
     }
 
+    /// Whether the account's access key is this one.
+    pub(super) fn has_access_key(&self, access: &SecretString) -> bool {
+        self.lock().keys.access.expose_secret() == access.expose_secret()
+    }
+
     /// Uses `keys` from now on. Returns whether they are others than before.
     pub(super) fn rotate(&self, keys: Keys) -> bool {
         let mut state = self.lock();
@@ -77,7 +82,7 @@ impl TokenClient {
         true
     }
 
-    /// Fetches a token: its value for the header, and how long it lives.
+    /// Fetches a token: its value for the header, and its lifetime.
     ///
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
@@ -109,7 +114,7 @@ impl TokenClient {
         self.fetch_with_corrections(&Span::none()).await.map(|(_, life)| life)
     }
 
-    /// The vendor's clock minus ours, in seconds, if it has told the time.
+    /// The vendor's clock minus ours, in seconds, if an answer had a `Date`.
     pub(super) fn skew(&self) -> Option<i64> {
         self.lock().skew
     }

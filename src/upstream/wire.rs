@@ -18,7 +18,7 @@ const MAX_DEPTH: u32 = 128;
 /// The most digits of a whole number.
 const MAX_DIGITS: usize = 40;
 
-/// Below this a time is in seconds: as milliseconds it would lie in 1973.
+/// Below this a time is in seconds: as milliseconds it would be in 1973.
 const SMALLEST_MILLIS: i64 = 100_000_000_000;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         Some(&rest[..length])
     }
 
-    /// The character that an escape stands for.
+    /// The character of an escape.
     fn escape(&mut self) -> Option<char> {
         match self.next()? {
             b'b' => Some('\u{8}'),

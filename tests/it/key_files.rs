@@ -100,6 +100,19 @@ async fn a_key_that_would_be_two_callers_is_refused() {
 }
 
 #[tokio::test]
+async fn an_access_key_that_would_be_two_regions_of_a_host_is_refused() {
+    let (upstream, scratch) = (upstream().await, Scratch::new());
+    scratch.write("access", "one");
+    let file = format!("access_key_file = \"{}\"", scratch.path("access").display());
+    let first = gateway::region("my", &upstream).replace("access_key = \"test-access-key\"", &file);
+    let served = Served::with(&[gateway::OPEN, &first, &gateway::region("my-2", &upstream)]).await;
+    scratch.write("access", "test-access-key");
+    served.process.signal("HUP");
+    eventually("the refusal", async || refused(&served).await > 0.0).await;
+    served.process.says("another region of this host has this access key").await;
+}
+
+#[tokio::test]
 async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
     let (upstream, scratch) = (upstream().await, Scratch::new());
     scratch.write("keys", &hash("old"));

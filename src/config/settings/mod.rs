@@ -91,7 +91,7 @@ pub struct Request {
     #[serde(serialize_with = "show::duration")]
     pub timeout: Duration,
     /// `discovery_wait`: how long a found result is held for the answers of the other regions. Default `300ms`, or
-    /// `timeout` if that is shorter: healthy regions answer within it, and a slow one delays nobody for long.
+    /// `timeout` if that is shorter: healthy regions answer within it, and a slow one does not delay answers for long.
     #[serde(serialize_with = "show::duration")]
     pub discovery_wait: Duration,
     /// `fill_timeout`: what a fill may take, whether or not anyone still waits for it. Default `15s`, or `timeout` if

@@ -117,7 +117,7 @@ pub enum Jwks {
 }
 
 /// `[[callers]]`: the internal services that may ask, and what they may see. No two of one name, key or subject.
-// No `Debug`: hashes of keys are nobody's business.
+// No `Debug`: hashes of keys stay out of logs.
 #[derive(Clone, Serialize)]
 pub struct Caller {
     /// `name`: 1 to 64 of `A-Z a-z 0-9 . _ -`; a metric label and a field of logs. Required.

@@ -1,4 +1,4 @@
-//! The last minutes of the metrics, so that they are there when somebody opens the status page. A sink like the
+//! The last minutes of the metrics, so that the status page has them when it is opened. A sink like the
 //! metrics themselves: it is shown, and nothing decides on it.
 
 use std::collections::VecDeque;

@@ -166,7 +166,7 @@ fn milliseconds(times: &Durations, q: f64) -> Option<f64> {
     times.quantile(q).map(|seconds| (seconds * 1e5).round() / 100.0)
 }
 
-/// Seconds until a time of the epoch; 0 stands for no such time.
+/// Seconds until a time of the epoch; 0 = no such time.
 fn seconds_until(epoch: f64) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (epoch > 0.0).then_some((epoch - now.as_secs_f64()) as i64)

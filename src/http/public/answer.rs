@@ -17,7 +17,7 @@ use crate::lookup::{Fetched, Found, Source};
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The answer of a lookup, for somebody who may see `scopes`. For a fresh final result this is slicing, not JSON work.
+/// The answer of a lookup, for a caller with these `scopes`. For a fresh final result this is slicing, not JSON work.
 ///
 /// `waited`: how many seconds it could have been waited for.
 pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>) -> Response {

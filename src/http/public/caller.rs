@@ -45,7 +45,7 @@ pub(super) struct Caller {
     regions: RegionSet,
     /// Its place in the configuration.
     index: usize,
-    /// What tells it from other callers; `None` where nobody has to prove anything.
+    /// Its place in the configuration; `None` without authentication.
     id: Option<CallerId>,
     limiter: Option<DefaultDirectRateLimiter>,
     was_limited: Once,
@@ -65,7 +65,7 @@ impl Caller {
         }
     }
 
-    /// What tells it from other callers; `None` where nobody has to prove anything.
+    /// Its place in the configuration; `None` without authentication.
     pub(super) const fn id(&self) -> Option<CallerId> {
         self.id
     }
@@ -93,7 +93,7 @@ pub(crate) struct Callers {
     keys: ArcSwap<Vec<(KeyHash, u32)>>,
     /// Checks tokens, and whose each subject is; `None` where tokens do not count.
     tokens: Option<(Arc<Verifier>, HashMap<String, usize>)>,
-    /// Set if nobody has to prove anything.
+    /// Set without authentication.
     anonymous: Option<Caller>,
     metrics: Arc<Metrics>,
 }

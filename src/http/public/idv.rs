@@ -51,7 +51,7 @@ pub(crate) struct Public {
     pub max_wait: Duration,
     /// How long a "not found" is kept, so that asking again sooner is useless.
     pub not_found_ttl: Duration,
-    /// Where nobody has to authenticate: the hosts that requests may be for.
+    /// Without authentication: the hosts that requests may be for.
     pub hosts: Option<TrustedHosts>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn handle<'a>(
     drop(head);
     let answer = show(public, &wanted, record).await;
     if is_head {
-        // The answer goes without its body, so nobody was shown anything.
+        // The answer has no body, so no data was shown.
         record.disclosed = Scopes::NONE;
     }
     answer

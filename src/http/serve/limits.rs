@@ -1,4 +1,4 @@
-//! How many connections the process's limit on open files has room for. It counts; who is let in is the server's.
+//! How many connections the process's limit on open files allows. It only counts; the server decides which ones are accepted.
 
 /// Files that are no connection of a caller or to an upstream: listeners, timers, the log, keys being read again,
 /// name look-ups, connections for tokens.

@@ -112,7 +112,7 @@ impl ConnectionPool {
     }
 
     /// Looks at all connections. What becomes closable later has waited less, so the list is good until it is used up:
-    /// but for callers' connections, which strangers' go before.
+    /// but for connections of callers, which go after those of unknown clients.
     fn find_closable(&mut self) {
         let all = self.open.iter();
         self.closable = all.filter_map(|(id, (_, state))| Some((state.closable()?, *id))).collect();

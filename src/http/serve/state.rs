@@ -38,7 +38,7 @@ const IDLING: u64 = 3;
 const PHASE: u64 = 0b11;
 const STANDING: u64 = 0b1100;
 
-/// A connection that may be closed for a new one. Those that sort first are closed first: strangers before callers, and
+/// A connection that may be closed for a new one. Those that sort first are closed first: unknown clients before callers, and
 /// of each those that have waited longest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Closable {

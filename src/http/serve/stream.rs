@@ -26,13 +26,13 @@ pub(super) struct TimeoutStream<S> {
     state: Arc<ConnectionState>,
     /// Fires at or before the state's deadline: it is moved only when it must fire earlier, or has fired.
     read_timer: Pin<Box<Sleep>>,
-    /// There from a write that waited for the client until all of the answer is handed over.
+    /// Set while a write waits for the client, until all of the answer is written.
     write_timer: Option<WriteTimer>,
 }
 
 struct WriteTimer {
     sleep: Pin<Box<Sleep>>,
-    /// When the answer must be handed over, however steadily it is read.
+    /// When the whole answer must be written, however steadily it is read.
     last: Instant,
 }
 

@@ -1,4 +1,4 @@
-//! Lines on their way to standard output. One thread writes them in batches, so that nobody else ever waits for it.
+//! Lines on their way to standard output. One thread writes them in batches, so that no other thread waits for it.
 //!
 //! Ordinary lines are dropped and counted while their buffer is full. Audit lines are never dropped: a place in their
 //! queue is taken before the data is shown, and freed when the line is written.
@@ -50,7 +50,7 @@ impl Drop for AuditPlace {
 }
 
 impl Queue {
-    /// An empty queue that nobody writes yet.
+    /// An empty queue, not written yet.
     pub(super) const fn new() -> Self {
         Self {
             state: Mutex::new(State {

@@ -38,8 +38,8 @@ const GRACE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Traces(Option<Arc<Pipeline>>);
 
-/// What spans go through on their way out. The queue is bounded and lossy: who is slow to take spans loses some, and
-/// delays nobody.
+/// What spans go through on their way out. The queue is bounded: a slow collector loses spans and delays no
+/// request.
 struct Pipeline {
     provider: SdkTracerProvider,
     tracer: SdkTracer,

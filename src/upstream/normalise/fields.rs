@@ -66,7 +66,7 @@ fn read<'a, T>(
     read
 }
 
-/// Counts the members that nobody documented.
+/// Counts the undocumented members.
 pub(super) fn count_unknown(object: &Object, known: &[&str], drift: &mut Drift) {
     for _ in object.keys().filter(|key| !known.contains(&key.as_ref())) {
         drift.add(DriftKind::UnknownField);

@@ -1,4 +1,4 @@
-//! Links to images and videos: which ones we hand on, and how long they are good for.
+//! Links to images and videos: which ones are passed on, and how long they are valid.
 
 use jiff::{SignedDuration, Timestamp, civil};
 use url::Url;
@@ -26,10 +26,10 @@ const DOCUMENT: &[(&str, MediumKind)] = &[
     ("idBackImage", MediumKind::DocumentBack),
 ];
 
-/// The words that stand in `faceVideoUrl` where there is no video (yet).
+/// The words in `faceVideoUrl` where there is no video (yet).
 const STATES: &[&str] = &["PENDING", "ERROR"];
 
-/// The most a link's end is moved forward, so that nobody is handed a link that dies in their hands.
+/// The most a link's end is moved forward, so that no caller gets a link that expires before it is used.
 const MAX_MARGIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The hosts that links may point at; empty = any.
@@ -51,7 +51,7 @@ impl AllowedHosts {
     }
 }
 
-/// The links of an answer. Those we do not hand on (not https, with credentials, inline images) are counted as drift.
+/// The links of an answer. Those that are not passed on (not https, with credentials, inline images) are counted as drift.
 pub(super) fn links(
     face: Option<&Object>,
     document: Option<&Object>,

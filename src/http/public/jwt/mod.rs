@@ -45,7 +45,7 @@ pub(super) enum Refusal {
     Bad,
     /// Its time is over.
     Expired,
-    /// The issuer's keys cannot be fetched, so nobody can say. Ask again after this time.
+    /// The issuer's keys cannot be fetched, so the token cannot be checked. Ask again after this time.
     KeysUnavailable(Duration),
 }
 
