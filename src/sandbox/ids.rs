@@ -27,10 +27,7 @@ pub const IDS: &[(&str, &str)] = &[
     ("sim-incomplete-…", "INCOMPLETE, USER_TIMEOUT"),
     ("sim-incomplete-blur-…", "INCOMPLETE, CARD_LOW_QUALITY_IMAGE; any word above from unsupported on"),
     ("sim-unrecognized-…", "REVIEW: a result word that nobody knows"),
-    (
-        "sim-pending-N-…",
-        "null result; submitted after half of N seconds, PASS after N, from the first request on",
-    ),
+    ("sim-pending-N-…", "null result; submitted after half of N seconds, PASS after N"),
     ("sim-pending-N-fail-liveness-…", "the same, then FAIL; any verdict above"),
     ("sim-pending-N-incomplete-…", "the same, but never submitted, then INCOMPLETE, without callbacks"),
     ("sim-pending-N-late-…", "as sim-pending-N-…, its callback 3 s late"),

@@ -14,7 +14,7 @@
 //! | `sim-fail-<word>-…` | FAIL; the words are in [`IDS`], one for each error code of the vendor |
 //! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
 //! | `sim-unrecognized-…` | a result word that nobody knows |
-//! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N, from the first request on |
+//! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N |
 //! | `sim-pending-N-<verdict>-…` | the same with another end, as `sim-pending-5-fail-liveness-1` |
 //! | `sim-pending-N-<timing>-…` | `late`, `early`, `twice`, `silent`: its callback 3 s late, before the result, twice, never |
 //! | `sim-slow-N-…` | PASS, each answer N seconds late (60 at most) |
