@@ -1,4 +1,4 @@
-//! Faults on demand. It owns which call is struck and how; it knows nothing of tokens or results beyond revoking them.
+//! Faults on demand. It owns which call is struck, and how.
 //!
 //! `PUT /_sandbox/faults` takes one object or an array of them and replaces what was set; the first that matches strikes:
 //!
@@ -20,234 +20,142 @@
 //! | `hang: true` | no answer for ten minutes, then a reset |
 //! | `reset: true` | the connection is reset instead of an answer |
 
+use super::api::{Endpoint, REGIONS};
 use super::envelope;
-use super::host::{Endpoint, Host};
-use super::serve::Reset;
-use axum::body::Bytes;
-use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
-use tokio::time::sleep;
 
 const MOST_RULES: usize = 256;
-const LONGEST_HANG: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_HANG: Duration = Duration::from_secs(600);
 
 /// The rules in force, in the order they are tried.
 #[derive(Default)]
 pub(super) struct Faults(Vec<Rule>);
 
-#[derive(Debug)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rule {
     region: Option<String>,
     endpoint: Option<Endpoint>,
     signature_id: Option<String>,
-    left: Option<u64>,
+    /// How often it strikes yet; for good if there is no number.
+    times: Option<u64>,
     fault: Fault,
 }
 
-#[derive(Clone, Debug)]
-struct Fault {
-    delay: Duration,
-    revoke_tokens: bool,
-    end: End,
+/// What happens to a call that is struck.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Fault {
+    delay_ms: u64,
+    pub(super) revoke_tokens: bool,
+    code: Option<String>,
+    message: Option<String>,
+    body: Option<String>,
+    status: Option<u16>,
+    retry_after: Option<String>,
+    hang: bool,
+    reset: bool,
 }
 
-#[derive(Clone, Debug)]
-enum End {
-    /// The call goes on as if nothing had been.
+/// How a call that is struck ends.
+pub(super) enum End {
+    /// It goes on as if nothing had been.
     Proceed,
-    Answer(Answer),
+    Answer,
     Hang,
     Reset,
 }
 
-#[derive(Clone, Debug)]
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<HeaderValue>,
-    content: Content,
-}
-
-#[derive(Clone, Debug)]
-enum Content {
-    Body(String),
-    Envelope { code: String, message: String },
-}
-
-/// `PUT /_sandbox/faults`: 204, or 400 with what is wrong in plain text and nothing changed.
-pub(super) async fn set(State(host): State<Host>, body: Bytes) -> Response {
-    match rules(&body) {
-        Ok(rules) => {
-            host.books().faults = Faults(rules);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
-    }
-}
-
-/// `DELETE /_sandbox/faults`
-pub(super) async fn clear(State(host): State<Host>) -> StatusCode {
-    host.books().faults = Faults::default();
-    StatusCode::NO_CONTENT
-}
-
-/// Lets the fault that is set for this call happen; an answer ends the call.
-pub(super) async fn strike(host: &Host, endpoint: Endpoint, id: Option<&str>) -> Option<Response> {
-    let fault = host.books().faults.take(host.region, endpoint, id)?;
-    sleep(fault.delay).await;
-    if fault.revoke_tokens {
-        host.books().tokens.revoke(host.region);
-    }
-    match fault.end {
-        End::Proceed => None,
-        End::Answer(answer) => Some(answer.respond(id)),
-        End::Reset => Some(Reset.into_response()),
-        End::Hang => {
-            sleep(LONGEST_HANG).await;
-            Some(Reset.into_response())
-        }
-    }
-}
-
 impl Faults {
-    fn take(&mut self, region: &str, endpoint: Endpoint, id: Option<&str>) -> Option<Fault> {
+    /// Reads one rule or an array of them.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+        let asked: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let rules = if asked.is_array() { asked } else { Value::Array(vec![asked]) };
+        let rules: Vec<Rule> = serde_json::from_value(rules).map_err(|error| error.to_string())?;
+        if rules.len() > MOST_RULES {
+            return Err(format!("at most {MOST_RULES} faults"));
+        }
+        rules.iter().try_for_each(Rule::check)?;
+        Ok(Self(rules))
+    }
+
+    /// The fault of the first rule that strikes this call.
+    pub(super) fn take(&mut self, region: &str, endpoint: Endpoint, id: Option<&str>) -> Option<Fault> {
         let rule = self.0.iter_mut().find(|rule| rule.matches(region, endpoint, id))?;
-        rule.left = rule.left.map(|left| left - 1);
+        rule.times = rule.times.map(|left| left - 1);
         Some(rule.fault.clone())
     }
 }
 
 impl Rule {
+    fn check(&self) -> Result<(), String> {
+        if self.region.as_deref().is_some_and(|region| !REGIONS.contains(&region)) {
+            return Err(format!("region: one of {}", REGIONS.join(", ")));
+        }
+        self.fault.check().map_err(str::to_owned)
+    }
+
     fn matches(&self, region: &str, endpoint: Endpoint, id: Option<&str>) -> bool {
-        self.left != Some(0)
+        self.times != Some(0)
             && self.region.as_deref().is_none_or(|wanted| wanted == region)
             && self.endpoint.is_none_or(|wanted| wanted == endpoint)
             && self.signature_id.as_deref().is_none_or(|wanted| Some(wanted) == id)
     }
 }
 
-impl Answer {
-    fn respond(self, id: Option<&str>) -> Response {
-        let mut response = match self.content {
-            Content::Envelope { code, message } => {
-                envelope::envelope(self.status, &code, &message, &Value::Null, id)
-            }
-            Content::Body(body) => {
-                let kind = if body.starts_with('{') { "application/json" } else { "text/html" };
-                (self.status, [(header::CONTENT_TYPE, kind)], body).into_response()
-            }
+impl Fault {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.code.is_some() && self.body.is_some() {
+            return Err("fault: code or body");
+        }
+        if [self.is_answer(), self.hang, self.reset].into_iter().filter(|is| *is).count() > 1 {
+            return Err("fault: an answer, hang or reset");
+        }
+        if self.status.is_some_and(|status| !(200..600).contains(&status)) {
+            return Err("status: 200 to 599");
+        }
+        match self.retry_after.as_deref().map(HeaderValue::from_str) {
+            Some(Err(_)) => Err("retry_after: not a header's value"),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn is_answer(&self) -> bool {
+        self.code.is_some() || self.body.is_some() || self.status.is_some()
+    }
+
+    pub(super) fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms).min(LONGEST_HANG)
+    }
+
+    pub(super) fn end(&self) -> End {
+        match self {
+            Self { hang: true, .. } => End::Hang,
+            Self { reset: true, .. } => End::Reset,
+            _ if self.is_answer() => End::Answer,
+            _ => End::Proceed,
+        }
+    }
+
+    /// The answer about `id`.
+    pub(super) fn answer(self, id: Option<&str>) -> Response {
+        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or_default();
+        let mut response = if let Some(code) = self.code {
+            let message = self.message.as_ref().unwrap_or(&code);
+            envelope::envelope(status, &code, message, &Value::Null, id)
+        } else {
+            let body = self.body.unwrap_or_default();
+            let kind = if body.starts_with('{') { "application/json" } else { "text/html" };
+            (status, [(header::CONTENT_TYPE, kind)], body).into_response()
         };
-        if let Some(retry_after) = self.retry_after {
+        if let Some(retry_after) = self.retry_after.and_then(|text| HeaderValue::try_from(text).ok()) {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after);
         }
         response
-    }
-}
-
-fn rules(body: &[u8]) -> Result<Vec<Rule>, String> {
-    let asked: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let rules = asked.as_array().map_or(std::slice::from_ref(&asked), Vec::as_slice);
-    if rules.len() > MOST_RULES {
-        return Err(format!("at most {MOST_RULES} faults"));
-    }
-    rules.iter().map(rule).collect()
-}
-
-fn rule(rule: &Value) -> Result<Rule, String> {
-    let rule = object(rule, &["region", "endpoint", "signature_id", "fault", "times"])?;
-    let region = text(rule, "region")?;
-    if region.as_deref().is_some_and(|region| !super::REGIONS.contains(&region)) {
-        return Err(format!("region: one of {}", super::REGIONS.join(", ")));
-    }
-    let endpoint = match text(rule, "endpoint")?.as_deref() {
-        None => None,
-        Some("token") => Some(Endpoint::Token),
-        Some("get_result") => Some(Endpoint::GetResult),
-        Some(_) => return Err("endpoint: token or get_result".to_owned()),
-    };
-    let fault = fault(rule.get("fault").unwrap_or(&Value::Null))?;
-    Ok(Rule {
-        region,
-        endpoint,
-        signature_id: text(rule, "signature_id")?,
-        left: number(rule, "times")?,
-        fault,
-    })
-}
-
-fn fault(fault: &Value) -> Result<Fault, String> {
-    const KEYS: [&str; 9] =
-        ["delay_ms", "revoke_tokens", "code", "message", "status", "retry_after", "body", "hang", "reset"];
-    let fault = object(fault, &KEYS)?;
-    let end = match (answer(fault)?, flag(fault, "hang")?, flag(fault, "reset")?) {
-        (None, false, false) => End::Proceed,
-        (Some(answer), false, false) => End::Answer(answer),
-        (None, true, false) => End::Hang,
-        (None, false, true) => End::Reset,
-        _ => return Err("fault: an answer, hang or reset".to_owned()),
-    };
-    let delay = Duration::from_millis(number(fault, "delay_ms")?.unwrap_or(0)).min(LONGEST_HANG);
-    Ok(Fault { delay, revoke_tokens: flag(fault, "revoke_tokens")?, end })
-}
-
-fn answer(fault: &Map<String, Value>) -> Result<Option<Answer>, String> {
-    let status = match number(fault, "status")? {
-        Some(status) => Some(status_code(status).ok_or("status: 200 to 599")?),
-        None => None,
-    };
-    let content = match (text(fault, "code")?, text(fault, "body")?) {
-        (Some(_), Some(_)) => return Err("fault: code or body".to_owned()),
-        (Some(code), None) => {
-            let message = text(fault, "message")?.unwrap_or_else(|| code.clone());
-            Content::Envelope { code, message }
-        }
-        (None, Some(body)) => Content::Body(body),
-        (None, None) if status.is_some() => Content::Body(String::new()),
-        (None, None) => return Ok(None),
-    };
-    let retry_after = match text(fault, "retry_after")? {
-        Some(text) => Some(HeaderValue::try_from(text).map_err(|error| format!("retry_after: {error}"))?),
-        None => None,
-    };
-    Ok(Some(Answer { status: status.unwrap_or(StatusCode::OK), retry_after, content }))
-}
-
-fn status_code(status: u64) -> Option<StatusCode> {
-    let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status))?;
-    StatusCode::from_u16(status).ok()
-}
-
-fn object<'a>(value: &'a Value, keys: &[&str]) -> Result<&'a Map<String, Value>, String> {
-    let object = value.as_object().ok_or_else(|| format!("an object with {}", keys.join(", ")))?;
-    match object.keys().find(|key| !keys.contains(&key.as_str())) {
-        Some(unknown) => Err(format!("{unknown}: unknown; known are {}", keys.join(", "))),
-        None => Ok(object),
-    }
-}
-
-fn text(object: &Map<String, Value>, key: &str) -> Result<Option<String>, String> {
-    given(object, key, "a string", |value| value.as_str().map(str::to_owned))
-}
-
-fn number(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
-    given(object, key, "a whole number", Value::as_u64)
-}
-
-fn flag(object: &Map<String, Value>, key: &str) -> Result<bool, String> {
-    Ok(given(object, key, "true or false", Value::as_bool)?.unwrap_or(false))
-}
-
-fn given<T>(
-    object: &Map<String, Value>,
-    key: &str,
-    wanted: &str,
-    read: impl FnOnce(&Value) -> Option<T>,
-) -> Result<Option<T>, String> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read(value).map(Some).ok_or_else(|| format!("{key}: {wanted}")),
     }
 }
 
@@ -257,7 +165,7 @@ mod tests {
     use serde_json::json;
 
     fn faults(rules: Value) -> Result<Faults, String> {
-        super::rules(rules.to_string().as_bytes()).map(Faults)
+        Faults::parse(rules.to_string().as_bytes())
     }
 
     #[test]
@@ -276,7 +184,7 @@ mod tests {
     fn the_first_fault_that_is_left_strikes() {
         let rules = json!([{ "times": 1, "fault": { "status": 500 } }, { "fault": { "delay_ms": 5 } }]);
         let mut faults = faults(rules).unwrap();
-        let mut next = || faults.take("my", Endpoint::Token, None).map(|fault| fault.delay.as_millis());
+        let mut next = || faults.take("my", Endpoint::Token, None).map(|fault| fault.delay_ms);
         assert_eq!([next(), next(), next()], [Some(0), Some(5), Some(5)]);
     }
 

@@ -1,9 +1,9 @@
 //! The Get Result API: checks the token, finds the script of the id and plays it. What results look like is elsewhere.
 
+use super::api::Endpoint;
 use super::callbacks::Callback;
 use super::envelope::{self, Refusal};
-use super::faults;
-use super::host::{Endpoint, Host};
+use super::host::Host;
 use super::ids::{self, Known, Outcome, Script};
 use super::ledger::Visit;
 use super::people::Scene;
@@ -22,7 +22,7 @@ pub(super) async fn get_result(State(host): State<Host>, headers: HeaderMap, bod
     let asked = signature_id(&body);
     let id = asked.as_deref().ok();
     host.books().hits.count(host.region, Endpoint::GetResult, id);
-    if let Some(response) = faults::strike(&host, Endpoint::GetResult, id).await {
+    if let Some(response) = host.strike(Endpoint::GetResult, id).await {
         return response;
     }
     if !authorized(&host, &headers) {

@@ -1,10 +1,7 @@
 //! Counts what was asked, for tests that promise how often. Every call counts, refused and faulted ones too.
 
+use super::api::{Endpoint, REGIONS};
 use super::bounded::Bounded;
-use super::host::{Endpoint, Host};
-use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -26,7 +23,7 @@ struct Calls {
 
 impl Default for Hits {
     fn default() -> Self {
-        let regions = super::REGIONS.iter().map(|region| (*region, Calls::default())).collect();
+        let regions = REGIONS.iter().map(|region| (*region, Calls::default())).collect();
         Self { regions, ids: Bounded::new(ROOM) }
     }
 }
@@ -43,7 +40,8 @@ impl Hits {
         }
     }
 
-    fn report(&self) -> Value {
+    /// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
+    pub(super) fn report(&self) -> Value {
         let regions: Map<_, _> = self
             .regions
             .iter()
@@ -54,10 +52,4 @@ impl Hits {
         let ids: Map<_, _> = self.ids.iter().map(|(id, count)| (id.clone(), json!(count))).collect();
         json!({ "regions": regions, "ids": ids })
     }
-}
-
-/// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
-pub(super) async fn show(State(host): State<Host>) -> Response {
-    let report = host.books().hits.report();
-    ([(header::CONTENT_TYPE, "application/json")], report.to_string()).into_response()
 }

@@ -1,13 +1,17 @@
 //! What a handler works with: the region it speaks for, the books all regions share, and the way to callbacks. The only
 //! lock of the simulator.
 
+use super::api::Endpoint;
 use super::callbacks::Callback;
-use super::faults::Faults;
+use super::faults::{End, Faults, LONGEST_HANG};
+use super::grants::Tokens;
 use super::hits::Hits;
 use super::ledger::Ledger;
-use super::token::Tokens;
+use super::serve::Reset;
+use axum::response::{IntoResponse, Response};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::Sender;
+use tokio::time::sleep;
 
 /// One of the vendor's hosts.
 #[derive(Clone, Default)]
@@ -24,13 +28,6 @@ pub(super) struct Books {
     pub(super) ledger: Ledger,
     pub(super) faults: Faults,
     pub(super) hits: Hits,
-}
-
-/// The two calls the API has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Token,
-    GetResult,
 }
 
 impl Host {
@@ -53,5 +50,23 @@ impl Host {
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the fault that is set for this call happen; an answer ends the call.
+    pub(super) async fn strike(&self, endpoint: Endpoint, id: Option<&str>) -> Option<Response> {
+        let fault = self.books().faults.take(self.region, endpoint, id)?;
+        sleep(fault.delay()).await;
+        if fault.revoke_tokens {
+            self.books().tokens.revoke(self.region);
+        }
+        match fault.end() {
+            End::Proceed => None,
+            End::Answer => Some(fault.answer(id)),
+            End::Reset => Some(Reset.into_response()),
+            End::Hang => {
+                sleep(LONGEST_HANG).await;
+                Some(Reset.into_response())
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What each id does: the table, and how an id is read against it. It knows neither time nor what a body looks like.
 
+use super::api::REGIONS;
 use std::time::Duration;
 
 /// Pattern and meaning of every id the simulator knows; `N` stands for seconds, `…` for anything.
@@ -205,7 +206,7 @@ fn home(words: &[&str]) -> Home {
     if words.first() == Some(&"both") {
         return Home::Everywhere;
     }
-    let named = super::REGIONS.iter().find(|region| words.contains(region));
+    let named = REGIONS.iter().find(|region| words.contains(region));
     named.map_or(Home::FirstAsked, |region| Home::Region(region))
 }
 

@@ -41,11 +41,14 @@
 //! Tests steer it: `PUT /_sandbox/faults` sets faults to inject (see `faults.rs`), `DELETE` clears them, and
 //! `GET /_sandbox/hits` counts the calls per region, endpoint and id.
 
+mod api;
 mod bounded;
 mod callbacks;
+mod control;
 mod envelope;
 mod faults;
 mod get_result;
+mod grants;
 mod hits;
 mod host;
 mod ids;
@@ -63,17 +66,11 @@ use std::future::Future;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+pub use api::{ACCESS_KEY, REGIONS, SECRET_KEY};
 pub use callbacks::CallbackUrl;
 pub use ids::IDS;
 
 use host::Host;
-
-/// The access key of the one account there is, in every region.
-pub const ACCESS_KEY: &str = "sandbox-access-key";
-/// The secret key that belongs to [`ACCESS_KEY`].
-pub const SECRET_KEY: &str = "sandbox-secret-key";
-/// The regions served, each under the path prefix of its name. Another prefix gets the HTML 404 of the vendor's edge.
-pub const REGIONS: &[&str] = &["id", "sg", "my", "th", "ph", "vn"];
 
 /// No request of the API comes near it.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -101,8 +98,8 @@ pub async fn run(
 
 fn router(host: Host) -> Router {
     let control = Router::new()
-        .route("/faults", put(faults::set).delete(faults::clear))
-        .route("/hits", get(hits::show))
+        .route("/faults", put(control::set_faults).delete(control::clear_faults))
+        .route("/hits", get(control::show_hits))
         .with_state(host.clone());
     REGIONS
         .iter()

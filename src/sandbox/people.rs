@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_region_has_its_country() {
-        for region in super::super::REGIONS {
+        for region in super::super::api::REGIONS {
             assert!(COUNTRIES.iter().any(|country| country.region == *region), "{region}");
         }
     }

@@ -1,17 +1,14 @@
-//! The Token Authentication API: who may have a token, and which tokens live. It knows nothing of results.
+//! The Token Authentication API: who may have a token. It knows nothing of results.
 
+use super::api::{ACCESS_KEY, Endpoint, SECRET_KEY};
 use super::envelope::{self, Refusal};
-use super::faults;
-use super::host::{Endpoint, Host};
-use super::{ACCESS_KEY, SECRET_KEY};
+use super::host::Host;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// The vendor's page: at most 300 seconds before or after the server's clock.
@@ -20,13 +17,11 @@ const DEFAULT_PERIOD: u64 = 3600;
 /// Documented bounds, in seconds; the simulator clamps what is outside of them.
 const SHORTEST_PERIOD: u64 = 60;
 const LONGEST_PERIOD: u64 = 86_400;
-/// Live tokens over all regions. A new token leaves the earlier ones alone until the oldest has to go.
-const ROOM: usize = 4096;
 
 /// `POST …/generate-token`
 pub(super) async fn generate(State(host): State<Host>, body: Bytes) -> Response {
     host.books().hits.count(host.region, Endpoint::Token, None);
-    if let Some(response) = faults::strike(&host, Endpoint::Token, None).await {
+    if let Some(response) = host.strike(Endpoint::Token, None).await {
         return response;
     }
     let now = Timestamp::now().as_millisecond().unsigned_abs();
@@ -93,37 +88,6 @@ fn sign(access_key: &str, secret_key: &str, timestamp: &str) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The tokens that live, oldest first.
-#[derive(Default)]
-pub(super) struct Tokens(VecDeque<Token>);
-
-struct Token {
-    region: &'static str,
-    text: String,
-    ends: Instant,
-}
-
-impl Tokens {
-    fn grant(&mut self, region: &'static str, period: u64, now: Instant) -> String {
-        self.0.retain(|token| token.ends > now);
-        if self.0.len() >= ROOM {
-            self.0.pop_front();
-        }
-        let text = format!("sandbox.{region}.{:032x}", rand::random::<u128>());
-        self.0.push_back(Token { region, text: text.clone(), ends: now + Duration::from_secs(period) });
-        text
-    }
-
-    /// Whether `text` is a token of `region` that has not expired.
-    pub(super) fn live(&self, region: &str, text: &str, now: Instant) -> bool {
-        self.0.iter().any(|token| token.region == region && token.text == text && token.ends > now)
-    }
-
-    pub(super) fn revoke(&mut self, region: &str) {
-        self.0.retain(|token| token.region != region);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,17 +147,5 @@ mod tests {
         let mut request = request(&json!(NOW));
         request["signature"] = json!(request["signature"].as_str().unwrap().to_uppercase());
         assert_eq!(granted(&request), Err(envelope::SIGNATURE));
-    }
-
-    #[test]
-    fn several_tokens_live_in_their_region_until_they_end() {
-        let (mut tokens, now) = (Tokens::default(), Instant::now());
-        let first = tokens.grant("my", 60, now);
-        let second = tokens.grant("my", 120, now);
-        assert!(tokens.live("my", &first, now) && tokens.live("my", &second, now));
-        assert!(!tokens.live("ph", &first, now));
-        assert!(!tokens.live("my", &first, now + Duration::from_secs(60)));
-        tokens.revoke("my");
-        assert!(!tokens.live("my", &second, now));
     }
 }
