@@ -1,5 +1,6 @@
 //! The wiring: every part built from its own settings, and none of them from the configuration as a whole.
 
+mod remote;
 mod watched;
 
 use std::io;
@@ -12,9 +13,10 @@ use crate::http::{
     Admin, Audit, Callbacks, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public,
     StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
-use crate::lookup::{self, Lifetimes, Lookup};
+use crate::lookup::{self, Lifetimes, Lookup, Shared};
 use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
+use crate::remote::Client;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
 use crate::upstream::{RegionSettings, Upstream};
@@ -26,6 +28,8 @@ const AUDIT_KEY_TOO_SHORT: &str = "telemetry.audit_key_file: holds fewer than 16
 
 /// Every part, built and connected.
 pub(crate) struct App {
+    /// Finds ids, and keeps up with other replicas.
+    pub lookup: Arc<Lookup>,
     /// What the public listener serves.
     pub public: Arc<Public>,
     /// What the admin listener serves.
@@ -54,7 +58,8 @@ impl App {
         let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
         let metrics = Arc::new(Metrics::new(regions.names(), &names).map_err(io::Error::other)?);
         let upstream = Arc::new(upstream(config, &regions, &metrics)?);
-        let lookup = Arc::new(lookup(config, &regions, Arc::clone(&upstream), &metrics));
+        let shared = remote::client(config, &metrics)?;
+        let lookup = Arc::new(lookup(config, &regions, Arc::clone(&upstream), shared.clone(), &metrics));
         let admin = Admin {
             metrics: Arc::clone(&metrics),
             lookup: Arc::clone(&lookup),
@@ -75,7 +80,7 @@ impl App {
         let public = Arc::new(Public {
             callers,
             regions,
-            lookup,
+            lookup: Arc::clone(&lookup),
             metrics,
             lifecycle: lifecycle.clone(),
             audit,
@@ -85,6 +90,7 @@ impl App {
             max_wait: config.wait.max,
         });
         let mut reloaders = upstream_keys(config, &upstream, &public);
+        reloaders.extend(remote::reloader(config, shared, &public.metrics.reloads));
         let callbacks = config.callbacks.as_ref().map(|settings| callbacks(settings, &public)).transpose()?;
         reloaders.extend(caller_keys(config, &public)?);
         let reloads = &public.metrics.reloads;
@@ -97,7 +103,7 @@ impl App {
         if let (Some(tls), Some(settings)) = (&tls, &config.server.tls) {
             reloaders.push(certificate(settings, tls, reloads));
         }
-        Ok(Self { public, admin: Arc::new(admin), callbacks, tls, lifecycle, traces, reloaders })
+        Ok(Self { lookup, public, admin: Arc::new(admin), callbacks, tls, lifecycle, traces, reloaders })
     }
 }
 
@@ -138,7 +144,14 @@ fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Ca
     Ok(Arc::new(Callbacks::new(&keys, regions, lookup, Arc::clone(&public.metrics))))
 }
 
-fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: &Arc<Metrics>) -> Lookup {
+fn lookup(
+    config: &Config,
+    regions: &Regions,
+    upstream: Arc<Upstream>,
+    shared: Option<Arc<Client>>,
+    metrics: &Arc<Metrics>,
+) -> Lookup {
+    let places = config.regions.iter().map(|region| (region.name.as_str(), region.base_url.as_str()));
     let lifetimes = Lifetimes {
         final_ttl: config.cache.final_ttl,
         incomplete_ttl: config.cache.incomplete_ttl,
@@ -158,6 +171,7 @@ fn lookup(config: &Config, regions: &Regions, upstream: Arc<Upstream>, metrics: 
             polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),
         },
         regions: regions.clone(),
+        shared: shared.map(|client| Arc::new(Shared::new(client, places))),
     };
     Lookup::new(settings, upstream, Arc::clone(metrics))
 }

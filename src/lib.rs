@@ -15,6 +15,7 @@ mod http;
 mod lookup;
 mod net;
 mod reload;
+mod remote;
 mod upstream;
 
 pub mod domain;
@@ -133,6 +134,8 @@ pub async fn run(
     let admin = http::Server { until: Stage::GivingUp, ..admin };
     let callbacks = app.callbacks.map(http::Site::Callbacks);
     let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, CALLBACK_CONNECTIONS));
+    let lookup = app.lookup;
+    let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
     let reloading = follow_files(app.reloaders);
@@ -155,6 +158,7 @@ pub async fn run(
         never = history.keep() => match never {},
     };
     admin.abort();
+    keeping_up.abort();
     callbacks.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!(ended = ended.name(), "gateway stopped");
     Ok(ended)

@@ -4,16 +4,19 @@
 //! scopes is a few ranges of the buffer.
 
 mod json;
+mod layout;
 mod visible;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::scope::{Scope, Scopes};
 
 pub(crate) use json::render;
+pub(crate) use layout::Layout;
 
 /// The most slices an answer has: no set of scopes leaves more than two gaps.
 pub(crate) const MAX_SLICES: usize = 3;
@@ -29,7 +32,7 @@ pub(crate) struct Rendered {
 }
 
 /// Where each section ends in the buffer.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Sections {
     /// The members of the decision that change with time: `"stale":false,"retryAfterSeconds":null`.
     moment: (usize, usize),
@@ -59,6 +62,17 @@ pub(crate) struct Moment {
 }
 
 impl Rendered {
+    /// The buffer, and where things are in it.
+    pub(crate) fn parts(&self) -> (&[u8], Layout) {
+        (&self.buffer, Layout::of(self.sections, &self.links))
+    }
+
+    /// What [`Self::parts`] took apart. `None`: they do not fit together.
+    pub(crate) fn from_parts(buffer: Bytes, layout: &Layout) -> Option<Self> {
+        let (sections, links) = layout.within(&buffer)?;
+        Some(Self { buffer, sections, links })
+    }
+
     /// How many bytes it takes beside its own struct.
     pub(crate) fn size(&self) -> usize {
         self.buffer.len() + self.links.len() * size_of::<Link>()

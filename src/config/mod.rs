@@ -35,10 +35,6 @@ pub use self::settings::{
     Request, Server, Telemetry, Tls, Wait,
 };
 
-/// Sections that are read and checked, and refused all the same until what they set exists.
-const PLANNED: [&str; 1] = ["remote"];
-const NOT_YET: &str = "this version does not have it yet; remove it";
-
 /// Reads the configuration from a file and the variables of this process.
 ///
 /// # Errors
@@ -78,9 +74,6 @@ fn read(file: &str, text: &str, env: &[(String, String)], earlier: Vec<Mistake>)
 
 /// Reads every section, wrong or not, so that no mistake hides another.
 fn config(root: &mut Section<'_>, standard: Table) -> Config {
-    for planned in PLANNED {
-        root.refuse(planned, NOT_YET);
-    }
     let server = root.section("server", sections::server);
     let request = root.section("request", sections::request);
     let regions = regions::regions(root, &request);

@@ -165,13 +165,6 @@ impl<'n> Section<'n> {
         tables.into_iter().enumerate().map(read).collect()
     }
 
-    /// Refuses a key that may not be here, with the reason.
-    pub(super) fn refuse(&mut self, key: &str, message: &str) {
-        if self.table.remove(key).is_some() {
-            self.mistake(key, message);
-        }
-    }
-
     /// Notes that a key is missing; `what` says what to write.
     pub(super) fn missing(&mut self, key: &'static str, what: &str) {
         self.known.push(key);

@@ -246,7 +246,6 @@ mod tests {
             ("[telemetry]\notlp_endpoint = \"http://a/?b\"", "telemetry.otlp_endpoint", "query"),
             ("[wait]\nmax = \"11m\"", "wait.max", "from 0s to 10m"),
             ("[wait]\nmax_waiters = 0", "wait.max_waiters", "from 1 to"),
-            ("[remote]\nurl = \"redis://127.0.0.1\"", "remote", "does not have"),
             ("servr = 1", "servr", "did you mean `server`?"),
             ("server = 1", "server", "write [server]"),
         ]);

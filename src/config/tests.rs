@@ -51,7 +51,7 @@ fn all_mistakes_are_reported_at_once() {
         "callers[0].scopes[0]",
         "callers[0].regions[0]",
         "cache.max_bytes",
-        "remote",
+        "remote.encryption_key_file",
         "colour",
         "IDV__NOBODY__KNOWS",
     ];

@@ -50,6 +50,11 @@ impl fmt::Display for RegionName {
 pub struct RegionId(u8);
 
 impl RegionId {
+    /// The region at `index` in per-region tables.
+    pub const fn new(index: usize) -> Self {
+        Self(index as u8)
+    }
+
     /// The id as an index into per-region tables.
     pub const fn index(self) -> usize {
         self.0 as usize

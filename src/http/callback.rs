@@ -94,7 +94,7 @@ impl Callbacks {
     ) -> Result<Response, ApiError> {
         let received = self.read(head, body, record).await;
         let outcome = match &received {
-            Ok((id, region)) => self.lookup.hint(*id, *region),
+            Ok((id, region)) => self.lookup.hint(*id, *region).await,
             Err(error) if error.code == Code::Unauthenticated => CallbackOutcome::Unauthenticated,
             Err(_) => CallbackOutcome::Malformed,
         };

@@ -221,6 +221,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 const fn cache_word(source: Source) -> &'static str {
     match source {
         Source::Hit { .. } | Source::Index => "hit",
+        Source::Remote { .. } => "remote",
         Source::Stale { .. } => "stale",
         Source::Refresh(_) => "request",
         Source::Miss(Fetched { joined: true, .. }) => "joined",

@@ -30,6 +30,8 @@ pub(crate) struct Fetched {
     pub stored: bool,
     /// Another request had asked already.
     pub joined: bool,
+    /// Another replica had asked already, and shared what it was answered.
+    pub shared: bool,
 }
 
 /// Where an answer came from.
@@ -37,6 +39,11 @@ pub(crate) struct Fetched {
 pub(crate) enum Source {
     /// From memory; fresh for this many more seconds.
     Hit {
+        /// Whole seconds left.
+        ttl: u64,
+    },
+    /// From another replica, through the second tier; fresh for this many more seconds.
+    Remote {
         /// Whole seconds left.
         ttl: u64,
     },
@@ -86,12 +93,26 @@ pub(super) struct Progress {
     pub fault: Option<(RegionId, Fault)>,
     /// How the last answer without a result came.
     pub missed: Fetched,
+    /// Whether it has asked what other replicas know.
+    pub recall: Recall,
+}
+
+/// Whether a request asks what other replicas know before it asks regions.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Recall {
+    /// There are none, or it must ask the regions.
+    #[default]
+    Never,
+    /// It has not yet.
+    Due,
+    /// It has; whether that brought a result.
+    Done { brought: bool },
 }
 
 /// What a fill came to, and whether memory keeps it.
 #[derive(Clone)]
 pub(super) enum Landed {
-    Found { entry: Arc<Entry>, stored: bool },
+    Found { entry: Arc<Entry>, stored: bool, shared: bool },
     Absent { stored: bool },
     Failed(Fault),
 }
@@ -100,10 +121,15 @@ impl Landed {
     /// Whether this ends a wait for the id: it is final, or no longer what it was. A result that is not kept ends one, too.
     pub(super) fn is_news(&self) -> bool {
         match self {
-            Self::Found { entry, stored } => entry.is_final() || !stored,
+            Self::Found { entry, stored, .. } => entry.is_final() || !stored,
             Self::Absent { stored } => *stored,
             Self::Failed(_) => false,
         }
+    }
+
+    /// Whether this is a final result that was fetched here and is kept.
+    pub(super) fn is_new_final(&self) -> bool {
+        matches!(self, Self::Found { entry, stored: true, shared: false } if entry.is_final())
     }
 }
 
@@ -126,13 +152,13 @@ impl Progress {
     pub(super) fn take(&mut self, Heard { region, landed, joined }: Heard) {
         self.waits_for = self.waits_for.minus(RegionSet::only(region));
         match landed {
-            Landed::Found { entry, stored } => {
+            Landed::Found { entry, stored, shared } => {
                 self.holders = self.holders.with(region);
-                self.found.get_or_insert((entry, Fetched { stored, joined }));
+                self.found.get_or_insert((entry, Fetched { stored, joined, shared }));
             }
-            Landed::Absent { stored } => self.missed = Fetched { stored, joined },
+            Landed::Absent { stored } => self.missed = Fetched { stored, joined, shared: false },
             Landed::Failed(fault) => {
-                self.missed = Fetched { stored: false, joined };
+                self.missed = Fetched { joined, ..Fetched::default() };
                 self.fault.get_or_insert((region, fault));
             }
         }

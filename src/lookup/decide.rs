@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::{Ask, Fetched, Found, Missed, Progress, Source};
+use super::ask::{Ask, Fetched, Found, Missed, Progress, Recall, Source};
 use super::record::Entry;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::region::{RegionId, RegionSet};
@@ -105,11 +105,15 @@ impl View<'_> {
     /// What this request fetched, else what memory has.
     fn result(&self) -> Option<(Arc<Entry>, Source)> {
         if let Some((entry, fetched)) = &self.progress.found {
-            return Some((Arc::clone(entry), self.fetched(*fetched)));
+            let ttl = entry.ttl(self.now).unwrap_or_default();
+            let source = if fetched.shared { Source::Remote { ttl } } else { self.fetched(*fetched) };
+            return Some((Arc::clone(entry), source));
         }
         let entry = self.entry().filter(|_| !self.ask.refresh)?;
         let ttl = entry.ttl(self.now)?;
-        Some((Arc::clone(entry), Source::Hit { ttl }))
+        let was_recalled = self.progress.recall == Recall::Done { brought: true };
+        let source = if was_recalled { Source::Remote { ttl } } else { Source::Hit { ttl } };
+        Some((Arc::clone(entry), source))
     }
 
     /// The regions of the route that never answered for the id and are to be asked before `entry` is served.
@@ -285,9 +289,15 @@ mod tests {
             self
         }
 
+        /// What other replicas know was asked, and brought the result.
+        fn recalled(mut self) -> Self {
+            self.progress.recall = Recall::Done { brought: true };
+            self
+        }
+
         fn found(mut self, entry: Arc<Entry>) -> Self {
             self.progress.holders = RegionSet::only(entry.region());
-            self.progress.found = Some((entry, Fetched { stored: true, joined: false }));
+            self.progress.found = Some((entry, Fetched { stored: true, ..Fetched::default() }));
             self
         }
 
@@ -324,6 +334,7 @@ mod tests {
     fn word(source: Source) -> &'static str {
         match source {
             Source::Hit { .. } => "hit",
+            Source::Remote { .. } => "remote",
             Source::Stale { .. } => "stale",
             Source::Miss(_) => "miss",
             Source::Refresh(_) => "refresh",
@@ -343,6 +354,12 @@ mod tests {
             ("nothing is known", Case::new(), "Find my ph"),
             ("nothing is known, one region is named", Case::new().pin("ph"), "Find ph"),
             ("a result that all regions answered for", Case::new().knows(passed("my"), "my ph"), "hit my"),
+            ("a result of another replica", Case::new().knows(passed("my"), "my ph").recalled(), "remote my"),
+            (
+                "a result of another replica, and a region never answered",
+                Case::new().knows(passed("my"), "my").recalled(),
+                "Confirm ph",
+            ),
             ("a result, and a region never answered", Case::new().knows(passed("my"), "my"), "Confirm ph"),
             ("the same, its region is named", Case::new().knows(passed("my"), "my").pin("my"), "hit my"),
             ("the same, another region is named", Case::new().knows(passed("my"), "my").pin("ph"), "Find ph"),

@@ -4,16 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::Landed;
-use super::record::Record;
+use super::record::{Entry, Record};
 use super::runtime::{Upstream, spawn, timeout_at};
+use super::shared::{Begun, Shared};
 use super::store::Store;
 use super::table::{Receiver, Ticket};
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::Regions;
 use crate::domain::scope::CallerId;
+use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::telemetry::metrics::{Metrics, UpstreamOutcome};
 
@@ -27,6 +30,8 @@ pub(super) struct Fills {
     pub(super) upstream: Arc<Upstream>,
     pub(super) regions: Regions,
     pub(super) fill_timeout: Duration,
+    /// What replicas share, if there are several.
+    pub(super) shared: Option<Arc<Shared>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -35,6 +40,25 @@ impl Fills {
     pub(super) fn spawn(self: &Arc<Self>, ticket: Ticket, caller: Option<CallerId>) {
         self.metrics.lookups.fills_in_flight.inc();
         spawn(Fill { fills: Arc::clone(self), ticket }.run(caller));
+    }
+
+    /// Takes in what other replicas know of an id. Returns whether that brought a result. One read serves all who ask
+    /// meanwhile.
+    pub(super) async fn recall(self: &Arc<Self>, id: SignatureId) -> bool {
+        let Some(shared) = &self.shared else { return false };
+        let (started, mut read) = shared.join_read(id);
+        if let Some(sender) = started {
+            spawn(Arc::clone(self).read_shared(id, sender));
+        }
+        read.wait_for(Option::is_some).await.is_ok_and(|brought| *brought == Some(true))
+    }
+
+    async fn read_shared(self: Arc<Self>, id: SignatureId, sender: watch::Sender<Option<bool>>) {
+        let Some(shared) = &self.shared else { return };
+        let view = shared.read(&id).await;
+        let entry = view.and_then(|mut view| self.store.take_in(id, &mut view));
+        shared.read_ended(&id);
+        sender.send_replace(Some(entry.is_some()));
     }
 }
 
@@ -46,21 +70,41 @@ struct Fill {
 
 impl Fill {
     async fn run(self, caller: Option<CallerId>) {
-        let Some(fetched) = self.fetch(caller).await else { return };
-        let brought = fetched.and_then(|verification| self.render(&verification));
-        self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));
-        let landed = self.fills.store.land(&self.ticket, brought);
+        if let Some(after) = self.ticket.after.clone()
+            && self.unless_abandoned(landing(after)).await.is_none()
+        {
+            return;
+        }
+        let Some((begun, followed)) = self.unless_abandoned(self.begin()).await else { return };
+        let landed = match followed {
+            Some(entry) => self.fills.store.follow(&self.ticket, entry),
+            None => match self.fetch(caller).await {
+                Some(fetched) => self.land(fetched),
+                None => Landed::Failed(Fault::new(Kind::Overloaded)),
+            },
+        };
+        self.share(begun, &landed).await;
         let sender = self.ticket.landed.clone();
         // The key is free when those who wait learn of it.
         drop(self);
         sender.send_replace(Some(landed));
     }
 
+    /// Learns what other replicas know, and whether one of them fetches the id: then waits for what it brings.
+    async fn begin(&self) -> (Option<Begun>, Option<Arc<Entry>>) {
+        let Some(shared) = &self.fills.shared else { return (None, None) };
+        let Ticket { key, is_refresh, .. } = &self.ticket;
+        let mut begun = shared.begin(key, *is_refresh).await;
+        if begun.is_late() {
+            shared.wait_for_leader(key, &mut begun).await;
+        }
+        let view = begun.view.as_mut().filter(|_| !is_refresh);
+        let entry = view.and_then(|view| self.fills.store.take_in(key.0, view));
+        (Some(begun), entry.filter(|entry| entry.region() == key.1))
+    }
+
     /// Waits for its turn and asks the region. `None`: no request waits any more, and the region was not asked.
     async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Verification, Fault>> {
-        if let Some(after) = self.ticket.after.clone() {
-            self.unless_abandoned(landing(after)).await?;
-        }
         let (id, region) = self.ticket.key;
         let Fills { upstream, fill_timeout, .. } = &*self.fills;
         let deadline = Instant::now() + *fill_timeout;
@@ -70,6 +114,24 @@ impl Fill {
             Ok(place) => upstream.fetch(place, id, deadline, &self.ticket.span).await,
             Err(fault) => Err(fault),
         })
+    }
+
+    fn land(&self, fetched: Result<Verification, Fault>) -> Landed {
+        let brought = fetched.and_then(|verification| self.render(&verification));
+        self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));
+        self.fills.store.land(&self.ticket, brought)
+    }
+
+    /// Lets other replicas know.
+    async fn share(&self, begun: Option<Begun>, landed: &Landed) {
+        let (Some(shared), Some(begun)) = (&self.fills.shared, begun) else { return };
+        let id = self.ticket.key.0;
+        let known = self.fills.store.knowledge(&id);
+        let was_pending = begun.was_pending() || known.pending_for.is_some();
+        shared.end(&self.ticket.key, begun, landed, &known).await;
+        if was_pending && landed.is_new_final() {
+            shared.tell_landed(&id).await;
+        }
     }
 
     /// Waits for `event`, for as long as a request waits for this fill.

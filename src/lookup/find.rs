@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::ask::{Ask, Found, Heard, Landed, Missed, Progress};
+use super::ask::{Ask, Found, Heard, Landed, Missed, Progress, Recall};
 use super::decide::Purpose;
 use super::fill::{Fills, landing};
 use super::runtime::timeout_at;
@@ -41,9 +41,16 @@ impl Finder {
     pub(super) async fn search(&self, ask: &Ask, lookup: &Span) -> Result<Found, Missed> {
         let deadline = Instant::now() + self.timeout;
         let mut progress = Progress::default();
+        if self.fills.shared.is_some() && !ask.refresh {
+            progress.recall = Recall::Due;
+        }
         loop {
             match self.fills.store.step(ask, &progress, lookup) {
                 Step::Answer(answer) => return answer,
+                Step::Recall => {
+                    let brought = self.fills.recall(ask.id).await;
+                    progress.recall = Recall::Done { brought };
+                }
                 Step::Wait(purpose, fills) => {
                     progress.asks(fills.iter().map(|(region, _)| *region).collect());
                     let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));

@@ -20,6 +20,8 @@ use crate::telemetry::metrics::{EvictionCause, Metrics};
 const OVERHEAD: usize = 256;
 /// The most ids with negative entries. They are small, and a scan of unknown ids must not push out results.
 const MAX_ABSENT: u64 = 100_000;
+/// The most ids whose purges are remembered.
+const MAX_PURGES: u64 = 100_000;
 /// How many ids the index holds, at the least and at the most.
 const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
 /// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
@@ -27,13 +29,14 @@ const INDEX_BYTES_PER_ID: u64 = 720;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
 const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
-const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything memory keeps.
 pub(super) struct Memory {
     pub(super) results: Results,
     pub(super) absent: Negative,
     pub(super) index: Index,
+    pub(super) purges: Purges,
 }
 
 impl Memory {
@@ -42,6 +45,7 @@ impl Memory {
             results: Results::new(max_bytes, metrics),
             absent: Negative::new(not_found_ttl),
             index: Index::new(max_bytes),
+            purges: Purges::new(),
         }
     }
 }
@@ -223,5 +227,32 @@ impl Index {
 
     pub(super) fn forget(&self, id: &SignatureId) {
         self.cache.invalidate(id);
+    }
+}
+
+/// The last purge of ids, by region, for as long as what replicas share may be older than that.
+pub(super) struct Purges {
+    cache: Cache<SignatureId, Vec<(RegionId, u64)>>,
+}
+
+impl Purges {
+    fn new() -> Self {
+        let cache = Cache::builder().max_capacity(MAX_PURGES).eviction_policy(EvictionPolicy::lru());
+        Self { cache: cache.time_to_live(INDEX_LIFE).build() }
+    }
+
+    /// The epoch of the last purge; zero if there was none.
+    pub(super) fn epoch(&self, id: &SignatureId, region: RegionId) -> u64 {
+        let purges = self.cache.get(id).unwrap_or_default();
+        purges.iter().find(|(purged, _)| *purged == region).map_or(0, |(_, epoch)| *epoch)
+    }
+
+    pub(super) fn add(&self, id: SignatureId, regions: RegionSet, epoch: u64) {
+        let mut purges = self.cache.get(&id).unwrap_or_default();
+        purges.retain(|(region, before)| !regions.contains(*region) || *before > epoch);
+        let are_newer = |region: &RegionId| !purges.iter().any(|(purged, _)| purged == region);
+        let added: Vec<_> = regions.iter().filter(are_newer).map(|region| (region, epoch)).collect();
+        purges.extend(added);
+        self.cache.insert(id, purges);
     }
 }

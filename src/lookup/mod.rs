@@ -8,8 +8,10 @@ mod fill;
 mod find;
 mod memory;
 mod record;
+mod shared;
 mod store;
 mod table;
+mod take_in;
 mod wait;
 
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) use ask::{Ask, Fetched, Found, Missed, Source};
 use fill::Fills;
 use find::Finder;
 pub(crate) use record::Lifetimes;
+use shared::Purge;
+pub(crate) use shared::Shared;
 use store::Store;
 use wait::Waits;
 pub(crate) use wait::{WaitLimits, Waiter};
@@ -53,6 +57,8 @@ pub(crate) struct Settings {
     pub waits: WaitLimits,
     /// The regions by name.
     pub regions: Regions,
+    /// What replicas share, if there are several.
+    pub shared: Option<Arc<Shared>>,
 }
 
 impl Lookup {
@@ -65,6 +71,7 @@ impl Lookup {
             upstream,
             regions: settings.regions,
             fill_timeout: settings.fill_timeout,
+            shared: settings.shared,
             metrics: Arc::clone(&metrics),
         });
         let finder = Arc::new(Finder::new(fills, settings.timeout, settings.discovery_wait));
@@ -109,14 +116,35 @@ impl Lookup {
         self.waits.until_final(waiter, ask, found, end).await
     }
 
-    /// Somebody says that an id has changed in `region`: fetches it once, if it is one that callers have asked about.
-    pub(crate) fn hint(&self, id: SignatureId, region: RegionId) -> CallbackOutcome {
+    /// Somebody says that an id has changed in `region`: fetches it once, if it is one that callers of some replica have
+    /// asked about.
+    pub(crate) async fn hint(&self, id: SignatureId, region: RegionId) -> CallbackOutcome {
+        let outcome = self.waits.hint(id, region);
+        if outcome != CallbackOutcome::Unknown || self.finder.fills.shared.is_none() {
+            return outcome;
+        }
+        self.finder.fills.recall(id).await;
         self.waits.hint(id, region)
     }
 
-    /// Forgets what `regions` said of an id. A fill under way will not put it back.
-    pub(crate) fn purge(&self, id: &SignatureId, regions: RegionSet) {
-        self.finder.fills.store.purge(id, regions);
+    /// Forgets what `regions` said of an id, on every replica. A fill under way will not put it back.
+    pub(crate) async fn purge(&self, id: SignatureId, regions: RegionSet) {
+        let fills = &self.finder.fills;
+        let purge = Purge::now(id, regions);
+        fills.store.purge(purge);
+        if let Some(shared) = &fills.shared {
+            let counted = shared.purge(purge).await;
+            if counted.epoch != purge.epoch {
+                fills.store.purge(counted);
+            }
+        }
+    }
+
+    /// Keeps up with other replicas, if there are any, for as long as it is polled.
+    pub(crate) async fn keep_up(&self) {
+        if let Some(shared) = &self.finder.fills.shared {
+            self.finder.fills.keep_up(shared).await;
+        }
     }
 
     /// Brings the cache's gauges up to date.
@@ -128,6 +156,7 @@ impl Lookup {
 const fn outcome(source: Source) -> LookupOutcome {
     match source {
         Source::Hit { .. } | Source::Index => LookupOutcome::Hit,
+        Source::Remote { .. } => LookupOutcome::RemoteHit,
         Source::Stale { .. } => LookupOutcome::Stale,
         Source::Miss(Fetched { joined: true, .. }) | Source::Refresh(Fetched { joined: true, .. }) => {
             LookupOutcome::Joined

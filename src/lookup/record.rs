@@ -74,6 +74,8 @@ pub(crate) struct Record {
     pub verdict: Verdict,
     /// Whether the person has finished, if the vendor says so.
     pub submitted: Option<bool>,
+    /// When the upstream's answer was received, by the clock of the replica that received it.
+    pub observed_at: Timestamp,
     /// Our public JSON.
     pub body: Rendered,
 }
@@ -85,9 +87,22 @@ impl Record {
             region: verification.region,
             verdict: verification.verdict,
             submitted: verification.submitted,
+            observed_at: verification.observed_at,
             body: render(verification, region),
         }
     }
+}
+
+/// A record that another replica shared, and its life there, by the clock of the second tier.
+pub(crate) struct SharedRecord {
+    /// The record.
+    pub record: Record,
+    /// How long it has been shared.
+    pub age: Duration,
+    /// How long it goes on.
+    pub left: Duration,
+    /// The last purge that it comes after.
+    pub epoch: u64,
 }
 
 /// A record in this process, with how long it is good for.
@@ -101,6 +116,22 @@ impl Entry {
     /// The entry of a record that arrived at `now`; its id was first seen pending `pending_for` before.
     pub(super) fn new(record: Record, lifetimes: &Lifetimes, pending_for: Duration, now: Instant) -> Self {
         let fresh = lifetimes.fresh(&record, pending_for);
+        Self::fresh_for(fresh, record, lifetimes, now)
+    }
+
+    /// The entry of a record that another replica shared: fresh no longer than it is there, and no longer than here.
+    pub(super) fn shared(
+        shared: SharedRecord,
+        lifetimes: &Lifetimes,
+        pending_for: Duration,
+        now: Instant,
+    ) -> Self {
+        let SharedRecord { record, age, left, .. } = shared;
+        let own = lifetimes.fresh(&record, pending_for).saturating_sub(age);
+        Self::fresh_for(own.min(left), record, lifetimes, now)
+    }
+
+    fn fresh_for(fresh: Duration, record: Record, lifetimes: &Lifetimes, now: Instant) -> Self {
         let stale = if record.verdict.is_final() { lifetimes.stale_max } else { Duration::ZERO };
         Self { record, fresh_until: now + fresh, keep: fresh + stale }
     }

@@ -14,7 +14,7 @@ use shuttle::future::{block_on, yield_now};
 use shuttle::rand::Rng;
 use shuttle::thread;
 
-use super::{ask, decide, memory, record};
+use super::{ask, decide, memory, record, shared};
 use crate::answer::Moment;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName, Regions};
@@ -43,6 +43,9 @@ mod store;
 #[path = "table.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
 mod table;
+#[path = "take_in.rs"]
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
+mod take_in;
 #[path = "wait.rs"]
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
 mod wait;
@@ -199,6 +202,7 @@ impl Harness {
             upstream: Arc::clone(&upstream),
             regions: regions.clone(),
             fill_timeout: HOUR,
+            shared: None,
             metrics: Arc::clone(&metrics),
         });
         let finder = Finder::new(Arc::clone(&fills), HOUR, HOUR);
@@ -219,6 +223,7 @@ impl Harness {
         loop {
             let fills = match self.fills.store.step(&ask, &progress, &Span::none()) {
                 Step::Answer(answer) => return answer,
+                Step::Recall => continue,
                 Step::Wait(_, fills) => fills,
             };
             thread::yield_now();
@@ -274,7 +279,7 @@ impl Harness {
     }
 
     fn purge(&self) {
-        self.fills.store.purge(&self.id, self.regions.all());
+        self.fills.store.purge(shared::Purge::now(self.id, self.regions.all()));
     }
 
     /// Waits until no fill is left, whatever became of it.

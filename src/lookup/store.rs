@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ask::{Ask, Found, Landed, Missed, Progress};
+use super::ask::{Ask, Found, Landed, Missed, Progress, Recall};
 use super::decide::{Decision, Purpose, Snapshot, decide};
 use super::memory::{Known, Memory, Pending};
 use super::record::{Entry, Lifetimes, Record};
 use super::runtime::{Mutex, MutexGuard};
+use super::shared::Purge;
 use super::table::{FillTable, Joined, Key, Ticket};
 use crate::domain::drift::DriftKind;
 use crate::domain::failure::{Fault, Kind};
@@ -31,15 +32,17 @@ const MAX_KEPT: usize = 128 << 10;
 /// What is known, and what is under way.
 pub(super) struct Store {
     /// Changed only while the lock on `fills` is held.
-    memory: Memory,
+    pub(super) memory: Memory,
     fills: Mutex<FillTable>,
-    lifetimes: Lifetimes,
+    pub(super) lifetimes: Lifetimes,
     metrics: Arc<Metrics>,
 }
 
 /// The next step of a request.
 pub(super) enum Step {
     Answer(Result<Found, Missed>),
+    /// Ask what other replicas know.
+    Recall,
     /// Wait for these regions.
     Wait(Purpose, Vec<(RegionId, Joined)>),
 }
@@ -62,6 +65,11 @@ impl Store {
         let known = self.look(&fills, ask, now);
         match decide(ask, &known, progress, now) {
             Decision::Answer(answer) => Step::Answer(answer),
+            Decision::Ask(regions, _)
+                if progress.recall == Recall::Due && !regions.minus(known.in_flight).is_empty() =>
+            {
+                Step::Recall
+            }
             Decision::Ask(regions, purpose) => {
                 self.note_purpose(&ask.id, purpose, now);
                 let join = |region| (region, fills.join(ask, region, lookup));
@@ -105,7 +113,9 @@ impl Store {
         let is_current = fills.is_current(&ticket.key, ticket.number);
         let landed = match brought {
             Ok(record) if is_current => self.found(ticket.key, record),
-            Ok(record) => Landed::Found { entry: self.entry(record, Duration::ZERO), stored: false },
+            Ok(record) => {
+                Landed::Found { entry: self.entry(record, Duration::ZERO), stored: false, shared: false }
+            }
             Err(Fault { kind: Kind::NotFound, .. }) => {
                 if is_current {
                     self.absent(ticket.key);
@@ -137,7 +147,7 @@ impl Store {
         if known.holders.len() > 1 && !before.holders.contains(region) {
             self.metrics.region(region).drift(DriftKind::Conflict).inc();
             self.memory.results.forget(&id, RegionSet::ALL);
-            return Landed::Found { entry, stored: false };
+            return Landed::Found { entry, stored: false, shared: false };
         }
         let stored = entry.size() <= MAX_KEPT;
         if stored {
@@ -145,7 +155,7 @@ impl Store {
         } else {
             self.memory.results.forget(&id, RegionSet::only(region));
         }
-        Landed::Found { entry, stored }
+        Landed::Found { entry, stored, shared: false }
     }
 
     fn entry(&self, record: Record, pending_for: Duration) -> Arc<Entry> {
@@ -180,8 +190,10 @@ impl Store {
     }
 
     /// Forgets what `regions` said of an id. Their fills go on for those who wait, but what they bring is not kept.
-    pub(super) fn purge(&self, id: &SignatureId, regions: RegionSet) {
+    pub(super) fn purge(&self, Purge { id, regions, epoch }: Purge) {
         let mut fills = self.lock();
+        self.memory.purges.add(id, regions, epoch);
+        let id = &id;
         fills.detach(id, regions);
         self.memory.results.forget(id, regions);
         self.memory.absent.remove(*id, regions);
@@ -250,7 +262,7 @@ impl Store {
         self.memory.results.refresh_gauges();
     }
 
-    fn lock(&self) -> MutexGuard<'_, FillTable> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, FillTable> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Ticket {
     pub(super) span: Span,
     /// A fill that has to land first.
     pub(super) after: Option<Receiver>,
+    /// Whether it must ask the upstream, whatever other replicas do.
+    pub(super) is_refresh: bool,
 }
 
 /// Every fill under way.
@@ -81,10 +83,10 @@ impl FillTable {
         if self.running[region.index()] >= MAX_FILLS / self.running.len() {
             return Joined::Refused(Fault::new(Kind::Overloaded).retry_after(Duration::from_secs(1)));
         }
-        self.start(key, lookup)
+        self.start(key, ask.refresh, lookup)
     }
 
-    fn start(&mut self, key: Key, lookup: &Span) -> Joined {
+    fn start(&mut self, key: Key, is_refresh: bool, lookup: &Span) -> Joined {
         let number = self.next_number;
         self.next_number += 1;
         self.running[key.1.index()] += 1;
@@ -101,7 +103,7 @@ impl FillTable {
                 None
             }
         };
-        Joined::Started(Ticket { key, number, landed, span, after }, receiver)
+        Joined::Started(Ticket { key, number, landed, span, after, is_refresh }, receiver)
     }
 
     /// Whether what the fill brings is to be kept: it was not purged.
@@ -144,6 +146,11 @@ impl FillTable {
         }
     }
 
+    /// Every region.
+    pub(super) const fn regions(&self) -> RegionSet {
+        self.regions
+    }
+
     /// The regions that are being asked for an id.
     pub(super) fn in_flight(&self, id: &SignatureId) -> RegionSet {
         if self.fills.is_empty() {
@@ -160,6 +167,10 @@ pub(super) struct Watches(HashMap<SignatureId, watch::Sender<()>>);
 impl Watches {
     pub(super) fn add(&mut self, id: SignatureId) -> watch::Receiver<()> {
         self.0.entry(id).or_default().subscribe()
+    }
+
+    pub(super) fn has(&self, id: &SignatureId) -> bool {
+        self.0.contains_key(id)
     }
 
     pub(super) fn prune(&mut self, id: &SignatureId) {

@@ -200,26 +200,6 @@ async fn a_url_that_no_client_takes_is_named_by_its_key() {
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_have_is_refused_and_not_ignored() {
-    let planned = [("remote", "[remote]\nurl = \"redis://127.0.0.1:1\"\n")];
-    let scratch = Scratch::new();
-    let all: String = planned.iter().map(|(_, piece)| *piece).collect();
-    let region = gateway::region_at("my", "http://127.0.0.1:1");
-    let config = scratch.write("gateway.toml", &format!("{OPEN}{region}{all}"));
-    let finished = run(&["check-config", "--config", text(&config)]).await;
-    assert_eq!(
-        (finished.code, finished.stderr.lines().count()),
-        (Some(78), planned.len()),
-        "{}",
-        finished.stderr
-    );
-    for (key, _) in planned {
-        let line = format!(": {key}: this version does not have it yet; remove it");
-        assert!(finished.stderr.lines().any(|said| said.ends_with(&line)), "{key}: {}", finished.stderr);
-    }
-}
-
-#[tokio::test]
 async fn with_a_bad_configuration_nothing_is_listened_on() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");

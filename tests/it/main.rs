@@ -35,6 +35,7 @@ mod privacy;
 mod purge;
 mod quirks;
 mod reference;
+mod remote;
 mod requests;
 mod retry;
 mod routing;

@@ -150,10 +150,11 @@ pub struct Remote {
     /// `user:password@` before the hosts if needed. Required, exactly one; a file if it holds a password.
     #[serde(flatten, serialize_with = "show::remote_url")]
     pub url: Secret,
-    /// `encryption_key_file`: 32 random bytes in base64; a second line holds the previous key, which only decrypts.
-    /// Required.
+    /// `encryption_key_file`: 32 random bytes in base64; a second line holds the previous key, which only decrypts;
+    /// watched. Required, the same for every replica.
     pub encryption_key_file: PathBuf,
-    /// `ca_file`: certificate authorities to trust for TLS besides the bundled ones, PEM. Default none.
+    /// `ca_file`: certificate authorities to trust for TLS instead of the bundled ones, PEM. Default none: the bundled ones
+    /// are trusted.
     pub ca_file: Option<PathBuf>,
     /// `share_tokens`: whether replicas share access tokens, for accounts where a new token ends the one before. Default
     /// `false`: a token may be bound to the address it was requested from.

@@ -43,9 +43,10 @@ pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
     // Writing to a string does not fail.
     let _ = match source {
         Source::Hit { ttl } => write!(text, "hit; ttl={ttl}"),
+        Source::Remote { ttl } => write!(text, "hit; ttl={ttl}; detail=remote"),
         Source::Stale { age, .. } => write!(text, "hit; ttl=-{}", age.max(1)),
         Source::Refresh(_) => write!(text, "fwd=request"),
-        Source::Miss(Fetched { stored, joined }) => {
+        Source::Miss(Fetched { stored, joined, .. }) => {
             let stored = if stored { "; stored" } else { "" };
             let joined = if joined { "; collapsed" } else { "" };
             write!(text, "fwd=miss{stored}{joined}")

@@ -79,7 +79,7 @@ pub(super) async fn handle<'a>(
     record.id = Some(id);
     let mut options = RequestOptions::read(head.uri.query(), &head.headers)?;
     if head.method == Method::DELETE {
-        return purge(public, caller, &id, &options);
+        return purge(public, caller, &id, &options).await;
     }
     let is_head = head.method == Method::HEAD;
     if is_head {
@@ -180,7 +180,7 @@ async fn wait_for_final(
 }
 
 /// Forgets the id.
-fn purge(
+async fn purge(
     public: &Public,
     caller: &Caller,
     id: &SignatureId,
@@ -196,7 +196,7 @@ fn purge(
             "DELETE takes no query parameter: it forgets the id in all regions of the caller.",
         ));
     }
-    public.lookup.purge(id, caller.regions());
+    public.lookup.purge(*id, caller.regions()).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -10,6 +10,7 @@ mod lines;
 mod lookup;
 mod process;
 mod region;
+mod remote;
 mod snapshot;
 mod wait;
 
@@ -27,6 +28,7 @@ pub use connections::{CloseReason, ConnectionMetrics, Listener, OpenConnection};
 pub use http::{HttpMetrics, MethodLabel, RouteLabel};
 pub use lookup::{CacheMetrics, EvictionCause, LookupMetrics, LookupOutcome};
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
+pub use remote::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 pub use snapshot::{ANSWER_CLASSES, Durations, RegionSnapshot, Snapshot};
 pub use wait::{CallbackOutcome, PollOutcome, WaitMetrics};
 
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub cache: CacheMetrics,
     /// Per region, in configuration order.
     pub regions: Vec<Arc<RegionMetrics>>,
+    /// The second tier.
+    pub remote: Arc<RemoteMetrics>,
     /// Spans on their way to the collector.
     pub spans: Arc<SpanMetrics>,
     /// Contents of watched files.
@@ -82,6 +86,7 @@ impl Metrics {
             waits: WaitMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::all(&registry, &labels, &panics)?,
+            remote: Arc::new(RemoteMetrics::new(&registry)?),
             spans: Arc::new(SpanMetrics::new(&registry)?),
             reloads: Arc::new(ReloadMetrics::new(&registry)?),
             certificate_expiry: gauge(

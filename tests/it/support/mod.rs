@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod inventory;
 pub mod issuer;
 pub mod process;
+pub mod redis;
 pub mod tls;
 pub mod upstream;
 

@@ -1,0 +1,175 @@
+//! What replicas share of ids in the second tier: results, which region has an id, who fetches it, and purges.
+//!
+//! Nothing here decides: what is read goes into memory under the store's lock, and is judged there like everything else.
+
+mod fill;
+mod news;
+mod place;
+mod purge;
+mod stored;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::domain::region::RegionId;
+use crate::domain::signature_id::SignatureId;
+use crate::remote::{Client, Commands, Reply, Unreadable, Vaults};
+use crate::telemetry::metrics::RemoteOperation;
+
+pub(super) use fill::{Begun, Knowledge};
+use place::Place;
+pub(super) use purge::Purge;
+use purge::Purges;
+use stored::Stored;
+pub(super) use view::View;
+
+/// What replicas share of ids.
+pub(crate) struct Shared {
+    client: Arc<Client>,
+    /// What stands for each region, by its index.
+    tags: Box<[String]>,
+    /// The fields of an index: what each region said, and when it was purged there.
+    fields: Box<[String]>,
+    /// Ids that are being read.
+    reads: Mutex<HashMap<SignatureId, Read>>,
+    purges: Purges,
+}
+
+/// What those who wait for a read receive: whether it brought a result. Closed without a value if the read panicked.
+type Read = watch::Receiver<Option<bool>>;
+
+impl Shared {
+    /// What replicas share through `client`; `regions` are the names and URLs of the regions.
+    pub(crate) fn new<'a>(client: Arc<Client>, regions: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let tags: Box<[String]> = regions.map(|(name, url)| tag(name, url)).collect();
+        let fields = tags.iter().flat_map(|tag| [tag.clone(), purge_field(tag)]).collect();
+        Self { client, tags, fields, reads: Mutex::default(), purges: Purges::default() }
+    }
+
+    /// Joins the read of an id that is under way; else starts one, whose end the sender tells.
+    pub(super) fn join_read(&self, id: SignatureId) -> (Option<watch::Sender<Option<bool>>>, Read) {
+        let mut reads = self.reads();
+        if let Some(read) = reads.get(&id).filter(|read| read.has_changed().is_ok()) {
+            return (None, read.clone());
+        }
+        let (sender, read) = watch::channel(None);
+        reads.insert(id, read.clone());
+        (Some(sender), read)
+    }
+
+    /// A read of an id has ended.
+    pub(super) fn read_ended(&self, id: &SignatureId) {
+        self.reads().remove(id);
+    }
+
+    fn reads(&self) -> MutexGuard<'_, HashMap<SignatureId, Read>> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What replicas know of an id. `None`: the second tier does not say.
+    pub(super) async fn read(&self, id: &SignatureId) -> Option<View> {
+        self.read_for(RemoteOperation::Read, id).await
+    }
+
+    async fn read_for(&self, operation: RemoteOperation, id: &SignatureId) -> Option<View> {
+        let vaults = self.client.vaults();
+        let mut view = View::empty(self.tags.len());
+        // One after the other: in a cluster, what lies under two keys lies on two nodes.
+        for place in places(&vaults, id) {
+            let mut commands = Commands::default();
+            self.ask_for(&place, &mut commands);
+            let mut replies = self.send(operation, &commands).await?;
+            self.open(&place, &mut replies, &mut view).await?;
+        }
+        view.forget_purged(|_| 0);
+        Some(view)
+    }
+
+    fn ask_for(&self, place: &Place<'_>, commands: &mut Commands) {
+        commands.read(&place.result);
+        commands.life(&place.result);
+        commands.read_fields(&place.index, &self.fields);
+    }
+
+    /// Opens what was asked for. `None`: there are too few replies.
+    async fn open(
+        &self,
+        place: &Place<'_>,
+        replies: &mut std::vec::IntoIter<Reply>,
+        view: &mut View,
+    ) -> Option<()> {
+        let (result, life, index) = (replies.next()?, replies.next()?, replies.next()?);
+        self.open_index(place, index, view);
+        self.open_result(place, result, life, view).await;
+        Some(())
+    }
+
+    fn open_index(&self, place: &Place<'_>, index: Reply, view: &mut View) {
+        for (at, (field, sealed)) in self.fields.iter().zip(index.list()).enumerate() {
+            let Some(value) = sealed.and_then(|sealed| self.opened(place.open_field(field, &sealed))) else {
+                continue;
+            };
+            let region = RegionId::new(at / 2);
+            if at % 2 == 0 {
+                if let Ok(marker) = serde_json::from_slice(&value) {
+                    view.said(region, marker);
+                }
+            } else if let Ok(epoch) = value.try_into() {
+                view.purged(region, u64::from_be_bytes(epoch));
+            }
+        }
+    }
+
+    async fn open_result(&self, place: &Place<'_>, result: Reply, life: Reply, view: &mut View) {
+        let Some(sealed) = result.bytes() else { return };
+        let opened = place.open_result(&sealed);
+        if opened.is_err() {
+            // Whoever put it there, it helps nobody.
+            let mut commands = Commands::default();
+            commands.remove(&place.result);
+            self.send(RemoteOperation::Write, &commands).await;
+        }
+        let stored = self.opened(opened).and_then(Stored::read);
+        let Some((stored, left)) = stored.zip(life.number()) else { return };
+        if let Some(region) = self.region(stored.tag()) {
+            view.found(stored, region, left);
+        }
+    }
+
+    fn opened(&self, opened: Result<Option<Vec<u8>>, Unreadable>) -> Option<Vec<u8>> {
+        opened.unwrap_or_else(|Unreadable| {
+            self.client.count_unreadable();
+            None
+        })
+    }
+
+    fn region(&self, tag: &str) -> Option<RegionId> {
+        self.tags.iter().position(|known| known == tag).map(RegionId::new)
+    }
+
+    async fn send(
+        &self,
+        operation: RemoteOperation,
+        commands: &Commands,
+    ) -> Option<std::vec::IntoIter<Reply>> {
+        self.client.send(operation, commands).await.map(Vec::into_iter)
+    }
+}
+
+fn places<'a>(vaults: &'a Vaults, id: &'a SignatureId) -> Vec<Place<'a>> {
+    vaults.iter().map(|vault| Place::new(vault, id)).collect()
+}
+
+/// What stands for a region: a record of a region that has moved to another host is none of this one's.
+fn tag(name: &str, url: &str) -> String {
+    let hash = Sha256::digest(format!("{name} {url}"));
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn purge_field(tag: &str) -> String {
+    format!("{tag}!")
+}

@@ -1,0 +1,138 @@
+//! What replicas tell each other: that an id was purged, or that one of them has brought its final result.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::Shared;
+use super::purge::Purge;
+use crate::domain::region::RegionSet;
+use crate::domain::signature_id::SignatureId;
+use crate::lookup::fill::Fills;
+use crate::lookup::memory::INDEX_LIFE;
+use crate::remote::{Commands, Heard, Reply, Vault};
+use crate::telemetry::metrics::RemoteOperation;
+
+/// The most messages that wait to be taken in.
+const MAX_HEARD: usize = 1_000;
+/// The most purges that a replica can read when it has not listened for a while.
+const MAX_PURGES: usize = 1_000;
+
+/// What one replica tells the others.
+#[derive(Serialize, Deserialize)]
+struct Message {
+    said: Said,
+    id: String,
+    /// The tags of the regions that it is about.
+    regions: Vec<String>,
+    epoch: u64,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Said {
+    /// The id was purged in these regions.
+    Purged,
+    /// Its final result can be read.
+    Landed,
+}
+
+/// What was heard of other replicas.
+enum News {
+    Purged(Purge),
+    Landed(SignatureId),
+}
+
+impl Fills {
+    /// Keeps the second tier connected, and takes in what other replicas tell, for as long as it is polled.
+    pub(in crate::lookup) async fn keep_up(self: &Arc<Self>, shared: &Shared) {
+        let (sender, mut heard) = mpsc::channel(MAX_HEARD);
+        let take_in = async {
+            while let Some(heard) = heard.recv().await {
+                self.take_in(shared, heard).await;
+            }
+        };
+        tokio::join!(shared.client.keep(), shared.client.listen(sender), shared.keep_purging(), take_in);
+    }
+
+    async fn take_in(self: &Arc<Self>, shared: &Shared, heard: Heard) {
+        let news = match heard {
+            Heard::Subscribed => shared.missed_purges().await,
+            Heard::Message(text) => shared.news(&text).into_iter().collect(),
+        };
+        for news in news {
+            match news {
+                News::Purged(purge) => self.store.purge_if_new(purge),
+                News::Landed(id) if self.store.wants_final(&id) => {
+                    self.recall(id).await;
+                }
+                News::Landed(_) => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Tells the other replicas that the final result of an id can be read.
+    pub(in crate::lookup) async fn tell_landed(&self, id: &SignatureId) {
+        let message =
+            Message { said: Said::Landed, id: id.as_str().to_owned(), regions: Vec::new(), epoch: 0 };
+        if self.client.is_healthy() {
+            self.client.tell(&message.text()).await;
+        }
+    }
+
+    /// Tells the other replicas of a purge, and writes it down for those that do not listen now.
+    pub(super) async fn tell_purged(&self, Purge { id, regions, epoch }: &Purge) -> Option<()> {
+        let (id, regions) = (id.as_str().to_owned(), self.tags_of(*regions));
+        let text = Message { said: Said::Purged, id, regions, epoch: *epoch }.text();
+        for vault in self.client.vaults().iter() {
+            let (log, mut commands) = (purge_log(vault), Commands::default());
+            commands.push(&log, &vault.seal(&log, &text), MAX_PURGES, INDEX_LIFE);
+            self.send(RemoteOperation::Purge, &commands).await?;
+        }
+        self.client.tell(&text).await
+    }
+
+    /// The last purges, of which this replica may not have heard, oldest first.
+    async fn missed_purges(&self) -> Vec<News> {
+        let mut missed = Vec::new();
+        for vault in self.client.vaults().iter() {
+            let (log, mut commands) = (purge_log(vault), Commands::default());
+            commands.list(&log, MAX_PURGES);
+            let replies = self.send(RemoteOperation::Read, &commands).await;
+            let list = replies.and_then(|mut replies| replies.next()).map(Reply::list).unwrap_or_default();
+            let texts =
+                list.into_iter().rev().flatten().filter_map(|sealed| vault.open(&log, &sealed).ok()?);
+            missed.extend(texts.filter_map(|text| self.news(&text)));
+        }
+        missed
+    }
+
+    fn news(&self, text: &[u8]) -> Option<News> {
+        let Message { said, id, regions, epoch } = serde_json::from_slice(text).ok()?;
+        let id = SignatureId::parse(&id)?;
+        let regions: RegionSet = regions.iter().filter_map(|tag| self.region(tag)).collect();
+        match said {
+            Said::Landed => Some(News::Landed(id)),
+            Said::Purged => is_recent(epoch).then_some(News::Purged(Purge { id, regions, epoch })),
+        }
+    }
+}
+
+impl Message {
+    fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+fn purge_log(vault: &Vault) -> String {
+    format!("idv:{}:purges", vault.name("log of purges"))
+}
+
+/// Whether anything older than this purge could still be read.
+fn is_recent(epoch: u64) -> bool {
+    let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+    epoch.saturating_add(INDEX_LIFE.as_micros() as u64) > now
+}

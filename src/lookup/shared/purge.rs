@@ -1,0 +1,109 @@
+//! Purges on every replica: a purge is written down for as long as anything older than it could be read, and told.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::{Shared, places, purge_field};
+use crate::domain::region::{RegionId, RegionSet};
+use crate::domain::signature_id::SignatureId;
+use crate::lookup::memory::INDEX_LIFE;
+use crate::remote::Commands;
+use crate::telemetry::metrics::RemoteOperation;
+
+/// A purge is remembered longer than what it comes after: that may be written by a fill that was under way.
+const PURGE_LIFE: Duration = Duration::from_secs(INDEX_LIFE.as_secs() + 3600);
+/// The most purges that wait for the second tier to come back.
+const MAX_WAITING: usize = 10_000;
+/// How often they are tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Purges that the second tier has not taken yet.
+#[derive(Default)]
+pub(super) struct Purges(Mutex<VecDeque<Purge>>);
+
+/// One purge.
+#[derive(Clone, Copy)]
+pub(in crate::lookup) struct Purge {
+    pub(in crate::lookup) id: SignatureId,
+    pub(in crate::lookup) regions: RegionSet,
+    /// When it was; what is written with an earlier epoch is forgotten.
+    pub(in crate::lookup) epoch: u64,
+}
+
+impl Purge {
+    /// A purge that happens now.
+    pub(in crate::lookup) fn now(id: SignatureId, regions: RegionSet) -> Self {
+        let epoch = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        Self { id, regions, epoch }
+    }
+}
+
+impl Shared {
+    /// Purges an id for all replicas; later, if the second tier is away. Returns the purge as it counts: it may have to come
+    /// after one by a clock that is ahead.
+    pub(in crate::lookup) async fn purge(&self, mut purge: Purge) -> Purge {
+        if self.try_purge(&mut purge).await.is_none() {
+            let mut waiting = self.purges.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push_back(purge);
+            if waiting.len() > MAX_WAITING {
+                waiting.pop_front();
+            }
+        }
+        purge
+    }
+
+    async fn try_purge(&self, purge: &mut Purge) -> Option<()> {
+        let view = self.read_for(RemoteOperation::Purge, &purge.id).await?;
+        let purged = purge.regions.and(self.regions());
+        let latest = purged.iter().map(|region| view.epoch(region)).max();
+        purge.epoch = purge.epoch.max(latest.unwrap_or_default() + 1);
+        let has_result = view.result_region().is_none_or(|region| purge.regions.contains(region));
+        let leaves_none = view.holders().minus(purge.regions).is_empty();
+        let forgotten = if leaves_none { self.regions() } else { purged };
+        let vaults = self.client.vaults();
+        for place in places(&vaults, &purge.id) {
+            let mut commands = Commands::default();
+            if has_result {
+                commands.remove(&place.result);
+            }
+            commands.remove_fields(&place.index, &self.tags_of(forgotten));
+            let fields = self.tags_of(purged).into_iter().map(|tag| {
+                let field = purge_field(&tag);
+                let sealed = place.seal_field(&field, &purge.epoch.to_be_bytes());
+                (field, sealed)
+            });
+            commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), PURGE_LIFE);
+            self.send(RemoteOperation::Purge, &commands).await?;
+        }
+        self.tell_purged(purge).await
+    }
+
+    /// Tries again, for as long as it is polled, what the second tier did not take.
+    pub(in crate::lookup) async fn keep_purging(&self) {
+        loop {
+            sleep(PAUSE).await;
+            while let Some(mut purge) = self.next_purge() {
+                if self.try_purge(&mut purge).await.is_none() {
+                    self.purges.0.lock().unwrap_or_else(PoisonError::into_inner).push_front(purge);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next_purge(&self) -> Option<Purge> {
+        self.purges.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn regions(&self) -> RegionSet {
+        (0..self.tags.len()).map(RegionId::new).collect()
+    }
+
+    pub(super) fn tags_of(&self, regions: RegionSet) -> Vec<String> {
+        regions.and(self.regions()).iter().map(|region| self.tags[region.index()].clone()).collect()
+    }
+}

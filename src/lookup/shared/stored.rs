@@ -1,0 +1,115 @@
+//! The forms in which replicas share what they know of ids. Another form is another version of `remote::seal`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Layout, Rendered};
+use crate::domain::reason::Reason;
+use crate::domain::region::RegionId;
+use crate::domain::verification::{Status, Verdict};
+use crate::lookup::record::{Record, SharedRecord};
+
+/// How far the clocks of two replicas may be apart. Lifetimes end by the clock of the second tier; beyond this, what it
+/// says of them is not believed.
+const MAX_SKEW: Duration = Duration::from_secs(600);
+
+/// What one region said of an id.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Marker {
+    /// It has the id; else the id does not exist there.
+    pub holds: bool,
+    /// The last purge that this comes after.
+    pub epoch: u64,
+    /// When the id was first seen pending, in milliseconds since 1970.
+    pub pending_since: Option<i64>,
+}
+
+/// A record, and how long it is shared.
+pub(super) struct Stored {
+    head: Head,
+    body: Bytes,
+}
+
+/// A record without its body.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// The tag of its region.
+    region: String,
+    status: String,
+    reason: Option<String>,
+    submitted: Option<bool>,
+    observed_at: i64,
+    /// How long it is shared, in milliseconds.
+    life: u64,
+    epoch: u64,
+    layout: Layout,
+}
+
+/// The bytes of a record that is shared for `life`.
+pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64) -> Vec<u8> {
+    let (body, layout) = record.body.parts();
+    let head = Head {
+        region: tag.to_owned(),
+        status: record.verdict.status().name().to_owned(),
+        reason: record.verdict.reason().map(|reason| reason.code().to_owned()),
+        submitted: record.submitted,
+        observed_at: record.observed_at.as_millisecond(),
+        life: life.as_millis() as u64,
+        epoch,
+        layout,
+    };
+    let head = serde_json::to_vec(&head).unwrap_or_default();
+    let length = u32::try_from(head.len()).unwrap_or_default();
+    [&length.to_be_bytes(), head.as_slice(), body].concat()
+}
+
+impl Stored {
+    /// Takes the bytes of a record apart.
+    pub(super) fn read(bytes: Vec<u8>) -> Option<Self> {
+        let bytes = Bytes::from(bytes);
+        let length = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+        let head = serde_json::from_slice(bytes.get(4..4 + length)?).ok()?;
+        Some(Self { head, body: bytes.slice(4 + length..) })
+    }
+
+    /// The tag of its region.
+    pub(super) fn tag(&self) -> &str {
+        &self.head.region
+    }
+
+    /// The record of `region`, `left` before its end there. `None`: its life is over, or is not what it was given.
+    pub(super) fn record(self, region: RegionId, left: i64) -> Option<SharedRecord> {
+        let Head { status, reason, submitted, observed_at, life, epoch, layout, .. } = self.head;
+        let left = u64::try_from(left).ok().filter(|left| (1..=life).contains(left))?;
+        let since = Timestamp::now().as_millisecond().checked_sub(observed_at)?;
+        let skew = MAX_SKEW.as_millis() as i64;
+        if since < -skew || since > i64::try_from(life).ok()?.saturating_add(skew) {
+            return None;
+        }
+        let record = Record {
+            region,
+            verdict: verdict(&status, reason.as_deref())?,
+            submitted,
+            observed_at: Timestamp::from_millisecond(observed_at).ok()?,
+            // Without the room that the head took: what is kept is what is weighed.
+            body: Rendered::from_parts(Bytes::copy_from_slice(&self.body), &layout)?,
+        };
+        let (age, left) = (Duration::from_millis(life - left), Duration::from_millis(left));
+        Some(SharedRecord { record, age, left, epoch })
+    }
+}
+
+fn verdict(status: &str, reason: Option<&str>) -> Option<Verdict> {
+    let known = |code: &str| Reason::ALL.into_iter().find(|reason| reason.code() == code);
+    let reason = reason.and_then(known);
+    Some(match Status::ALL.into_iter().find(|known| known.name() == status)? {
+        Status::Passed => Verdict::Passed,
+        Status::Failed => Verdict::Failed(reason?),
+        Status::Incomplete => Verdict::Incomplete(reason?),
+        Status::Pending => Verdict::Pending,
+        Status::Unrecognized => Verdict::Unrecognized,
+    })
+}

@@ -1,0 +1,93 @@
+//! What other replicas know goes into memory, and what is known here goes to them: the store's side of `shared`.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::ask::Landed;
+use super::memory::Pending;
+use super::record::Entry;
+use super::shared::{Knowledge, Purge, View};
+use super::store::Store;
+use super::table::Ticket;
+use crate::domain::region::RegionSet;
+use crate::domain::signature_id::SignatureId;
+
+impl Store {
+    /// Takes in what other replicas know of an id, as far as it was not purged here. Returns the result, if it is newer.
+    pub(super) fn take_in(&self, id: SignatureId, view: &mut View) -> Option<Arc<Entry>> {
+        let fills = self.lock();
+        let now = Instant::now();
+        view.forget_purged(|region| self.memory.purges.epoch(&id, region));
+        let holders = view.holders();
+        if holders.is_empty() {
+            return None;
+        }
+        let before = self.memory.index.get(&id).unwrap_or_default();
+        let mut known = before;
+        known.holders = before.holders.or(holders);
+        known.answered = before.answered.or(view.answered());
+        let seen_pending = view.pending_for().and_then(|pending_for| now.checked_sub(pending_for));
+        known.pending = before.pending.or(seen_pending.map(|since| Pending { since, seen: now }));
+        self.memory.absent.remove(id, holders);
+        let entry = view
+            .take_record()
+            .map(|shared| Arc::new(Entry::shared(shared, &self.lifetimes, known.pending_for(now), now)));
+        let entry = entry.filter(|entry| self.is_newer(&id, entry, now));
+        // The replica that fetched it has counted it.
+        known.final_seen |= entry.as_ref().is_some_and(|entry| entry.is_final());
+        self.memory.index.set(id, known);
+        if known.holders.len() > 1 && before.holders.len() < 2 {
+            self.memory.results.forget(&id, RegionSet::ALL);
+            return None;
+        }
+        self.memory.results.put(id, Arc::clone(entry.as_ref()?));
+        if entry.as_ref().is_some_and(|entry| entry.is_final()) {
+            fills.watches.tell(&id);
+        }
+        entry
+    }
+
+    /// Whether another replica's result is good, and newer than a final one in memory: no lifetime that the second tier
+    /// tells makes an old result new.
+    fn is_newer(&self, id: &SignatureId, entry: &Entry, now: Instant) -> bool {
+        let is_older_than =
+            |known: Arc<Entry>| known.is_final() && known.record().observed_at >= entry.record().observed_at;
+        entry.ttl(now).is_some() && !self.memory.results.get(id).is_some_and(is_older_than)
+    }
+
+    /// What is known of an id, for other replicas.
+    pub(super) fn knowledge(&self, id: &SignatureId) -> Knowledge {
+        let fills = self.lock();
+        let known = self.memory.index.get(id).unwrap_or_default();
+        let epochs = fills.regions().iter().map(|region| self.memory.purges.epoch(id, region));
+        Knowledge {
+            holders: known.holders,
+            answered: known.answered,
+            pending_for: known.pending.map(|_| known.pending_for(Instant::now())),
+            epochs: epochs.collect(),
+        }
+    }
+
+    /// Whether somebody would like to know that an id has a final result: it is waited for, or the result here is not final.
+    pub(super) fn wants_final(&self, id: &SignatureId) -> bool {
+        let fills = self.lock();
+        fills.watches.has(id) || self.memory.results.get(id).is_some_and(|entry| !entry.is_final())
+    }
+
+    /// What a fill came to, if another replica shared the result that it was to fetch.
+    pub(super) fn follow(&self, ticket: &Ticket, entry: Arc<Entry>) -> Landed {
+        let mut fills = self.lock();
+        let stored = fills.is_current(&ticket.key, ticket.number);
+        fills.remove(&ticket.key, ticket.number);
+        Landed::Found { entry, stored, shared: true }
+    }
+
+    /// Forgets what another replica has purged, unless this one has heard of it before.
+    pub(super) fn purge_if_new(&self, purge: Purge) {
+        let is_new = |region| self.memory.purges.epoch(&purge.id, region) < purge.epoch;
+        if purge.regions.iter().any(is_new) {
+            self.purge(purge);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The commands that are sent, and their replies. Every key that is written gets a lifetime.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+/// The longest value that is read, in bytes: whatever was put there, no more is taken.
+const MAX_VALUE: usize = 256 << 10;
+/// Deletes a key if it still holds a value.
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/// Commands that are sent together. In a cluster, their keys must share a hash tag.
+#[derive(Default)]
+pub(crate) struct Commands(pub(super) Pipeline);
+
+/// The reply to one command.
+pub(crate) enum Reply {
+    /// No value.
+    Nothing,
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A number.
+    Number(i64),
+    /// Several values, any of which may be missing.
+    List(Vec<Option<Vec<u8>>>),
+    /// Done, or nothing that a command here is replied to with.
+    Other,
+}
+
+impl Commands {
+    /// Whether there is nothing to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads a value: bytes, empty if there is none.
+    pub(crate) fn read(&mut self, key: &str) {
+        self.0.cmd("GETRANGE").arg(key).arg(0).arg(MAX_VALUE - 1);
+    }
+
+    /// How long a key lives on: a number of milliseconds, negative if it has no end or is not there.
+    pub(crate) fn life(&mut self, key: &str) {
+        self.0.cmd("PTTL").arg(key);
+    }
+
+    /// Reads fields: a list.
+    pub(crate) fn read_fields(&mut self, key: &str, fields: &[String]) {
+        self.0.cmd("HMGET").arg(key).arg(fields);
+    }
+
+    /// Writes a value, whatever is there.
+    pub(crate) fn write(&mut self, key: &str, value: &[u8], life: Duration) {
+        self.0.cmd("SET").arg(key).arg(value).arg("PX").arg(millis(life));
+    }
+
+    /// Writes a value where there is none: nothing if there is one.
+    pub(crate) fn write_new(&mut self, key: &str, value: &[u8], life: Duration) {
+        self.0.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(millis(life));
+    }
+
+    /// Writes fields.
+    pub(crate) fn write_fields(&mut self, key: &str, fields: &[(String, Vec<u8>)], life: Duration) {
+        if fields.is_empty() {
+            return;
+        }
+        let command = self.0.cmd("HSET").arg(key);
+        for (field, value) in fields {
+            command.arg(field).arg(value.as_slice());
+        }
+        self.0.cmd("PEXPIRE").arg(key).arg(millis(life));
+    }
+
+    /// Removes fields.
+    pub(crate) fn remove_fields(&mut self, key: &str, fields: &[String]) {
+        if !fields.is_empty() {
+            self.0.cmd("HDEL").arg(key).arg(fields);
+        }
+    }
+
+    /// Removes a key.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.cmd("DEL").arg(key);
+    }
+
+    /// Removes a key if it holds that value.
+    pub(crate) fn release(&mut self, key: &str, value: &[u8]) {
+        self.0.cmd("EVAL").arg(RELEASE).arg(1).arg(key).arg(value);
+    }
+
+    /// Puts a value first in a list of at most `most`.
+    pub(crate) fn push(&mut self, key: &str, value: &[u8], most: usize, life: Duration) {
+        self.0.cmd("LPUSH").arg(key).arg(value);
+        self.0.cmd("LTRIM").arg(key).arg(0).arg(most - 1);
+        self.0.cmd("PEXPIRE").arg(key).arg(millis(life));
+    }
+
+    /// Reads a list of at most `most`.
+    pub(crate) fn list(&mut self, key: &str, most: usize) {
+        self.0.cmd("LRANGE").arg(key).arg(0).arg(most - 1);
+    }
+
+    /// Tells all who have subscribed to a channel.
+    pub(crate) fn publish(&mut self, channel: &str, message: &[u8]) {
+        self.0.cmd("PUBLISH").arg(channel).arg(message);
+    }
+}
+
+fn millis(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+impl Reply {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a server may say anything")]
+    pub(super) fn of(value: Value) -> Self {
+        match value {
+            Value::Nil => Self::Nothing,
+            Value::BulkString(bytes) if bytes.is_empty() => Self::Nothing,
+            Value::BulkString(bytes) => Self::Bytes(bytes),
+            Value::Int(number) => Self::Number(number),
+            Value::Array(values) => Self::List(values.into_iter().map(Self::of).map(Self::bytes).collect()),
+            _ => Self::Other,
+        }
+    }
+
+    /// The bytes, if it is some.
+    pub(crate) fn bytes(self) -> Option<Vec<u8>> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
+
+    /// The number, if it is one.
+    pub(crate) fn number(&self) -> Option<i64> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    /// The values, none if it is no list.
+    pub(crate) fn list(self) -> Vec<Option<Vec<u8>>> {
+        if let Self::List(values) = self { values } else { Vec::new() }
+    }
+}

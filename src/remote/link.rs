@@ -1,0 +1,162 @@
+//! The link to the servers: commands in a bounded time, and none at all for a while after several have failed.
+//!
+//! Nobody waits for a connection longer than for a reply: one task makes it, and while there is none, commands fail at once.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use redis::{Pipeline, RedisError, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::servers::{Connection, Servers};
+use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
+
+/// How long one reply may take.
+const REPLY: Duration = Duration::from_millis(50);
+/// A timer that is later than this tells of a process that is too busy to see the reply.
+const LATE: Duration = Duration::from_millis(5);
+/// How often such a process looks again.
+const LOOKS: u32 = 4;
+/// After this many failures in a row nothing is sent for a while.
+const MAX_FAILURES: u32 = 5;
+/// How long that is.
+const OFF: Duration = Duration::from_secs(5);
+/// How long it may take to find the servers and connect to them.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// The link to the servers.
+pub(super) struct Link {
+    pub(super) servers: Servers,
+    stage: watch::Sender<Stage>,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// Told when there were too many.
+    broken: Notify,
+    metrics: Arc<RemoteMetrics>,
+}
+
+#[derive(Clone)]
+enum Stage {
+    Connecting,
+    Up(Connection),
+    Off,
+}
+
+impl Link {
+    pub(super) fn new(servers: Servers, metrics: Arc<RemoteMetrics>) -> Self {
+        Self {
+            servers,
+            stage: watch::Sender::new(Stage::Connecting),
+            failures: AtomicU32::new(0),
+            broken: Notify::new(),
+            metrics,
+        }
+    }
+
+    /// Whether the last command was answered. While it was not, only reads are worth a try.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) == 0
+    }
+
+    /// Sends commands together. `None`: there is no good reply, for a reason that is counted.
+    pub(super) async fn send(&self, operation: RemoteOperation, commands: &Pipeline) -> Option<Vec<Value>> {
+        let sent = in_time(self.send_when_up(commands)).await;
+        let (outcome, replies) = match sent {
+            Some(Some(Ok(replies))) => (RemoteOutcome::Ok, Some(replies)),
+            Some(Some(Err(error))) => (outcome(&error), None),
+            Some(None) => (RemoteOutcome::Skipped, None),
+            None => (RemoteOutcome::Timeout, None),
+        };
+        self.metrics.observe(operation, outcome);
+        self.count(outcome);
+        replies
+    }
+
+    async fn send_when_up(&self, commands: &Pipeline) -> Option<Result<Vec<Value>, RedisError>> {
+        let mut stages = self.stage.subscribe();
+        let stage = stages.wait_for(|stage| !matches!(stage, Stage::Connecting)).await.ok()?.clone();
+        match stage {
+            Stage::Up(mut connection) => Some(connection.send(commands).await),
+            Stage::Connecting | Stage::Off => None,
+        }
+    }
+
+    fn count(&self, outcome: RemoteOutcome) {
+        match outcome {
+            RemoteOutcome::Ok => self.failures.store(0, Ordering::Relaxed),
+            RemoteOutcome::Timeout | RemoteOutcome::Unavailable | RemoteOutcome::Refused => {
+                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == MAX_FAILURES {
+                    self.broken.notify_one();
+                }
+            }
+            RemoteOutcome::Skipped | RemoteOutcome::Unreadable => {}
+        }
+    }
+
+    /// Keeps a connection for as long as it is polled.
+    pub(super) async fn keep(&self) -> Infallible {
+        let mut was_up = true;
+        loop {
+            self.stage.send_replace(Stage::Connecting);
+            let connected = timeout(CONNECT, self.servers.connect()).await;
+            let (outcome, connection) = match connected {
+                Ok(Ok(connection)) => (RemoteOutcome::Ok, Some(connection)),
+                Ok(Err(error)) => (outcome(&error), None),
+                Err(_) => (RemoteOutcome::Timeout, None),
+            };
+            self.metrics.observe(RemoteOperation::Connect, outcome);
+            if let Some(connection) = connection {
+                if !was_up {
+                    tracing::info!("the second tier is connected again");
+                }
+                self.up(connection).await;
+                was_up = true;
+            }
+            if std::mem::replace(&mut was_up, false) {
+                tracing::warn!("the second tier is away; this replica works alone");
+            }
+            self.stage.send_replace(Stage::Off);
+            sleep(OFF).await;
+        }
+    }
+
+    /// Uses a connection until too many commands have failed.
+    async fn up(&self, connection: Connection) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.stage.send_replace(Stage::Up(connection));
+        self.metrics.up.set(1);
+        self.broken.notified().await;
+        self.metrics.up.set(0);
+    }
+}
+
+/// What the servers reply, if they do so in time. By how much this process itself is late is not their time.
+async fn in_time<T>(reply: impl Future<Output = T>) -> Option<T> {
+    tokio::pin!(reply);
+    for _ in 0..LOOKS {
+        let end = Instant::now() + REPLY;
+        tokio::select! {
+            biased;
+            reply = &mut reply => return Some(reply),
+            () = sleep_until(end) => {}
+        }
+        if Instant::now() < end + LATE {
+            break;
+        }
+    }
+    None
+}
+
+/// What went wrong, without its text.
+pub(super) fn outcome(error: &RedisError) -> RemoteOutcome {
+    if error.is_timeout() {
+        RemoteOutcome::Timeout
+    } else if error.is_io_error() {
+        RemoteOutcome::Unavailable
+    } else {
+        RemoteOutcome::Refused
+    }
+}

@@ -1,0 +1,95 @@
+//! Messages between replicas, sealed like everything else.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::{interval, sleep, timeout};
+
+use super::{Client, Commands, Vault, Vaults, link};
+use crate::telemetry::metrics::{RemoteOperation, RemoteOutcome};
+
+/// How long it may take to subscribe, or to hear that the subscription lives.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often that is asked.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The pause before another subscription.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was heard of other replicas.
+pub(crate) enum Heard {
+    /// Messages are heard from now on; earlier ones may have been missed.
+    Subscribed,
+    /// A message that a replica has sent. It may have been sent before.
+    Message(Vec<u8>),
+}
+
+impl Client {
+    /// Sends a message to every replica, this one included. `None`: it was not sent.
+    pub(crate) async fn tell(&self, message: &[u8]) -> Option<()> {
+        // Replicas that do not have the new key yet listen on the old one's channel.
+        for vault in self.vaults().iter() {
+            let (channel, mut commands) = (channel(vault), Commands::default());
+            commands.publish(&channel, &vault.seal(&channel, message));
+            self.send(RemoteOperation::Publish, &commands).await?;
+        }
+        Some(())
+    }
+
+    /// Passes on what replicas send, for as long as it is polled. A subscription that breaks is made anew.
+    pub(crate) async fn listen(&self, to: mpsc::Sender<Heard>) {
+        let mut attempt = 0;
+        while !to.is_closed() {
+            let outcome = self.subscription(attempt, &self.vaults(), &to).await;
+            self.metrics.observe(RemoteOperation::Subscribe, outcome);
+            attempt += 1;
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// One subscription, until it breaks. Returns how it ended.
+    async fn subscription(&self, attempt: usize, vaults: &Vaults, to: &mpsc::Sender<Heard>) -> RemoteOutcome {
+        let channels: Vec<String> = vaults.iter().map(channel).collect();
+        let subscribe = async {
+            let mut connection = self.link.servers.subscribe(attempt).await?;
+            connection.subscribe(&channels).await?;
+            Ok(connection.split())
+        };
+        let (mut sink, mut messages) = match timeout(PATIENCE, subscribe).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return link::outcome(&error),
+            Err(_) => return RemoteOutcome::Timeout,
+        };
+        self.metrics.observe(RemoteOperation::Subscribe, RemoteOutcome::Ok);
+        let mut heartbeat = interval(HEARTBEAT);
+        let mut heard = Some(Heard::Subscribed);
+        loop {
+            // Who floods the channel makes everybody subscribe anew, and read what was missed.
+            if heard.take().is_some_and(|heard| to.try_send(heard).is_err()) {
+                return RemoteOutcome::Timeout;
+            }
+            tokio::select! {
+                message = messages.next() => {
+                    let Some(message) = message else { return RemoteOutcome::Unavailable };
+                    heard = open(vaults, message.get_channel_name(), message.get_payload_bytes());
+                }
+                _ = heartbeat.tick() => {
+                    if !matches!(timeout(PATIENCE, sink.ping::<()>()).await, Ok(Ok(()))) {
+                        return RemoteOutcome::Timeout;
+                    }
+                }
+                () = self.rekeyed.notified() => return RemoteOutcome::Ok,
+            }
+        }
+    }
+}
+
+/// A message, if it is one of ours.
+fn open(vaults: &Vaults, name: &str, sealed: &[u8]) -> Option<Heard> {
+    let vault = vaults.iter().find(|vault| channel(vault) == name)?;
+    vault.open(name, sealed).ok()?.map(Heard::Message)
+}
+
+fn channel(vault: &Vault) -> String {
+    format!("idv:{}:news", vault.name("channel of news"))
+}

@@ -1,0 +1,148 @@
+//! What one replica learns, the others know: results, regions, purges, news; and one of them fetches for all.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::support::bodies;
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, OPEN, caller, region};
+use crate::support::redis::Redis;
+use crate::support::upstream::{Gate, Reply, Upstream};
+
+async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
+    Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await
+}
+
+#[tokio::test]
+async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    let fetched = one.get("/idv/S1").await;
+    assert_eq!(fetched.cache_status(), "idv-gateway; fwd=miss; stored");
+    let shared = other.get("/idv/S1").await;
+    assert_eq!(shared.status, 200);
+    assert_eq!(shared.text(), fetched.text(), "the same bytes");
+    let status = shared.cache_status();
+    assert!(status.starts_with("idv-gateway; hit; ttl=") && status.ends_with("; detail=remote"), "{status}");
+    let kept = other.get("/idv/S1").await;
+    assert!(!kept.cache_status().contains("remote"), "it is in memory now");
+    assert_eq!(upstream.hits("S1"), 1);
+    assert_eq!(other.metric(r#"idv_lookups_total{outcome="remote_hit"}"#).await, 1.0);
+    let counted = async |gateway: &Gateway| {
+        gateway.metric("idv_results_total{region=\"my\",status=\"passed\",reason=\"none\"}").await
+    };
+    assert_eq!((counted(&one).await, counted(&other).await), (1.0, 0.0), "counted once");
+}
+
+#[tokio::test]
+async fn four_replicas_and_a_thousand_callers_each_cost_one_upstream_call() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1")).after(Duration::from_millis(500))]);
+    let replicas = join_all((0..4).map(|_| replica(&upstream, &redis))).await;
+    let crowds = join_all(replicas.iter().map(|replica| replica.crowd("/idv/S1", 1_000))).await;
+    for asked in crowds.into_iter().flatten() {
+        assert_eq!(asked.answer().await.status, 200);
+    }
+    assert_eq!(upstream.hits("S1"), 1);
+}
+
+#[tokio::test]
+async fn a_purge_on_one_replica_is_a_purge_on_all() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    one.get("/idv/S1").await;
+    other.get("/idv/S1").await;
+    assert_eq!(one.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    assert!(redis.keys("*:result").await.is_empty(), "nothing of the person is left");
+    eventually("the purge on the other replica", async || {
+        other.metric(r#"idv_cache_evictions_total{cause="purged"}"#).await > 0.0
+    })
+    .await;
+    assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert_eq!(upstream.hits("S1"), 2);
+    let again = one.get("/idv/S1").await;
+    assert!(again.cache_status().ends_with("; detail=remote"), "shared anew");
+}
+
+#[tokio::test]
+async fn a_fill_under_way_on_another_replica_does_not_put_back_what_was_purged() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let gate = Gate::default();
+    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    let asked = one.ask("/idv/S1", &[]).await;
+    upstream.wait_for_hits("S1", 1).await;
+    assert_eq!(other.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    gate.open();
+    assert_eq!(asked.answer().await.status, 200);
+    assert!(redis.keys("*:result").await.is_empty());
+    assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
+}
+
+#[tokio::test]
+async fn a_region_that_one_replica_learned_is_the_only_one_another_asks() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    ph.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let cache = "[cache]\npending_ttl = \"100ms\"\n";
+    let (one, other) = (
+        Gateway::with(&[&pieces[..], &[cache]].concat()).await,
+        Gateway::with(&[&pieces[..], &[cache]].concat()).await,
+    );
+    one.get("/idv/S1").await;
+    eventually("the end of the pending result", async || redis.keys("*:result").await.is_empty()).await;
+    assert_eq!(other.get("/idv/S1").await.status, 200);
+    assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 2), "my was not asked again");
+}
+
+#[tokio::test]
+async fn a_second_holder_that_another_replica_found_is_a_conflict_here() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    for upstream in [&my, &ph] {
+        upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    }
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    assert_eq!(one.get("/idv/S1?region=my").await.status, 200);
+    assert_eq!(other.get("/idv/S1?region=ph").await.status, 200);
+    let answer = other.get("/idv/S1").await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (409, Some("ambiguous_signature")));
+}
+
+#[tokio::test]
+async fn a_shared_result_is_no_answer_for_regions_that_never_answered() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    my.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let regions = [region("my", &my), region("ph", &ph)].concat();
+    let callers = [
+        caller("both", &[], ""),
+        caller("only-my", &[], "regions = [\"my\"]"),
+        caller("only-ph", &[], "regions = [\"ph\"]"),
+    ];
+    let (callers, section) = (callers.concat(), redis.section());
+    let pieces = [regions.as_str(), &callers, &section];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    assert_eq!(one.get_as("only-my", "/idv/S1").await.status, 200);
+    assert_eq!(other.get_as("only-ph", "/idv/S1").await.status, 404, "it does not exist for this caller");
+    assert_eq!(other.get_as("both", "/idv/S1").await.status, 200);
+    assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 1), "ph had just said no");
+}
+
+#[tokio::test]
+async fn a_waiter_on_one_replica_is_answered_by_what_another_brings() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let pending = Reply::json(bodies::pending("S1"));
+    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let slow = "[cache]\npending_ttl = \"30s\"\n";
+    let pieces = [OPEN, slow, &region("my", &upstream), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let waiting = one.ask("/idv/S1", &[("Prefer", "wait=20")]).await;
+    eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
+    let refreshed = other.send("GET", "/idv/S1", &[("Cache-Control", "no-cache")]).await;
+    assert_eq!(refreshed.json()["status"], "passed");
+    assert_eq!(waiting.answer().await.json()["status"], "passed");
+    assert_eq!(upstream.hits("S1"), 2);
+}

@@ -1,0 +1,121 @@
+//! What lies in the second tier: nothing in clear, nothing for ever, and nothing that is believed if it was changed.
+
+use crate::support::bodies;
+use crate::support::gateway::{Gateway, OPEN, region};
+use crate::support::redis::{KEY, Redis, Said};
+use crate::support::upstream::{Reply, Upstream};
+
+const UNDECRYPTABLE: &str = r#"idv_remote_requests_total{operation="read",outcome="undecryptable"}"#;
+
+async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
+    Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await
+}
+
+#[tokio::test]
+async fn every_key_ends_and_none_holds_an_id_a_name_or_a_link_in_clear() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let gateway = replica(&upstream, &redis).await;
+    for (id, body) in [("person-1", bodies::passed("person-1")), ("person-2", bodies::pending("person-2"))] {
+        upstream.answer(id, [Reply::json(body)]);
+        gateway.get(&format!("/idv/{id}")).await;
+    }
+    gateway.send("DELETE", "/idv/person-1", &[]).await;
+    gateway.get("/idv/person-1").await;
+    let keys = redis.keys("*").await;
+    assert!(keys.len() >= 5, "{keys:?}");
+    let mut all = keys.join("\n").into_bytes();
+    for key in &keys {
+        assert!(redis.ask(&["PTTL", key]).await.number() > 0, "{key} has no end");
+        if let Said::Text(dump) = redis.ask(&["DUMP", key]).await {
+            all.extend(dump);
+        }
+    }
+    let all = String::from_utf8_lossy(&all).into_owned();
+    for clear in ["person", "passed", "PASS", "https", "media.example", "test-access-key"] {
+        assert!(!all.contains(clear), "{clear} is in clear");
+    }
+}
+
+#[tokio::test]
+async fn f091_a_value_that_was_changed_in_any_byte_is_a_miss_and_is_removed() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    replica(&upstream, &redis).await.get("/idv/S1").await;
+    let key = redis.key("*:result").await;
+    let good = redis.ask(&["GET", &key]).await.bytes();
+    let gateway = replica(&upstream, &redis).await;
+    let whole = good.len();
+    let mut changed: Vec<Vec<u8>> = [5, 28, 29, 30, 100, whole / 2, whole - 1]
+        .into_iter()
+        .map(|at| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        })
+        .collect();
+    changed.extend([good[..whole - 1].to_vec(), good[..10].to_vec(), b"x".to_vec()]);
+    for (n, bytes) in changed.iter().enumerate() {
+        gateway.send("DELETE", "/idv/S1", &[]).await;
+        redis.ask(&["FLUSHALL"]).await;
+        redis.ask_bytes(&[b"SET", key.as_bytes(), bytes, b"PX", b"60000"]).await;
+        let before = gateway.metric(UNDECRYPTABLE).await;
+        let answer = gateway.get("/idv/S1").await;
+        assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored", "case {n}");
+        assert!(gateway.metric(UNDECRYPTABLE).await > before, "case {n}");
+    }
+}
+
+#[tokio::test]
+async fn f092_the_value_of_another_id_is_a_miss() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let one = replica(&upstream, &redis).await;
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    one.get("/idv/S1").await;
+    let first = redis.key("*:result").await;
+    upstream.answer("S2", [Reply::json(bodies::failed("S2", "LIVENESS_ATTACK"))]);
+    one.get("/idv/S2").await;
+    let second = redis.keys("*:result").await.into_iter().find(|key| *key != first).expect("another key");
+    redis.ask(&["COPY", &first, &second, "REPLACE"]).await;
+    redis
+        .ask(&["COPY", &first.replace("result", "index"), &second.replace("result", "index"), "REPLACE"])
+        .await;
+    let other = replica(&upstream, &redis).await;
+    let answer = other.get("/idv/S2").await;
+    assert_eq!(
+        (answer.json()["signatureId"].as_str(), answer.json()["status"].as_str()),
+        (Some("S2"), Some("failed"))
+    );
+    assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert!(other.metric(UNDECRYPTABLE).await > 0.0);
+}
+
+#[tokio::test]
+async fn a_longer_life_does_not_make_an_old_result_new() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    replica(&upstream, &redis).await.get("/idv/S1").await;
+    let key = redis.key("*:result").await;
+    for more in [&["PERSIST", key.as_str()][..], &["PEXPIRE", &key, "999999999"]] {
+        redis.ask(more).await;
+        let answer = replica(&upstream, &redis).await.get("/idv/S1?region=my").await;
+        assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored", "{more:?}");
+    }
+}
+
+#[tokio::test]
+async fn f095_what_the_previous_key_sealed_is_read_and_nothing_once_it_is_gone() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    replica(&upstream, &redis).await.get("/idv/S1").await;
+    let new = KEY.replace("AAEC", "AQEC");
+    let with_keys = async |keys: &str| {
+        Gateway::with(&[OPEN, &region("my", &upstream), &redis.section_at(&redis.url(), keys)]).await
+    };
+    let rotated = with_keys(&format!("{new}\n{KEY}")).await;
+    let answer = rotated.get("/idv/S1").await;
+    assert!(answer.cache_status().ends_with("detail=remote"));
+    let later = with_keys(&new).await;
+    let answer = later.get("/idv/S1").await;
+    assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert_eq!(later.metric(UNDECRYPTABLE).await, 0.0, "under another key it has another name");
+}
