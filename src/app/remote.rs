@@ -41,8 +41,7 @@ pub(super) fn reloader(
         }
         Ok(is_new)
     };
-    let files = vec![reloads.file("remote.encryption_key_file")];
-    Some(Reloader::new("keys of the second tier".to_owned(), files, Arc::clone(reloads), reload))
+    Some(Reloader::new("keys of the second tier", &["remote.encryption_key_file"], reloads, reload))
 }
 
 /// The current key first: it encrypts.

@@ -109,6 +109,17 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         ),
         ("idv_jwks_keys", "gauge", vec![], none()),
         ("idv_jwks_refreshes_total", "counter", vec!["outcome"], sets(&[&["ok", "failed"]])),
+        // Beyond the contract: whether the second tier is in use now.
+        ("idv_remote_up", "gauge", vec![], none()),
+        (
+            "idv_remote_requests_total",
+            "counter",
+            vec!["operation", "outcome"],
+            sets(&[
+                &["connect", "read", "write", "lease", "purge", "publish", "subscribe", "token"],
+                &["ok", "timeout", "unavailable", "refused", "skipped", "undecryptable"],
+            ]),
+        ),
         ("idv_waiters", "gauge", vec![], none()),
         ("idv_pollers", "gauge", vec![], none()),
         ("idv_polls_total", "counter", vec!["outcome"], sets(&[&["final", "pending", "failed", "skipped"]])),

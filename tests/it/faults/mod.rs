@@ -18,6 +18,7 @@ mod panics;
 mod process;
 mod promised;
 mod regions;
+mod remote;
 mod requests;
 mod signals;
 mod tokens;
@@ -39,6 +40,7 @@ fn rows() -> Vec<rows::Row> {
         process::rows(),
         promised::rows(),
         regions::rows(),
+        remote::rows(),
         requests::rows(),
         signals::rows(),
         tokens::rows(),

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::support::bodies;
-use crate::support::eventually;
 use crate::support::gateway::{Gateway, OPEN, caller, region};
+use crate::support::process::text;
 use crate::support::redis::Redis;
 use crate::support::upstream::{Gate, Reply, Upstream};
+use crate::support::{client, eventually};
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
     Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await
@@ -145,4 +147,78 @@ async fn a_waiter_on_one_replica_is_answered_by_what_another_brings() {
     assert_eq!(refreshed.json()["status"], "passed");
     assert_eq!(waiting.answer().await.json()["status"], "passed");
     assert_eq!(upstream.hits("S1"), 2);
+}
+
+#[tokio::test]
+async fn a_callback_reaches_the_waiter_on_another_replica() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let pending = Reply::json(bodies::pending("S1"));
+    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let slow = "[cache]\npending_ttl = \"30s\"\n";
+    let key = redis.scratch.write("callback-key", "a-callback-key\n");
+    let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:0\"\nkey_file = \"{}\"\n", text(&key));
+    let pieces = [OPEN, slow, &callbacks, &region("my", &upstream), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let waiting = one.ask("/idv/S1", &[("Prefer", "wait=20")]).await;
+    eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
+    let to = other.callbacks.expect("it takes callbacks");
+    let body = r#"{"signatureId":"S1","type":"COMPLETED"}"#;
+    let head =
+        format!("POST /callbacks/my?key=a-callback-key HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    client::raw(to, request.as_bytes()).await;
+    assert_eq!(waiting.answer().await.json()["status"], "passed");
+    assert_eq!(upstream.hits("S1"), 2);
+    assert_eq!(other.metric(r#"idv_callbacks_total{outcome="fetched"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_purge_that_the_second_tier_did_not_take_is_made_up_for() {
+    let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    one.get("/idv/S1").await;
+    other.get("/idv/S1").await;
+    redis.signal("STOP");
+    assert_eq!(one.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    redis.signal("CONT");
+    eventually("the purge on the other replica", async || {
+        other.metric(r#"idv_cache_evictions_total{cause="purged"}"#).await > 0.0
+    })
+    .await;
+    assert!(redis.keys("*:result").await.is_empty());
+    redis.stop();
+}
+
+#[tokio::test]
+async fn a_replica_that_did_not_listen_learns_what_was_purged_meanwhile() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    one.get("/idv/S1").await;
+    other.get("/idv/S1").await;
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(one.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    eventually("the purge on the other replica", async || {
+        other.metric(r#"idv_cache_evictions_total{cause="purged"}"#).await > 0.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_never_comes_back_costs_three_seconds_at_most() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let gateway = replica(&upstream, &redis).await;
+    gateway.get("/idv/S1").await;
+    gateway.send("DELETE", "/idv/S1", &[]).await;
+    let index = redis.key("*:index").await;
+    let hash = index.trim_end_matches(":index");
+    let tag = redis.ask(&["HKEYS", &index]).await.texts().remove(0);
+    redis
+        .ask(&["SET", &format!("{hash}:lease:{}", tag.trim_end_matches('!')), "another", "PX", "60000"])
+        .await;
+    let started = Instant::now();
+    assert_eq!(gateway.get("/idv/S1").await.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
