@@ -9,11 +9,14 @@ use crate::support::gateway::{self, OPEN, metric_at, region};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
 use crate::support::{Gateway, Reply, Upstream, bodies};
 
+/// Where a demo that is killed leaves the file of its callback key.
+const DEMO: &[(&str, &str)] = &[("TMPDIR", env!("CARGO_TARGET_TMPDIR"))];
+
 /// A demo on ports of its own, once it has said what to try.
 async fn demo() -> Process {
     let [public, admin, sandbox] = [(); 3].map(|()| free_address().to_string());
     let args = ["demo", "--listen", &public, "--admin-listen", &admin, "--sandbox-listen", &sandbox];
-    let process = Process::start(&args);
+    let process = Process::start_with(&args, DEMO);
     process.says("gateway started").await;
     process
 }
@@ -61,7 +64,7 @@ async fn the_demo_prints_requests_that_work_as_printed() {
 
 #[tokio::test]
 async fn two_demos_without_flags_find_free_ports_of_their_own() {
-    let demos = [Process::start(&["demo"]), Process::start(&["demo"])];
+    let demos = [Process::start_with(&["demo"], DEMO), Process::start_with(&["demo"], DEMO)];
     let mut used = std::collections::BTreeSet::new();
     for demo in &demos {
         demo.says("gateway started").await;
