@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper_util", &["http", "net", "sandbox", "fuzzing"]),
     ("jsonwebtoken", &["http"]),
+    ("mimalloc", &["main"]),
     ("moka", &["lookup"]),
     ("opentelemetry", &["telemetry::traces"]),
     ("opentelemetry_otlp", &["telemetry::traces"]),
