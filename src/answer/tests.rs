@@ -19,7 +19,11 @@ fn medium(kind: MediumKind, seconds: i64) -> Medium {
 }
 
 fn rendered(media: Vec<Medium>) -> Rendered {
-    let upstream = UpstreamWords { result: Some("PA\u{202e}SS\u{e0041}".into()), ..UpstreamWords::default() };
+    let upstream = UpstreamWords {
+        result: Some("PA\u{202e}SS\u{e0041}".into()),
+        error_code: Some("SUC\u{7f}CESS".into()),
+        ..UpstreamWords::default()
+    };
     let regions = Regions::new(RegionName::parse("my"));
     let region = regions.find("my").unwrap();
     let bare = Verification::bare(SignatureId::parse("S1").unwrap(), region, Verdict::Passed);
@@ -76,4 +80,5 @@ fn hidden_characters_are_escaped() {
     let bytes = rendered(Vec::new()).cut(Scopes::NONE, Moment::default(), now()).concat();
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains(r"PA\u202eSS\udb40\udc41"), "{text}");
+    assert!(text.contains(r"SUC\u007fCESS"), "{text}");
 }
