@@ -113,10 +113,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut gathered = [0; GATHERED];
         let stream = Pin::new(&mut self.stream);
-        let written = match gather(slices, &mut gathered) {
-            Some(bytes) => stream.poll_write(cx, bytes),
+        let written = match gather(slices) {
+            Some(bytes) => stream.poll_write(cx, &bytes),
             None => stream.poll_write_vectored(cx, slices),
         };
         self.check_write(cx, written)
@@ -140,14 +139,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     }
 }
 
-/// The slices in one, if they fit.
-fn gather<'a>(slices: &[io::IoSlice<'_>], gathered: &'a mut [u8]) -> Option<&'a [u8]> {
-    let mut length = 0;
+/// The slices in one, if they are few bytes.
+fn gather(slices: &[io::IoSlice<'_>]) -> Option<Vec<u8>> {
+    let length = slices.iter().map(|slice| slice.len()).sum();
+    let mut gathered = (length <= GATHERED).then(|| Vec::with_capacity(length))?;
     for slice in slices {
-        gathered.get_mut(length..length + slice.len())?.copy_from_slice(slice);
-        length += slice.len();
+        gathered.extend_from_slice(slice);
     }
-    Some(&gathered[..length])
+    Some(gathered)
 }
 
 #[cfg(test)]
