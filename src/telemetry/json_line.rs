@@ -11,7 +11,7 @@ impl JsonLine {
     /// A line of that time which says `message`.
     pub(super) fn new(time: Timestamp, message: &str) -> Self {
         let mut line = Self(Vec::with_capacity(512));
-        line.0.extend_from_slice(b"{\"timestamp\":\"");
+        line.0.extend_from_slice(b"{\"timestamp\":");
         line.write_time(time);
         line.0.extend_from_slice(b"\",\"level\":\"INFO\"");
         line.text("message", Some(message));
@@ -53,18 +53,23 @@ impl JsonLine {
     /// `2026-11-27T09:08:07.000123Z`
     fn write_time(&mut self, time: Timestamp) {
         let time = Offset::UTC.to_datetime(time);
-        let mut write = |mark: &[u8], number: i32, digits: usize| {
-            self.0.extend_from_slice(mark);
-            self.0
-                .extend((0..digits as u32).rev().map(|digit| b'0' + (number / 10_i32.pow(digit) % 10) as u8));
-        };
-        write(b"", time.year().into(), 4);
-        write(b"-", time.month().into(), 2);
-        write(b"-", time.day().into(), 2);
-        write(b"T", time.hour().into(), 2);
-        write(b":", time.minute().into(), 2);
-        write(b":", time.second().into(), 2);
-        write(b".", time.subsec_nanosecond() / 1000, 6);
+        self.write_digits::<4>(b'"', time.year().into());
+        self.write_digits::<2>(b'-', time.month().into());
+        self.write_digits::<2>(b'-', time.day().into());
+        self.write_digits::<2>(b'T', time.hour().into());
+        self.write_digits::<2>(b':', time.minute().into());
+        self.write_digits::<2>(b':', time.second().into());
+        self.write_digits::<6>(b'.', time.subsec_nanosecond() / 1000);
         self.0.push(b'Z');
+    }
+
+    fn write_digits<const N: usize>(&mut self, mark: u8, mut number: i32) {
+        let mut digits = [b'0'; N];
+        for digit in digits.iter_mut().rev() {
+            *digit += (number % 10) as u8;
+            number /= 10;
+        }
+        self.0.push(mark);
+        self.0.extend_from_slice(&digits);
     }
 }
