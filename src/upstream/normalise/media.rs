@@ -88,15 +88,18 @@ fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
     // another host in it.
     let (scheme, rest) = text.split_once("://")?;
     let is_forgiven = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
-    if !scheme.eq_ignore_ascii_case("https") || rest.starts_with('/') || text.chars().any(is_forgiven) {
+    let is_clean = is_uri(text);
+    let is_amiss = rest.starts_with('/') || (!is_clean && text.chars().any(is_forgiven));
+    if is_amiss || !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
     let url = Url::parse(text).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none();
-    (is_plain && is_uri(url.as_str()) && hosts.allow(url.host_str()?)).then_some(url)
+    let is_uri = (is_clean && url.as_str() == text) || is_uri(url.as_str());
+    (is_plain && is_uri && hosts.allow(url.host_str()?)).then_some(url)
 }
 
-/// Whether a parsed URL is one by RFC 3986 too: the parser leaves some characters that are none of a URI's.
+/// Whether `url` has a URI's characters alone (RFC 3986); the parser leaves some that are none.
 fn is_uri(url: &str) -> bool {
     let is_uri_byte =
         |byte| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
