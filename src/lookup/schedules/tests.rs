@@ -66,7 +66,7 @@ fn a_refresh_is_answered_by_a_call_that_started_after_it_and_refreshes_share_cal
     });
 }
 
-/// Two who wait, a purge, and somebody who stops waiting.
+/// Two that wait, a purge, and one whose wait ends: by its time, or by a drain.
 #[test]
 fn whoever_waits_is_answered_and_nobody_polls_for_those_who_left() {
     explore(|metrics| {

@@ -366,8 +366,8 @@ fn waits() -> Vec<Row> {
         shown_by(
             102,
             "200 waiters for one id",
-            "as many polls as for one; all are answered",
-            &["waiting::two_hundred_waiters_cost_no_more_polls_than_one"],
+            "six polls in fifteen seconds; all are answered",
+            &["waiting::two_hundred_waiters_cost_six_polls_in_fifteen_seconds"],
         ),
         shown_by(
             103,
