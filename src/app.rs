@@ -10,8 +10,8 @@ use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
-    Admin, Audit, Callbacks, CallerSettings, Callers, History, JwksSource, JwtSettings, Lifecycle, Public,
-    StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
+    Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, History, JwksSource, JwtSettings,
+    Lifecycle, Public, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup, Shared};
 use crate::net::{JwksEndpoint, collector_client};
@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub callbacks: Option<Arc<Callbacks>>,
     /// TLS of the public listener, if it has any.
     pub tls: Option<Arc<Tls>>,
+    /// Connections at once, by listener.
+    pub connections: ConnectionLimits,
     /// The stage of the process.
     pub lifecycle: Lifecycle,
     /// Where spans go.
@@ -59,7 +61,10 @@ impl App {
         let metrics = Arc::new(Metrics::new(regions.names(), &names).map_err(io::Error::other)?);
         let upstream = Arc::new(upstream(config, &regions, &metrics)?);
         let shared = remote::client(config, &metrics)?;
-        let lookup = Arc::new(lookup(config, &regions, Arc::clone(&upstream), shared.clone(), &metrics));
+        let of_upstreams = config.regions.iter().map(|region| region.concurrency).sum();
+        let connections = ConnectionLimits::new(config.server.max_connections, of_upstreams);
+        let settings = lookup_settings(config, &regions, shared.clone(), connections.public);
+        let lookup = Arc::new(Lookup::new(settings, Arc::clone(&upstream), Arc::clone(&metrics)));
         let admin = Admin {
             metrics: Arc::clone(&metrics),
             lookup: Arc::clone(&lookup),
@@ -103,7 +108,8 @@ impl App {
         if let (Some(tls), Some(settings)) = (&tls, &config.server.tls) {
             reloaders.push(certificate(settings, tls, reloads));
         }
-        Ok(Self { lookup, public, admin: Arc::new(admin), callbacks, tls, lifecycle, traces, reloaders })
+        let admin = Arc::new(admin);
+        Ok(Self { lookup, public, admin, callbacks, tls, connections, lifecycle, traces, reloaders })
     }
 }
 
@@ -144,13 +150,13 @@ fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Ca
     Ok(Arc::new(Callbacks::new(&keys, regions, lookup, Arc::clone(&public.metrics))))
 }
 
-fn lookup(
+/// The settings of the lookup beside so many connections of callers.
+fn lookup_settings(
     config: &Config,
     regions: &Regions,
-    upstream: Arc<Upstream>,
     shared: Option<Arc<Client>>,
-    metrics: &Arc<Metrics>,
-) -> Lookup {
+    connections: usize,
+) -> lookup::Settings {
     let places = config.regions.iter().map(|region| (region.name.as_str(), region.base_url.as_str()));
     let lifetimes = Lifetimes {
         final_ttl: config.cache.final_ttl,
@@ -160,20 +166,22 @@ fn lookup(
         not_found_ttl: config.cache.not_found_ttl,
         stale_max: config.cache.stale_max,
     };
-    let settings = lookup::Settings {
+    let max_waiters = config.wait.max_waiters;
+    lookup::Settings {
         timeout: config.request.timeout,
         discovery_wait: config.request.discovery_wait,
         fill_timeout: config.request.fill_timeout,
         max_bytes: config.cache.max_bytes,
         lifetimes,
         waits: lookup::WaitLimits {
-            max_waiters: config.wait.max_waiters,
+            // Short requests find a connection whoever waits.
+            max_waiters: max_waiters.min(connections - connections.div_ceil(10)),
+            max_of_caller: max_waiters.min(connections).div_ceil(2),
             polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),
         },
         regions: regions.clone(),
         shared: shared.map(|client| Arc::new(Shared::new(client, places))),
-    };
-    Lookup::new(settings, upstream, Arc::clone(metrics))
+    }
 }
 
 fn callers(

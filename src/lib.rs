@@ -37,10 +37,6 @@ use crate::telemetry::metrics::Listener;
 
 pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 
-/// Connections to the admin listener at once: probes, scrapers and a few people.
-const ADMIN_CONNECTIONS: usize = 256;
-/// Connections to the callback listener at once: each carries one short request.
-const CALLBACK_CONNECTIONS: usize = 256;
 /// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
@@ -114,10 +110,7 @@ pub async fn run(
     let app = App::new(config)?;
     let lifecycle = app.lifecycle;
     let history = Arc::clone(&app.admin.status.history);
-    let upstream = config.regions.iter().map(|region| region.concurrency).sum();
-    let metrics = Arc::clone(&app.admin.metrics);
-    let places = http::ConnectionLimits { public: config.server.max_connections, admin: ADMIN_CONNECTIONS };
-    let places = places.affordable(upstream);
+    let (metrics, limits) = (Arc::clone(&app.admin.metrics), app.connections);
     let server = |listener, site, max_connections| http::Server {
         site,
         tls: None,
@@ -127,13 +120,13 @@ pub async fn run(
         max_age: MAX_CONNECTION_AGE,
         metrics: metrics.connections(listener),
     };
-    let public = server(Listener::Public, http::Site::Public(app.public), places.public);
+    let public = server(Listener::Public, http::Site::Public(app.public), limits.public);
     let public = http::Server { tls: app.tls, ..public };
-    let admin = server(Listener::Admin, http::Site::admin(app.admin), places.admin);
+    let admin = server(Listener::Admin, http::Site::admin(app.admin), limits.admin);
     // It answers probes and scrapes to the very end.
     let admin = http::Server { until: Stage::GivingUp, ..admin };
     let callbacks = app.callbacks.map(http::Site::Callbacks);
-    let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, CALLBACK_CONNECTIONS));
+    let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, limits.callbacks));
     let lookup = app.lookup;
     let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
     let callbacks = callbacks.zip(listeners.callbacks);

@@ -46,12 +46,13 @@ pub fn secret(content: &[u8]) -> io::Result<SecretString> {
     line(text_of(content)?).map(SecretString::from).map_err(invalid)
 }
 
-/// The secrets in a file, one a line; empty lines are left out.
+/// The secrets in a file, one a line; empty lines and comments (`#`) are left out.
 ///
 /// # Errors
 /// There is none, or a line is not printable ASCII.
 pub fn secrets(content: &[u8]) -> io::Result<Vec<SecretString>> {
-    let lines = text_of(content)?.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
+    let is_secret = |text: &str| !text.trim_matches(BLANKS).is_empty() && !text.starts_with('#');
+    let lines = text_of(content)?.lines().enumerate().filter(|(_, text)| is_secret(text));
     let secret = |(index, text)| {
         let named = |message| invalid(format!("line {}: {message}", index + 1));
         line(text).map(SecretString::from).map_err(named)
@@ -93,9 +94,12 @@ fn cannot_use(path: &Path, error: &io::Error) -> String {
     format!("cannot use {}: {error}{from}", path.display())
 }
 
-/// One line without what editors and shells leave around it.
+/// What editors and shells leave around a secret.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
+/// One line without blanks around it.
 fn line(text: &str) -> Parsed<&str> {
-    let line = text.trim_start_matches('\u{feff}').trim();
+    let line = text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches(BLANKS);
     if line.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -137,6 +141,9 @@ mod tests {
             ("one\rtwo", "more than one line"),
             ("a\0b", "U+0000"),
             ("a\tb", "U+0009"),
+            ("a-key\u{a0}", "U+00A0"),
+            ("\u{2028}a-key", "U+2028"),
+            ("\u{feff}\u{feff}a-key", "U+FEFF"),
             ("a-key\u{200b}", "U+200B"),
             ("a\u{feff}b", "U+FEFF"),
             ("a\u{ad}b", "U+00AD"),
@@ -159,7 +166,7 @@ mod tests {
                 secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>(),
             )
         };
-        assert_eq!(read("\u{feff}one\r\n\n two \n").unwrap(), ["one", "two"]);
+        assert_eq!(read("\u{feff}one\r\n\n# of the vendor\n two \n").unwrap(), ["one", "two"]);
         assert_eq!(read("\n").unwrap_err(), "is empty");
         assert!(read("one\nt\u{200b}wo").unwrap_err().starts_with("line 2: "));
     }

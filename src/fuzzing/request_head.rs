@@ -128,7 +128,7 @@ pub(crate) fn site() -> Site {
         fill_timeout: MINUTE,
         max_bytes: 1 << 20,
         lifetimes: Lifetimes::all(MINUTE),
-        waits: WaitLimits { max_waiters: 1, polls: Vec::new() },
+        waits: WaitLimits { max_waiters: 1, max_of_caller: 1, polls: Vec::new() },
         regions: regions.clone(),
     };
     let caller = CallerSettings {

@@ -18,7 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio::time::timeout;
 
 use super::code::Code;
-use super::error::{self, ApiError, no_such_route};
+use super::error::{self, ApiError, REALM, no_such_route};
 use super::exchange::AccessRecord;
 use super::head::check_framing;
 use crate::domain::region::{RegionId, Regions};
@@ -119,7 +119,8 @@ impl Callbacks {
             return Err(ApiError::new(
                 Code::Unauthenticated,
                 "Send a valid key: /callbacks/{region}?key=<it>.",
-            ));
+            )
+            .challenge(REALM));
         }
         let region = self.regions.find(region).ok_or_else(no_such_route)?;
         record.region = Some(self.regions.name(region));
@@ -159,15 +160,15 @@ async fn read_body(body: Incoming) -> Result<Vec<u8>, ApiError> {
 }
 
 /// The id of a body. The vendor documents its callbacks with a comment and a comma before the closing brace, so both are
-/// forgiven.
+/// accepted.
 fn hinted_id(body: &[u8]) -> Option<SignatureId> {
-    let text = str::from_utf8(body).ok()?;
+    let text = str::from_utf8(body).ok()?.trim_start_matches('\u{feff}');
     let hint =
         serde_json::from_str::<Hint>(text).or_else(|_| serde_json::from_str(&strict_json(text))).ok()?;
     SignatureId::parse(&hint.id)
 }
 
-/// The text without `// comments` and without commas before a closing bracket, both outside of strings.
+/// The text without comments (`//`, `#`, `/* */`) and without commas before a closing bracket, all outside of strings.
 fn strict_json(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -180,7 +181,13 @@ fn strict_json(text: &str) -> String {
                 continue;
             }
             '"' => in_string = !in_string,
-            '/' if !in_string && letters.peek() == Some(&'/') => {
+            '/' if !in_string && letters.peek() == Some(&'*') => {
+                letters.next();
+                while letters.next().is_some_and(|letter| letter != '*' || letters.peek() != Some(&'/')) {}
+                letters.next();
+                continue;
+            }
+            '#' | '/' if !in_string && (letter == '#' || letters.peek() == Some(&'/')) => {
                 while letters.next_if(|letter| *letter != '\n').is_some() {}
                 continue;
             }
@@ -208,6 +215,8 @@ mod tests {
             (r#"{"type":{"new":1},"signatureId":"S1","more":[1,2]}"#, Some("S1")),
             (documented, Some("1234567890")),
             (r#"{"signatureId":"S1","note":"a, // b }",}"#, Some("S1")),
+            ("\u{feff}{\"signatureId\":\"S1\", # hash\n/* a, \" } */\"type\":\"COMPLETED\"}", Some("S1")),
+            (r#"{"signatureId":"S1" /* no end"#, None),
             (r#"{"signatureId":"S1" "type":"COMPLETED"}"#, None),
             (r#"{"signatureId":7}"#, None),
             (r#"{"signatureId":"S 1"}"#, None),

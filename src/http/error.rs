@@ -112,12 +112,12 @@ impl ApiError {
     pub(super) fn from_failure(failure: &Failure, regions: &Regions) -> Self {
         let (code, detail) = describe(failure);
         let delay = failure.retry_after().map(whole_seconds);
-        let is_from_upstream = matches!(failure, Failure::Upstream(_, fault) if fault.kind == Kind::Server);
         Self {
             retryable: failure.is_retryable(),
             retry_after: match code.status() {
                 503 => delay.or(Some(1)),
-                _ => delay.filter(|_| is_from_upstream),
+                // What the upstream named, if it did.
+                _ => delay,
             },
             region: failure.region().map(|region| regions.name(region).clone()),
             upstream: failure.said().cloned(),
@@ -202,6 +202,9 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a UpstreamSaid>,
 }
+
+/// The challenge for a client that sent no credential.
+pub(super) const REALM: &str = r#"Bearer realm="idv-gateway""#;
 
 /// The methods of a route that only shows something.
 pub(super) const READ: &str = "GET, HEAD";

@@ -206,7 +206,7 @@ impl Harness {
             metrics: Arc::clone(&metrics),
         });
         let finder = Finder::new(Arc::clone(&fills), HOUR, HOUR);
-        let limits = WaitLimits { max_waiters: 10, polls: vec![1, 1] };
+        let limits = WaitLimits { max_waiters: 10, max_of_caller: 5, polls: vec![1, 1] };
         let waits = Waits::new(Arc::new(finder), limits, Arc::clone(&metrics));
         let id = SignatureId::parse("S1").unwrap();
         Arc::new(Self { fills, waits, upstream, metrics, id, regions, started: AtomicUsize::new(0) })

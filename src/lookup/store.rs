@@ -227,14 +227,16 @@ impl Store {
         self.lock().watches.prune(id);
     }
 
-    /// Takes a hint that an id has changed, if it is known, not final, and had no other hint a moment ago.
+    /// Takes a hint that an id has changed, if callers asked about it, it is not final, and had no other hint a moment ago.
     ///
     /// # Errors
     /// Why there is nothing to fetch.
     pub(super) fn take_hint(&self, id: &SignatureId) -> Result<RegionSet, CallbackOutcome> {
         let _fills = self.lock();
         let now = Instant::now();
-        let mut known = self.memory.index.get(id).ok_or(CallbackOutcome::Unknown)?;
+        let is_absent = || !self.memory.absent.get(id).is_empty();
+        let known = self.memory.index.get(id).or_else(|| is_absent().then(Known::default));
+        let mut known = known.ok_or(CallbackOutcome::Unknown)?;
         let entry = self.memory.results.get(id);
         if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
             return Err(CallbackOutcome::Final);

@@ -28,6 +28,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_se
 pub(crate) struct WaitLimits {
     /// Requests that wait at once.
     pub max_waiters: usize,
+    /// Of them, those of one caller.
+    pub max_of_caller: usize,
     /// Polls at once, by region: short requests always find room.
     pub polls: Vec<usize>,
 }
@@ -36,6 +38,7 @@ pub(crate) struct WaitLimits {
 pub(super) struct Waits {
     finder: Arc<Finder>,
     max_waiters: usize,
+    max_of_caller: usize,
     waiters: Mutex<Waiters>,
     was_full: Once,
     polls: Mutex<HashMap<Key, Weak<Poll>>>,
@@ -70,6 +73,7 @@ impl Waits {
         Arc::new(Self {
             finder,
             max_waiters: limits.max_waiters,
+            max_of_caller: limits.max_of_caller,
             waiters: Mutex::default(),
             was_full: Once::new(),
             polls: Mutex::default(),
@@ -83,7 +87,7 @@ impl Waits {
         let mut waiters = self.waiters();
         let of_caller =
             caller.map_or(0, |caller| waiters.by_caller.get(&caller).copied().unwrap_or_default());
-        if waiters.count >= self.max_waiters || of_caller >= self.max_waiters.div_ceil(2) {
+        if waiters.count >= self.max_waiters || of_caller >= self.max_of_caller {
             drop(waiters);
             self.report_limit();
             return None;

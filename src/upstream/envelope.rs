@@ -47,6 +47,8 @@ pub(super) struct Refusal {
     pub(super) date: Option<Timestamp>,
     /// What the message is about: only the message distinguishes a wrong clock from a wrong key.
     pub(super) hint: Option<AuthHint>,
+    /// The id that it names, if it names one.
+    pub(super) named: Option<String>,
 }
 
 /// What a refusal's message is about.
@@ -58,7 +60,7 @@ pub(super) enum AuthHint {
 
 impl Refusal {
     pub(super) const fn of(kind: Kind) -> Self {
-        Self { fault: Fault::new(kind), date: None, hint: None }
+        Self { fault: Fault::new(kind), date: None, hint: None, named: None }
     }
 
     fn saying(mut self, code: Option<&'static str>, transaction_id: Option<String>) -> Self {
@@ -92,7 +94,7 @@ pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Res
     };
     if let Some(kind) = meaning {
         let refusal = with_headers(answer, *kind).saying(Some(code), transaction_id);
-        return Err(Refusal { hint: hint(&envelope), ..refusal });
+        return Err(Refusal { hint: hint(&envelope), named: named(&envelope), ..refusal });
     }
     match envelope.remove("data") {
         Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
@@ -115,8 +117,14 @@ fn by_status(answer: &Answer, otherwise: Kind) -> Refusal {
 }
 
 fn with_headers(answer: &Answer, kind: Kind) -> Refusal {
-    let retry_after = (kind == Kind::Busy).then(|| answer.retry_after.unwrap_or(retry_after::DEFAULT));
-    Refusal { fault: Fault { retry_after, ..Fault::new(kind) }, date: answer.date, hint: None }
+    let default = (kind == Kind::Busy).then_some(retry_after::DEFAULT);
+    let fault = Fault { retry_after: answer.retry_after.or(default), ..Fault::new(kind) };
+    Refusal { fault, date: answer.date, hint: None, named: None }
+}
+
+fn named(envelope: &Object) -> Option<String> {
+    let Json::Object(data) = envelope.get("data")? else { return None };
+    data.get("signatureId")?.as_text().map(str::to_owned)
 }
 
 fn hint(envelope: &Object) -> Option<AuthHint> {

@@ -13,14 +13,14 @@ use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind, UpstreamSaid};
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
-use crate::domain::verification::Verification;
+use crate::domain::verification::{Verdict, Verification};
 use crate::net::{Answer, Broken};
 
 /// What one request came to.
 pub(super) enum Reply {
     /// An answer about the id.
     Found(Box<Verification>),
-    /// A final result that may be about another id: it names none, and its connection had carried others.
+    /// A verdict that may be about another id: it names none, and its connection had carried others.
     Doubtful,
     /// A kept connection ended as it was taken, which says nothing about the region.
     Stale(Fault),
@@ -86,6 +86,10 @@ impl Reader {
         let reply = match envelope::open(answer, &text, &mut drift) {
             Ok(success) => self.understand(id, success, is_first, &mut drift),
             Err(Refusal { fault, .. }) if !is_first && is_stale(status, &fault) => Reply::Stale(fault),
+            Err(Refusal { named: Some(named), .. }) if !named.eq_ignore_ascii_case(id.as_str()) => {
+                drift.add(DriftKind::IdMismatch);
+                Reply::Failed(Fault::new(Kind::IdMismatch))
+            }
             Err(Refusal { fault, .. }) => Reply::Failed(fault),
         };
         (reply, drift)
@@ -107,7 +111,9 @@ impl Reader {
             allowed_hosts: &self.media_hosts,
         };
         let verification = Box::new(normalise::normalise(&data, context, drift));
-        if echo == Echo::Missing && verification.verdict.is_final() && !is_first {
+        // The vendor names no id while a result is pending.
+        let needs_id = verification.verdict != Verdict::Pending;
+        if echo == Echo::Missing && needs_id && !is_first {
             // What else is odd about it is counted when it is read again.
             *drift = Drift::default();
             drift.add(DriftKind::MissingId);

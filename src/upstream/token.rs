@@ -225,7 +225,7 @@ impl State {
     /// Whether the token endpoint may be asked now.
     fn may_refresh(&self, now: Instant) -> Result<(), Fault> {
         match &self.failed {
-            Some((failure, until)) if now < *until => Err(failure.clone().retry_after(*until - now)),
+            Some((failure, until)) if now < *until => Err(told(failure, *until - now)),
             _ => Ok(()),
         }
     }
@@ -255,9 +255,18 @@ impl State {
             Err(failure) => {
                 let asked_for = failure.retry_after.unwrap_or_default();
                 let pause = self.failed_backoff.next().max(asked_for);
-                self.failed = Some((failure.clone(), now + pause));
-                (Err(failure.retry_after(pause)), now + pause)
+                let told = told(&failure, pause);
+                self.failed = Some((failure, now + pause));
+                (Err(told), now + pause)
             }
         }
     }
+}
+
+/// A failed refresh as callers are told of it. Refused keys and accounts do not mend themselves: only the upstream may name
+/// a time for them.
+fn told(failure: &Fault, pause: Duration) -> Fault {
+    let is_told = !matches!(failure.kind, Kind::Auth | Kind::Account);
+    let failure = failure.clone();
+    if is_told { failure.retry_after(pause) } else { failure }
 }

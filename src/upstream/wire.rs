@@ -11,13 +11,10 @@ use crate::domain::drift::{Drift, DriftKind};
 
 /// The most JSON values one body may hold. The vendor's own samples hold about sixty.
 const MAX_VALUES: u32 = 20_000;
-
 /// How deep values may be nested. The vendor's own samples have five levels.
 const MAX_DEPTH: u32 = 128;
-
 /// The most digits of a whole number.
 const MAX_DIGITS: usize = 40;
-
 /// Below this a time is in seconds: as milliseconds it would be in 1973.
 const SMALLEST_MILLIS: i64 = 100_000_000_000;
 

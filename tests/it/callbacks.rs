@@ -53,6 +53,18 @@ async fn a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
 }
 
 #[tokio::test]
+async fn a_callback_for_an_id_that_did_not_exist_a_moment_ago_has_it_fetched() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), "[cache]\nnot_found_ttl = \"60s\"\n").await;
+    assert_eq!(gateway.get("/idv/S1").await.status, 404);
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    eventually("the result", async || gateway.get("/idv/S1").await.gist() == (200, "passed".to_owned()))
+        .await;
+    assert_eq!(upstream.hits("S1"), 2);
+}
+
+#[tokio::test]
 async fn repeated_callbacks_cause_one_fetch() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
@@ -100,6 +112,7 @@ async fn without_a_valid_key_nothing_happens() {
     for target in wrong {
         let answer = call(&gateway, target, &completed("S1")).await;
         assert_eq!(answer.gist(), (401, "unauthenticated".to_owned()), "{target}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"idv-gateway\""));
     }
     assert_eq!((upstream.hits("S1"), outcomes(&gateway, "unauthenticated").await), (1, 5.0));
     let second_key = "/callbacks/my?key=callback-key-two-0123456789";

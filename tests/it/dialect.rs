@@ -276,7 +276,7 @@ async fn a_person_who_ran_out_of_time_is_incomplete_and_may_try_again() {
 }
 
 #[tokio::test]
-async fn a_list_of_error_codes_gives_the_first_as_the_reason() {
+async fn a_list_of_error_codes_gives_the_first_known_one_as_the_reason() {
     let id = "681760d460df34eb";
     let expected = json!({
         "signatureId": id, "status": "failed", "final": true,

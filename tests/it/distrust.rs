@@ -295,6 +295,10 @@ async fn an_answer_for_another_id_is_dropped_whole_and_never_kept() {
         assert_eq!(dialect.upstream.hits("S1"), n + 1, "{other}: neither kept nor asked for again");
         assert_eq!(dialect.drift().await.get("id_mismatch"), Some(&1), "{other}");
     }
+    let mut absent = bodies::not_exist();
+    absent["data"] = json!({ "signatureId": "S2" });
+    let answer = dialect.hear_of("S1", Reply::json(absent)).await;
+    assert_eq!(answer.gist(), (502, "upstream_id_mismatch".to_owned()), "that another id does not exist");
     let healed = dialect.hear_of("S1", Reply::json(bodies::passed("S1"))).await;
     assert_eq!(healed.gist(), (200, "passed".to_owned()));
     assert_eq!(healed.header("cache-status"), Some("idv-gateway; fwd=miss; stored"));

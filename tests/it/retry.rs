@@ -190,6 +190,23 @@ async fn an_upstream_error_names_what_the_upstream_said_only_where_we_know_the_w
 }
 
 #[tokio::test]
+async fn a_502_says_when_to_come_back_only_if_the_upstream_does() {
+    let upstream = Upstream::start().await;
+    let refusals =
+        [coded(200, "INSUFFICIENT_BALANCE"), coded(200, "PARAMETER_ERROR"), html(200), coded(200, "FOO")];
+    for (n, refusal) in refusals.into_iter().enumerate() {
+        upstream.answer(&format!("S{n}"), [refusal.clone(), refusal.header("retry-after", "7")]);
+    }
+    let gateway = Gateway::over(&upstream).await;
+    for n in 0..4 {
+        for expected in [None, Some("7")] {
+            let answer = gateway.get(&format!("/idv/S{n}")).await;
+            assert_eq!((answer.status, answer.header("retry-after")), (502, expected), "S{n}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn errors_are_not_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [coded(200, "PARAMETER_ERROR"), html(200), passed("S1")]);

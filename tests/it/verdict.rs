@@ -162,6 +162,13 @@ async fn every_item_of_a_list_of_error_codes_counts() {
         (json!({ "overallResult": "FAIL", "errorCodes": [] }), "failed", Some("OTHER"), []),
     ])
     .await;
+    check([(
+        json!({ "overallResult": "FAIL", "errorCodes": ["ADDRESS_NOT_FOUND", "LIVENESS_ATTACK"] }),
+        "failed",
+        Some("LIVENESS_ATTACK"),
+        [("unknown_code", 1)],
+    )])
+    .await;
     check(
         [
             json!({ "overallResult": "PASS", "errorCodes": ["SUCCESS", "STRATEGY_HIT"] }),
@@ -188,6 +195,13 @@ async fn a_pass_beside_a_part_that_fails_is_unrecognized() {
         json!({ "faceDetail": { "faceResult": "PASS" }, "docDetail": { "docResult": "FAIL", "ocrResult": "FAIL" } }),
     ];
     check(failing.map(|parts| (with(parts, "PASS"), "unrecognized", Some("OTHER"), [("conflict", 1)]))).await;
+    let unknown = [
+        json!({ "docDetail": { "sides": { "front": { "checkResult": "FAIL" } } } }),
+        json!({ "docDetail": { "sides": [{ "RESULT": " fail " }] } }),
+        json!({ "faceDetail": { "LivenessAttackType": 1 } }),
+    ];
+    let counted = [("conflict", 1), ("unknown_field", 1)];
+    check(unknown.map(|parts| (with(parts, "PASS"), "unrecognized", Some("OTHER"), counted))).await;
     let at_odds = [
         json!({ "docDetail": { "docResult": "FAIL", "ocrResult": "PASS" } }),
         json!({ "docDetail": { "docResult": "PASS", "ocrResult": "FAIL" } }),

@@ -200,16 +200,39 @@ async fn a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_pollin
 }
 
 #[tokio::test]
-async fn a_drain_answers_waiters_at_once() {
+async fn waiters_leave_connections_for_short_requests() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [pending("S1")]);
+    let few = "[server]\nmax_connections = 20\n";
+    let gateway = Gateway::with(&[OPEN, few, &region("my", &upstream)]).await;
+    let mut waiting = Vec::new();
+    for _ in 0..18 {
+        waiting.push(gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await);
+    }
+    wait_for_waiters(&gateway, 18).await;
+    assert_eq!(get(&gateway, "/idv/S1", "30").await.header("preference-applied"), None, "nor may it wait");
+    assert_eq!(gateway.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_drain_answers_waiters_at_once_and_announces_the_end() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1")]);
     let drain = "[drain]\ndelay = \"10s\"\ndeadline = \"20s\"\n";
     let mut gateway = Gateway::with(&[OPEN, drain, &region("my", &upstream)]).await;
-    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
-    wait_for_waiters(&gateway, 1).await;
+    let mut waiting = Vec::new();
+    for _ in 0..30 {
+        let mut connection = gateway.connect().await;
+        connection.ask("GET", "/idv/S1", &[("Prefer", "wait=30")]).await;
+        waiting.push(connection);
+    }
+    wait_for_waiters(&gateway, 30).await;
     gateway.stop();
-    let answer = waiting.answer().await;
-    assert_eq!(answer.gist(), (200, "pending".to_owned()));
+    for mut connection in waiting {
+        let answer = connection.answer().await.expect("an answer");
+        assert_eq!(answer.gist(), (200, "pending".to_owned()));
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
     let next = get(&gateway, "/idv/S1", "30").await;
     assert_eq!(next.gist(), (200, "pending".to_owned()), "nor does anybody wait from then on");
 }

@@ -60,7 +60,7 @@ pub struct Server {
     /// `admin_listen`: where operators connect. Default `127.0.0.1:8081`: health, metrics and configuration are for this
     /// machine alone.
     pub admin_listen: SocketAddr,
-    /// `max_connections`: connections at once, per listener. Default `10000`: under half a GiB. `bench/concurrency`
+    /// `max_connections`: connections of callers at once; each of the other listeners takes 256. Default `10000`: under half a GiB. `bench/concurrency`
     /// measures 17 KiB for an idle connection, 26 to 52 KiB for one whose caller waits for a fill.
     pub max_connections: usize,
     /// `allowed_hosts`: host names that `Host` may carry on a listener without authentication, besides IP addresses and
@@ -108,7 +108,7 @@ pub struct Wait {
     #[serde(serialize_with = "show::duration")]
     pub max: Duration,
     /// `max_waiters`: requests that wait at once; beyond it the pending answer comes at once. Default `10000`: one
-    /// waiter takes one connection, and `server.max_connections` has the same default.
+    /// waiter takes one connection, so it is at most nine tenths of `server.max_connections`, whatever is written here.
     pub max_waiters: usize,
 }
 

@@ -16,7 +16,7 @@ use super::jwt::{Refusal, Verifier};
 use crate::domain::region::RegionSet;
 use crate::domain::scope::{CallerId, Scopes};
 use crate::http::code::Code;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, REALM};
 use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.
@@ -193,7 +193,7 @@ impl Callers {
     fn unauthenticated(&self, reason: AuthFailure) -> ApiError {
         self.metrics.auth.failed(reason);
         let challenge = match reason {
-            AuthFailure::Missing => r#"Bearer realm="idv-gateway""#,
+            AuthFailure::Missing => REALM,
             AuthFailure::UnknownKey
             | AuthFailure::BadToken
             | AuthFailure::ExpiredToken

@@ -9,21 +9,24 @@ const OTHER_FILES: usize = 32;
 pub(crate) struct ConnectionLimits {
     /// Callers'.
     pub public: usize,
-    /// Operators'.
+    /// Operators': probes, scrapers and a few people.
     pub admin: usize,
+    /// The vendor's callbacks: each connection carries one short request.
+    pub callbacks: usize,
 }
 
 impl ConnectionLimits {
-    /// As many of these as the limit on open files allows beside `upstream` connections: callers who take the last
-    /// file would keep every fill from its upstream.
-    pub(crate) fn affordable(self, upstream: usize) -> Self {
+    /// `public` connections of callers, or as many as the limit on open files allows beside `upstream` connections: callers
+    /// who take the last file would keep every fill from its upstream.
+    pub(crate) fn new(public: usize, upstream: usize) -> Self {
+        let wanted = Self { public, admin: 256, callbacks: 256 };
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let Some(open_files) = soft_limit(&limits) else { return self };
-        let places = self.within(open_files, upstream);
-        if places.public < self.public {
+        let Some(open_files) = soft_limit(&limits) else { return wanted };
+        let places = wanted.within(open_files, upstream);
+        if places.public < public {
             tracing::warn!(
                 open_files,
-                configured = self.public,
+                configured = public,
                 connections = places.public,
                 "the limit on open files leaves room for fewer connections than server.max_connections"
             );
@@ -35,7 +38,7 @@ impl ConnectionLimits {
         let admin = self.admin.min(open_files / 16).max(1);
         let left = open_files.saturating_sub(OTHER_FILES + upstream + admin);
         // However many connections upstreams may take, callers have a quarter of all files.
-        Self { public: self.public.min(left.max(open_files / 4).max(1)), admin }
+        Self { public: self.public.min(left.max(open_files / 4).max(1)), admin, ..self }
     }
 }
 
@@ -49,7 +52,7 @@ fn soft_limit(limits: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const WANTED: ConnectionLimits = ConnectionLimits { public: 10_000, admin: 256 };
+    const WANTED: ConnectionLimits = ConnectionLimits { public: 10_000, admin: 256, callbacks: 256 };
 
     #[test]
     fn a_high_limit_changes_nothing() {
@@ -58,10 +61,10 @@ mod tests {
 
     #[test]
     fn a_low_limit_keeps_files_for_upstreams_and_a_quarter_for_callers() {
-        assert_eq!(WANTED.within(1024, 64), ConnectionLimits { public: 864, admin: 64 });
-        assert_eq!(WANTED.within(256, 64), ConnectionLimits { public: 144, admin: 16 });
-        assert_eq!(WANTED.within(256, 640), ConnectionLimits { public: 64, admin: 16 });
-        assert_eq!(WANTED.within(1, 64), ConnectionLimits { public: 1, admin: 1 });
+        assert_eq!(WANTED.within(1024, 64), ConnectionLimits { public: 864, admin: 64, ..WANTED });
+        assert_eq!(WANTED.within(256, 64), ConnectionLimits { public: 144, admin: 16, ..WANTED });
+        assert_eq!(WANTED.within(256, 640), ConnectionLimits { public: 64, admin: 16, ..WANTED });
+        assert_eq!(WANTED.within(1, 64), ConnectionLimits { public: 1, admin: 1, ..WANTED });
     }
 
     #[test]

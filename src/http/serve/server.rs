@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -81,12 +80,14 @@ impl Server {
             }
         }
         // Clients that connected before the end are still served: closing the listener would reset them.
-        while pool.has_room()
-            && let Some(Ok((stream, _))) = listener.accept().now_or_never()
-        {
-            server.open(stream, &mut pool);
+        if let Ok(listener) = listener.into_std() {
+            while pool.has_room()
+                && let Ok((stream, _)) = listener.accept()
+                && let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
+            {
+                server.open(stream, &mut pool);
+            }
         }
-        drop(listener);
         pool.ended().await;
     }
 
@@ -151,8 +152,10 @@ impl Server {
         tokio::pin!(connection);
         // Each stage ends with the connection or leads to the next one.
         tokio::select! {
-            _ = connection.as_mut() => return,
+            // Before the connection, so that an answer made after SIGTERM announces the end.
+            biased;
             () = self.retirement() => state.retire(),
+            _ = connection.as_mut() => return,
         }
         tokio::select! {
             _ = connection.as_mut() => return,

@@ -81,23 +81,31 @@ pub(super) fn agree(one: Says, other: Says, drift: &mut Drift) -> Says {
     }
 }
 
-/// Whether a part of `data` contradicts a PASS, be it a part of a product that we do not know.
+/// Whether a part of `data` contradicts a PASS, be it a part of a product that we do not know, or a result beside the parts.
 fn is_contradicted(data: &Object) -> bool {
-    data.iter().any(|(name, part)| name.ends_with("Detail") && fails(part))
+    data.iter().any(|(name, value)| {
+        let name = name.to_ascii_lowercase();
+        contradicts(&name, value) || (name.ends_with("detail") && fails(value))
+    })
 }
 
-/// Whether a part says FAIL in one of its results, or in a part within it, or names an attack. Its events may fail: the
-/// person tried again.
+/// Whether a part says FAIL in one of its results, at any depth, or names an attack. Its events may fail: the person tried
+/// again.
 fn fails(part: &Json) -> bool {
     match part {
         Json::Object(members) => members.iter().any(|(name, value)| {
-            let is_result = name.to_ascii_lowercase().ends_with("result");
-            let is_attack = name == "livenessAttackType" && matches!(value.as_whole(), Some(1 | 2));
-            is_attack || (is_result && says_fail(value)) || (name.ends_with("Detail") && fails(value))
+            let name = name.to_ascii_lowercase();
+            contradicts(&name, value) || (!name.contains("event") && fails(value))
         }),
         Json::Array(parts) => parts.iter().any(fails),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => false,
     }
+}
+
+/// Whether a member says FAIL by itself; `name` is in lower case.
+fn contradicts(name: &str, value: &Json) -> bool {
+    let is_attack = name == "livenessattacktype" && matches!(value.as_whole(), Some(1 | 2));
+    is_attack || (name.ends_with("result") && says_fail(value))
 }
 
 fn says_fail(result: &Json) -> bool {
@@ -113,7 +121,8 @@ fn says_fail(result: &Json) -> bool {
 pub(super) fn raw_words(data: &Object) -> UpstreamWords {
     let result = ["overallResult", "idvResult"].iter().find_map(|key| data.get(*key)?.as_text());
     let codes: Vec<&str> = code_fields(data).filter_map(Json::as_text).collect();
-    let error_code = codes.iter().find(|code| fold(code) != "SUCCESS").or(codes.first());
+    let known = codes.iter().find(|code| Reason::from_word(&fold(code)).is_some());
+    let error_code = known.or_else(|| codes.iter().find(|code| fold(code) != "SUCCESS")).or(codes.first());
     UpstreamWords {
         transaction_id: None,
         result: result.map(cap),
@@ -132,17 +141,13 @@ fn is_documented_spelling(word: &str) -> bool {
     all(char::is_ascii_uppercase) || all(char::is_ascii_lowercase)
 }
 
-/// The first code that explains, else `Other`: SUCCESS does not explain a failure.
+/// The first code that we know, else `Other`: SUCCESS does not explain a failure.
 fn reason(codes: &[Code], drift: &mut Drift) -> Reason {
-    let explanation = codes.iter().find_map(|code| match code {
-        Code::Success => None,
-        Code::Known(reason) => Some(*reason),
-        Code::Unknown => Some(Reason::Other),
-    });
-    if explanation.is_none() && !codes.is_empty() {
+    if !codes.is_empty() && codes.iter().all(|code| *code == Code::Success) {
         drift.add(DriftKind::Conflict);
     }
-    explanation.unwrap_or(Reason::Other)
+    let known = |code: &Code| if let Code::Known(reason) = code { Some(*reason) } else { None };
+    codes.iter().find_map(known).unwrap_or(Reason::Other)
 }
 
 /// Every error code given, in either generation's field. One that is no list is read, but no PASS is believed beside it.

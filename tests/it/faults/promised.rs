@@ -385,7 +385,7 @@ fn waits() -> Vec<Row> {
             105,
             "a drain with waiters",
             "answered at once",
-            &["waiting::a_drain_answers_waiters_at_once"],
+            &["waiting::a_drain_answers_waiters_at_once_and_announces_the_end"],
         ),
     ]
 }

@@ -211,8 +211,16 @@ async fn f154_an_unasked_answer_without_an_id_is_never_served() {
     let answer = trial.ask("F154").await;
     assert_eq!(answer.gist(), gist(200, "failed"));
     assert_eq!(trial.upstream().hits("F154"), 2);
+    trial.passes("F154-AGAIN");
+    trial.ask("F154-AGAIN").await;
+    let unknown = bodies::success(
+        json!({ "idvResult": "REVIEW", "docDetail": { "ocrInfo": { "front": { "name": "STRAY" } } } }),
+    );
+    let both = [wire(&unknown), wire(&bodies::failed("F154-REVIEW", "STRATEGY_HIT"))].concat();
+    trial.upstream().answer("F154-REVIEW", [Reply::Raw(both), failed("F154-REVIEW")]);
+    assert_eq!(trial.ask("F154-REVIEW").await.gist(), gist(200, "failed"));
     let missing = "idv_contract_drift_total{region=\"my\",kind=\"missing_id\"}";
-    assert_eq!(trial.gateway.metric(missing).await, 1.0);
+    assert_eq!(trial.gateway.metric(missing).await, 2.0);
     // An upstream that never gives the id is believed over a connection that carried nothing else.
     trial.truly_passes("F154-BARE");
     trial.upstream().answer("F154-BARE", [Reply::json(stray)]);
