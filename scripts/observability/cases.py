@@ -63,11 +63,15 @@ def write(folder):
     rules.mkdir(parents=True, exist_ok=True)
     by_name = {rule["alert"]: rule for rule in files.alerts()}
     for path in files.RULES:
-        (rules / path.name).write_text(files.render(path.read_text()))
+        text = files.render(path.read_text())
+        (rules / path.name).write_text(text)
+        # Without it promtool evaluates groups in any order, and alerts before what they select is recorded.
+        order = [group["name"] for group in yaml.safe_load(text)["groups"]]
         cases = files.cases(path.name)
         for interval in {interval_of(case) for _, case in cases}:
             tests = [promtool_test(by_name[alert], case) for alert, case in cases if interval_of(case) == interval]
-            whole = {"rule_files": [f"rules/{path.name}"], "evaluation_interval": interval, "tests": tests}
+            whole = {"rule_files": [f"rules/{path.name}"], "evaluation_interval": interval, "group_eval_order": order}
+            whole["tests"] = tests
             (folder / f"{path.stem}-{interval}.yaml").write_text(yaml.safe_dump(whole, width=1000, sort_keys=False))
     return rules
 
