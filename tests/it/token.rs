@@ -161,6 +161,34 @@ async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
 }
 
 #[tokio::test]
+async fn the_token_of_an_idle_region_is_renewed_after_a_growing_pause_where_that_fails() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [passed("S1")]);
+    upstream.answer("S2", [passed("S2")]);
+    let down = || Reply::text(500, "<html>down</html>");
+    upstream.answer_tokens([
+        Reply::token_living(1, Duration::from_secs(1)),
+        down(),
+        down(),
+        Reply::json(bodies::token(2)),
+    ]);
+    let gateway = Gateway::over(&upstream).await;
+    assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
+    upstream.wait_for_token_hits(3).await;
+    let failed = Instant::now();
+    let renewed = "idv_token_refreshes_total{region=\"my\",outcome=\"ok\"}";
+    eventually("a new token", async || gateway.metric(renewed).await == 2.0).await;
+    assert!(failed.elapsed() > Duration::from_millis(700), "a pause of a second: {:?}", failed.elapsed());
+    assert_eq!(gateway.get("/idv/S2").await.gist(), pass());
+    assert_eq!(tokens_carried(&upstream, "S2"), ["test-token-2"]);
+    assert_eq!(
+        upstream.token_hits(),
+        4,
+        "one refresh that failed, with its second try, and one that did not"
+    );
+}
+
+#[tokio::test]
 async fn a_token_endpoint_that_is_down_disturbs_nobody_while_the_old_token_lives() {
     let upstream = Upstream::start().await;
     let down = Reply::text(500, "<html>down</html>");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::rows::{Row, row};
 use super::trial::Trial;
-use crate::support::bodies::refusal;
+use crate::support::bodies::{passed, refusal};
 use crate::support::client::{NO_CACHE, gist, pass};
 use crate::support::gateway::region;
 use crate::support::{Reply, Upstream, eventually};
@@ -22,6 +22,11 @@ pub fn rows() -> Vec<Row> {
             71,
             "\"Signature error\" (wrong secret)",
             "502 `upstream_auth`, a log line without the secret, outcome `auth`",
+        ),
+        row(
+            174,
+            format!("{} times another replica's new token ends ours", BURST + 2),
+            "a refresh for each of the first three; then 503 with Retry-After, and the endpoint is left alone",
         ),
     ]
 }
@@ -64,5 +69,34 @@ async fn f071_a_signature_error() {
     let (auth, error) =
         (trial.gateway.metric(&counted("auth")).await, trial.gateway.metric(&counted("error")).await);
     assert_eq!((auth, error), (1.0, 0.0), "what is refused is our keys");
+    trial.invariants_hold().await;
+}
+
+/// How many refreshes refusals may cause at once.
+const BURST: usize = 3;
+
+#[tokio::test]
+async fn f174_refreshes_that_refusals_cause_are_limited() {
+    let trial = Trial::with(&["f174"], "").await;
+    let ended = || Reply::json(refusal("IAM_FAILED", "Token not found or expired"));
+    for n in 0..BURST {
+        let id = format!("F174{n}");
+        trial.truly_passes(&id);
+        trial.upstream().answer(&id, [ended(), Reply::json(passed(&id))]);
+        assert_eq!(trial.ask(&id).await.gist(), pass());
+    }
+    trial.upstream().answer("F174", [ended()]);
+    for _ in 0..2 {
+        let answer = trial.ask("F174").await;
+        assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
+        let seconds: u64 = answer.header("retry-after").expect("a time").parse().expect("seconds");
+        assert!((5..=10).contains(&seconds), "{seconds}");
+    }
+    assert_eq!(
+        trial.upstream().token_hits(),
+        1 + BURST,
+        "the first token, and one for each refusal of the burst"
+    );
+    assert_eq!((refreshes(&trial, "limited").await, refreshes(&trial, "failed").await), (2.0, 0.0));
     trial.invariants_hold().await;
 }
