@@ -20,7 +20,9 @@ use crate::remote::Client;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
 use crate::upstream::{RegionSettings, Upstream};
-use watched::{callback_keys, caller_keys, certificate, key_set, keys, keys_of, upstream_keys};
+use watched::{
+    callback_keys, caller_keys, certificate, key_set, key_set_token, keys, keys_of, upstream_keys,
+};
 
 /// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
@@ -104,6 +106,9 @@ impl App {
         }
         if let (Some(verifier), Some(Jwks::File(_))) = (verifier, config.auth.jwt().map(|jwt| &jwt.jwks)) {
             reloaders.push(key_set(verifier, reloads));
+        }
+        if let Some(path) = config.auth.jwt().and_then(|jwt| jwt.jwks_token_file.clone()) {
+            reloaders.push(key_set_token(path, reloads));
         }
         if let (Some(tls), Some(settings)) = (&tls, &config.server.tls) {
             reloaders.push(certificate(settings, tls, reloads));

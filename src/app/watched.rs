@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{self, Auth, Config, Secret};
 use crate::domain::region::RegionId;
+use crate::files;
 use crate::http::{Callbacks, Public, Tls, Verifier};
 use crate::reload::Reloader;
 use crate::telemetry::metrics::ReloadMetrics;
@@ -77,6 +79,13 @@ pub(super) fn callback_keys(
 /// The key set of tokens, watched on disk.
 pub(super) fn key_set(verifier: Arc<Verifier>, reloads: &Arc<ReloadMetrics>) -> Reloader {
     Reloader::new("key set of tokens", &["auth.jwt.jwks_file"], reloads, move || verifier.reload_file())
+}
+
+/// The token that the key set is asked for with. It is read for each fetch; here it is looked at in between, so that a file
+/// that cannot be read is known before its token is needed.
+pub(super) fn key_set_token(path: PathBuf, reloads: &Arc<ReloadMetrics>) -> Reloader {
+    let look = move || files::read(&path).map(|_| false);
+    Reloader::new("token for the key set", &["auth.jwt.jwks_token_file"], reloads, look)
 }
 
 /// The certificate of the public listener, its key and the authority of its callers, watched on disk.

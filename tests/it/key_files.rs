@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::support::issuer::{self, SigningKey};
 use crate::support::process::{Scratch, Served, text};
-use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway};
+use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway, tls};
 
 fn hash(key: &str) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -122,4 +123,60 @@ async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
     }
     assert_eq!(status(&served, "old").await, 200);
     assert!(served.process.is_running());
+}
+
+#[tokio::test]
+async fn every_watched_file_says_when_it_was_last_read() {
+    let scratch = Scratch::new();
+    scratch.write("keys", &hash("key"));
+    let secret = text(&scratch.write("secret", "a-secret-of-twenty-four-letters")).to_owned();
+    let jwks = text(&scratch.write("jwks", &issuer::jwks(&[&SigningKey::ec()]).to_string())).to_owned();
+    let region = gateway::region_at("my", "http://127.0.0.1:1")
+        .replace("access_key = \"test-access-key\"", &format!("access_key_file = \"{secret}\""))
+        .replace("secret_key = \"test-secret-key\"", &format!("secret_key_file = \"{secret}\""));
+    let jwt =
+        "[auth]\nmode = \"keys+jwt\"\n[auth.jwt]\nissuer = \"https://issuer.example\"\naudience = \"idv\"\n";
+    let endpoint = format!("{jwt}jwks_url = \"http://127.0.0.1:1\"\njwks_token_file = \"{secret}\"\n");
+    let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:8082\"\nkey_file = \"{secret}\"\n");
+    let tls = tls::section("server", "server-key", Some("callers"));
+    let common = [region, callers(&scratch), callbacks].concat();
+    let with_endpoint = Gateway::with(&[&tls, &endpoint, &common]).await;
+    let with_file = Gateway::with(&[&format!("{jwt}jwks_file = \"{jwks}\"\n"), &common]).await;
+    let everywhere = [
+        "callbacks.key_file",
+        "callers.a.key_sha256_file",
+        "regions.my.access_key_file",
+        "regions.my.secret_key_file",
+    ];
+    let of_endpoint = [
+        "auth.jwt.jwks_token_file",
+        "server.tls.cert_file",
+        "server.tls.client_ca_file",
+        "server.tls.key_file",
+    ];
+    assert_eq!(files_read(&with_endpoint).await, sorted(&[&everywhere[..], &of_endpoint].concat()));
+    assert_eq!(files_read(&with_file).await, sorted(&[&everywhere[..], &["auth.jwt.jwks_file"]].concat()));
+}
+
+fn sorted(names: &[&str]) -> Vec<String> {
+    let mut names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The files that were read in the last minute.
+async fn files_read(gateway: &Gateway) -> Vec<String> {
+    let metrics = gateway.admin("/metrics").await;
+    let lines = metrics
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("idv_file_read_timestamp_seconds{file=\""));
+    let files = lines.map(|line| line.split_once("\"} ").expect("a value"));
+    let now = jiff::Timestamp::now().as_second() as f64;
+    let mut fresh: Vec<_> = files
+        .filter(|(_, read)| (0.0..=60.0).contains(&(now - read.parse::<f64>().expect("a time"))))
+        .map(|(file, _)| file.to_owned())
+        .collect();
+    fresh.sort_unstable();
+    fresh
 }
