@@ -17,6 +17,7 @@ RELEASE = {"namespace": "idv", "job": "idv-gateway-admin"}
 # win over labels of the same name in the metrics.
 TARGET = RELEASE | {"service": "idv-gateway-admin", "endpoint": "admin", "container": "gateway"}
 REPLICAS = 2
+WAITERS = 10000
 
 
 def labels(given, quote='"'):
@@ -26,6 +27,7 @@ def labels(given, quote='"'):
 def render(text, quote='"'):
     """A file of rules/ or dashboards/ as the chart renders it, but for severities and links."""
     text = text.replace("$scope", labels(RELEASE, quote)).replace("$replicas", str(REPLICAS))
+    text = text.replace("$waiters", str(WAITERS))
     return text.replace("$release", "idv/idv-gateway").replace("$uid", "idv-gateway")
 
 

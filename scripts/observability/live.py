@@ -18,7 +18,7 @@ HEALTHY_SECONDS = 10
 PAUSE = "1s"
 RESET = {"region": "my", "endpoint": "get_result", "fault": {"reset": True}}
 # Fields of lines that nothing here makes the gateway write.
-RARE_FIELDS = {"place", "what", "error", "skew_seconds"}
+RARE_FIELDS = {"place", "what", "error", "skew_seconds", "setting", "listener", "limit"}
 wrong = []
 
 

@@ -47,7 +47,7 @@ REGION = """
 name = "{name}"
 base_url = "http://127.0.0.1:{sandbox}/{name}"
 allow_http = true
-access_key = "sandbox-access-key"
+access_key_file = "{access_key}"
 secret_key = "sandbox-secret-key"
 attempt_timeout = "1500ms"
 """
@@ -128,7 +128,9 @@ class Rig:
 
     def start(self):
         config = self.work / "gateway.toml"
-        regions = "".join(REGION.format(name=name, sandbox=self.sandbox) for name in REGIONS)
+        access = self.work / "access-key"
+        access.write_text("sandbox-access-key\n")
+        regions = "".join(REGION.format(name=name, sandbox=self.sandbox, access_key=access) for name in REGIONS)
         keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in CALLERS}
         rates = {name: 2 if name == "batch" else 1000 for name in CALLERS}
         callers = "".join(CALLER.format(name=name, hash=keys[name], rate=rates[name]) for name in CALLERS)

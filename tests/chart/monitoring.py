@@ -65,7 +65,7 @@ def check_releases(render_with):
         check_scope(objects, namespace)
         assert job(objects) == objects.named("Service", "-admin")["metadata"]["name"]
         name, board = dashboard(objects)
-        assert not re.search(r"\$(scope|release|uid|replicas)\b", json.dumps(board)), "a placeholder is left"
+        assert not re.search(r"\$(scope|release|uid|replicas|waiters)\b", json.dumps(board)), "a placeholder is left"
         assert len(board["uid"]) <= 40, "Grafana refuses a longer uid"
         seen.append({(namespace, job(objects)), name, board["uid"], board["title"]})
     assert len(set.union(*seen)) == sum(map(len, seen)), "two releases share a name"
@@ -98,6 +98,8 @@ def check_settings(render_with):
     for values, replicas in [({"replicaCount": 5}, 5), ({"autoscaling": {"enabled": True, "minReplicas": 3}}, 3)]:
         down = alert(render_with({**ENABLED, **values}), "IdvReplicaDown")["expr"]
         assert f"< {replicas}\n" in down, down
+    waiters = alert(render_with({**ENABLED, "config": {"wait": {"max_waiters": 40}}}), "IdvWaitersNearLimit")
+    assert "0.45 * 40\n" in waiters["expr"] and "most 40 may" in waiters["annotations"]["description"], waiters
 
 
 def check_carried(render_with):
@@ -105,6 +107,7 @@ def check_carried(render_with):
     objects = render_with(ENABLED)
     for file in (CHART / "rules").glob("*.yaml"):
         text = file.read_text().replace("$scope", f'namespace="identity", job="{job(objects)}"').replace("$replicas", "2")
+        text = text.replace("$waiters", "10000")
         text = text.replace("severity: page", "severity: critical").replace("severity: ticket", "severity: warning")
         assert objects.named("PrometheusRule", f"-{file.stem}")["spec"] == yaml.safe_load(text), file
 

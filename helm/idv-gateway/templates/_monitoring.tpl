@@ -28,7 +28,8 @@ metricRelabelings:
 
 {{/*
 A file of rules/ or dashboards/ for this release. `$scope` is what selects its series, `$replicas` how many there should be,
-`$release` its name and `$uid` a name for its dashboard. Takes a list: the root, the path, the quotation mark.
+`$waiters` how many requests may wait on each, `$release` its name and `$uid` a name for its dashboard. Takes a list: the
+root, the path, the quotation mark.
 */}}
 {{- define "idv-gateway.monitoring" -}}
 {{- $root := index . 0 -}}
@@ -38,6 +39,7 @@ A file of rules/ or dashboards/ for this release. `$scope` is what selects its s
 {{- $scope := printf "namespace=%s%s%s, job=%s%s%s" $quote $namespace $quote $quote (include "idv-gateway.job" $root) $quote -}}
 {{- $text := $root.Files.Get (index . 1) | replace "docs/runbooks/" (include "idv-gateway.runbooks" $root) -}}
 {{- $text = $text | replace "$scope" $scope | replace "$replicas" (include "idv-gateway.fewestReplicas" $root) -}}
+{{- $text = $text | replace "$waiters" (default 10000 $root.Values.config.wait.max_waiters | int64 | toString) -}}
 {{- $text | replace "$release" $release | replace "$uid" (printf "idv-%s" (sha256sum $release | trunc 16)) | trim -}}
 {{- end -}}
 
