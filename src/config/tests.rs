@@ -184,7 +184,7 @@ fn a_variable_with_a_bad_value_is_named_itself() {
         ("IDV__REGIONS__MY__BASE_URL", "http://a.example", "allow_http"),
         ("IDV__REGIONS__MY__ACCES_KEY", "x", "did you mean `access_key`?"),
         ("IDV__SERVR__LISTEN", "x", "did you mean `server`?"),
-        ("IDV__REMOTE__URL", "redis://127.0.0.1", "does not have"),
+        ("IDV__REMOTE__URL", "http://127.0.0.1", "redis"),
         ("IDV__REGIONS__PH__ACCESS_KEY", "x", "matches nothing"),
         ("IDV__SERVER__TLS__CERTFILE", "x", "did you mean `cert_file`?"),
         ("IDV__CACHE", "x", "write [cache]"),

@@ -89,21 +89,21 @@ pub(crate) fn is_clean_pass(envelope: &Value) -> bool {
         && (codes.is_null() || all_succeeded())
         && part("faceDetail", &["faceResult"])
         && part("docDetail", &["docResult", "ocrResult"])
-        && !parts_of(data).any(fails)
+        && !members(data).any(|member| is_against(&member) || member.0.ends_with("detail") && fails(member.1))
 }
 
-fn parts_of(value: &Value) -> impl Iterator<Item = &Value> {
-    let members = value.as_object().into_iter().flatten();
-    members.filter(|(name, _)| name.ends_with("Detail")).map(|(_, part)| part)
+fn members(value: &Value) -> impl Iterator<Item = (String, &Value)> {
+    value.as_object().into_iter().flatten().map(|(name, value)| (name.to_ascii_lowercase(), value))
 }
 
-/// Whether a part names an attack, or a result in it says FAIL, or one in a part within it.
+/// Whether a member speaks against a pass by itself.
+fn is_against((name, value): &(String, &Value)) -> bool {
+    name.ends_with("result") && says_fail(value) || name == "livenessattacktype" && names_attack(value)
+}
+
+/// Whether something in a part speaks against a pass, at any depth but in its events.
 fn fails(part: &Value) -> bool {
-    let is_result = |name: &str| name.to_ascii_lowercase().ends_with("result");
-    let mut members = part.as_object().into_iter().flatten();
-    members.any(|(name, value)| is_result(name) && says_fail(value))
-        || names_attack(&part["livenessAttackType"])
-        || parts_of(part).any(fails)
+    members(part).any(|member| is_against(&member) || !member.0.contains("event") && fails(member.1))
         || part.as_array().is_some_and(|parts| parts.iter().any(fails))
 }
 

@@ -46,7 +46,7 @@ async fn a_waiter_is_answered_when_the_result_becomes_final() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1"), pending("S1"), passed("S1")]);
     let gateway = gateway(&upstream).await;
-    let answer = get(&gateway, "/idv/S1", "15").await;
+    let answer = get(&gateway, "/idv/S1", "20").await;
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
     assert_eq!(answer.header("preference-applied"), Some("wait=20"));
     assert_eq!(upstream.hits("S1"), 3, "one poll after the other, and none too many");
