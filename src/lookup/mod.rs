@@ -14,6 +14,7 @@ mod table;
 mod take_in;
 mod wait;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ impl Lookup {
         waiter: &Waiter,
         ask: &Ask,
         found: Found,
-        end: impl Future<Output = ()>,
+        end: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Found, Missed> {
         self.waits.until_final(waiter, ask, found, end).await
     }

@@ -5,6 +5,7 @@
 //! refresh, the other region, the end of the process.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -271,7 +272,7 @@ impl Harness {
             return Ok(found);
         }
         let waiter = self.waits.enter(None).expect("there is room");
-        block_on(self.waits.until_final(&waiter, &ask, found, end))
+        block_on(self.waits.until_final(&waiter, &ask, found, pin!(end)))
     }
 
     fn asked(&self) -> usize {

@@ -4,6 +4,7 @@
 //! final, this poller, another request, a callback or another replica, wakes all who wait.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Once, PoisonError, Weak};
 use std::time::Duration;
 
@@ -116,20 +117,20 @@ impl Waits {
         _waiter: &Waiter,
         ask: &Ask,
         found: Found,
-        end: impl Future<Output = ()>,
+        mut end: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Found, Missed> {
         let ask = Ask { refresh: false, ..*ask };
         let poll = self.poll((ask.id, found.entry.region()), found.entry.fresh_until());
         let mut changes = poll.changes.clone();
         let mut newest = found;
         let no_span = Span::none();
-        tokio::pin!(end);
         loop {
             // Seen before the search, so that no change between the two is missed.
             changes.borrow_and_update();
             tokio::select! {
                 biased;
-                searched = self.finder.search(&ask, &no_span) => match searched {
+                // On the heap: what waits has no room for a search.
+                searched = Box::pin(self.finder.search(&ask, &no_span)) => match searched {
                     Ok(found) if found.entry.is_final() => return Ok(found),
                     Ok(found) => newest = found,
                     Err(missed) if !missed.failure.is_no_answer() => return Err(missed),

@@ -1,5 +1,6 @@
 //! `/idv/{signatureId}`: from a request's head to its answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,12 +171,12 @@ async fn wait_for_final(
 ) -> (Result<Found, Missed>, Option<u64>) {
     let Some(waiter) = public.lookup.waiter(ask) else { return (Ok(found), None) };
     let deadline = started + Duration::from_secs(seconds);
-    let end = async {
+    let end = pin!(async {
         tokio::select! {
             () = sleep_until(deadline) => {}
             () = public.lifecycle.reached(Stage::Draining) => {}
         }
-    };
+    });
     (public.lookup.until_final(&waiter, ask, found, end).await, Some(seconds))
 }
 
