@@ -18,8 +18,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// Callbacks that wait for their time, or for their receiver. Beyond it they are not sent at all.
 pub(super) const MOST_WAITING: usize = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// What stands for the region in a URL.
+const REGION: &str = "{region}";
 
-/// Where callbacks go. `{region}` in it stands for the name of the region.
+/// Where callbacks go.
 #[derive(Clone, Debug)]
 pub struct CallbackUrl {
     authority: String,
@@ -51,8 +53,6 @@ impl FromStr for CallbackUrl {
         Ok(Self { authority, target: format!("/{path}") })
     }
 }
-
-const REGION: &str = "{region}";
 
 /// Sends each callback when its time has come, for as long as it is polled.
 pub(super) async fn deliver(url: CallbackUrl, mut callbacks: Receiver<Callback>) {
