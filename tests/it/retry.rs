@@ -387,6 +387,18 @@ async fn a_body_just_below_the_limit_is_read() {
 }
 
 #[tokio::test]
+async fn every_request_names_the_gateway_and_its_version() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [html(500), passed("S1")]);
+    let gateway = Gateway::over(&upstream).await;
+    assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
+    let agent = format!("idv-gateway/{}", env!("CARGO_PKG_VERSION"));
+    let received = upstream.received();
+    assert_eq!(received.len(), 3, "a token, an attempt, a retry");
+    assert!(received.iter().all(|request| request.header("user-agent") == Some(&agent)), "{received:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Upstream::start().await;
     elsewhere.answer("S1", [passed("S1")]);
