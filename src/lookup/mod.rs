@@ -8,6 +8,7 @@ mod fill;
 mod find;
 mod memory;
 mod record;
+mod runtime;
 mod shared;
 mod store;
 mod table;
@@ -164,16 +165,6 @@ const fn outcome(source: Source) -> LookupOutcome {
         }
         Source::Miss(_) | Source::Refresh(_) => LookupOutcome::Filled,
     }
-}
-
-/// What fills run on. `schedules` gives them a lock, tasks and an upstream whose order it chooses.
-mod runtime {
-    pub(super) use std::sync::{Mutex, MutexGuard};
-
-    pub(super) use tokio::spawn;
-    pub(super) use tokio::time::{sleep_until, timeout_at};
-
-    pub(super) use crate::upstream::Upstream;
 }
 
 #[cfg(test)]

@@ -17,11 +17,8 @@ use jiff::Timestamp;
 use super::connections::Client;
 use super::connector::NotConnected;
 use super::retry_after;
-use super::stream::Meter;
+use super::stream::{MAX_BODY, Meter};
 use crate::domain::failure::Kind;
-
-/// The largest body, in bytes. The vendor's own have a few KiB.
-pub(super) const MAX_BODY: usize = 1 << 20;
 
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("idv-gateway/", env!("CARGO_PKG_VERSION")));

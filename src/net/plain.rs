@@ -13,7 +13,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::connector::{CONNECT_TIMEOUT, tls};
 use super::dns::Resolver;
-use super::exchange::{AGENT, MAX_BODY};
+use super::exchange::AGENT;
+use super::stream::MAX_BODY;
 use crate::domain::failure::Kind;
 use crate::files;
 

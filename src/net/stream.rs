@@ -12,8 +12,8 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::exchange::MAX_BODY;
-
+/// The largest body, in bytes. The vendor's own have a few KiB.
+pub(super) const MAX_BODY: usize = 1 << 20;
 /// The most bytes a server may send for one request, handshake and framing included.
 const MAX_RECEIVED: usize = 2 * MAX_BODY;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::trace::{SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use crate::domain::region::RegionName;
@@ -26,8 +26,8 @@ use export::Exporter;
 use places::{Bounded, Places};
 
 pub use export::Collector;
-use span::Origin;
 pub use span::{Link, Span};
+use span::{Origin, Pipeline};
 
 /// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
 const SERVICE_NAME: &str = "idv-gateway";
@@ -37,21 +37,6 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Where requests get their spans from.
 #[derive(Clone)]
 pub struct Traces(Option<Arc<Pipeline>>);
-
-/// What spans go through on their way out. The queue is bounded: a slow collector loses spans and delays no
-/// request.
-struct Pipeline {
-    provider: SdkTracerProvider,
-    tracer: SdkTracer,
-    regions: Box<[RegionName]>,
-}
-
-impl Drop for Pipeline {
-    /// Left to itself the SDK would wait here for the collector, on whatever thread drops the last span.
-    fn drop(&mut self) {
-        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
-    }
-}
 
 impl Traces {
     /// No spans.

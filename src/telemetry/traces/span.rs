@@ -2,16 +2,31 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use super::Pipeline;
 use crate::domain::region::{RegionId, RegionName};
 use crate::telemetry::metrics::{Operation, UpstreamOutcome};
+
+/// What spans go through on their way out. The queue is bounded: a slow collector loses spans and delays no
+/// request.
+pub(super) struct Pipeline {
+    pub(super) provider: SdkTracerProvider,
+    pub(super) tracer: SdkTracer,
+    pub(super) regions: Box<[RegionName]>,
+}
+
+impl Drop for Pipeline {
+    /// Left to itself the SDK would wait here for the collector, on whatever thread drops the last span.
+    fn drop(&mut self) {
+        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
+    }
+}
 
 /// A span under way; it ends when it is dropped. None where traces are off or this one is not sampled: then nothing below
 /// it is either, and every call returns at once.
