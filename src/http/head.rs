@@ -1,6 +1,6 @@
 //! What a request's head must be before anything else of it counts.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
@@ -64,10 +64,16 @@ impl TrustedHosts {
         if authority.as_str().contains('@') {
             return false;
         }
-        let name = authority.host();
-        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let (name, port) = host.split_at(authority.host().len());
+        if !port.is_empty() && port.strip_prefix(':').is_none_or(|port| port.parse::<u16>().is_err()) {
+            return false;
+        }
+        let is_address = match name.strip_prefix('[') {
+            Some(name) => name.strip_suffix(']').is_some_and(|name| name.parse::<Ipv6Addr>().is_ok()),
+            None => name.parse::<Ipv4Addr>().is_ok(),
+        };
         let name = name.strip_suffix('.').unwrap_or(name);
-        address.parse::<IpAddr>().is_ok()
+        is_address
             || name.eq_ignore_ascii_case("localhost")
             || self.0.iter().any(|known| name.eq_ignore_ascii_case(known))
     }

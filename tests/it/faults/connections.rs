@@ -64,7 +64,7 @@ async fn f160_no_session_outlives_a_client_certificate() {
 }
 
 /// Values of `Host`, and whether they are for a listener without authentication that also allows `idv.example`.
-const HOSTS: [(&str, bool); 17] = [
+const HOSTS: [(&str, bool); 22] = [
     ("127.0.0.1", true),
     ("127.0.0.1:8080", true),
     ("10.1.2.3:80", true),
@@ -81,6 +81,11 @@ const HOSTS: [(&str, bool); 17] = [
     ("localhost.attacker.example", false),
     ("localhost@attacker.example", false),
     ("attacker.example@localhost", false),
+    ("[127.0.0.1]", false),
+    ("[::1]attacker.example", false),
+    ("localhost:attacker", false),
+    ("127.0.0.1:99999", false),
+    ("2001:db8::1", false),
     ("", false),
 ];
 
