@@ -63,7 +63,7 @@ impl Upstream {
     /// told apart. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// The region's queue is full ([`Kind::Overloaded`]).
+    /// The region's queue is full (`Kind::Overloaded`).
     pub(crate) async fn enter(&self, region: RegionId, caller: Option<CallerId>) -> Result<Place, Fault> {
         let permit = self.regions[region.index()].enter(caller).await?;
         Ok(Place { region, _permit: permit })
@@ -72,7 +72,7 @@ impl Upstream {
     /// Asks the region of `place` for `id`, for a fill with that span.
     ///
     /// # Errors
-    /// The region has no such id ([`Kind::NotFound`]), or it could not be asked, or not by `deadline`.
+    /// The region has no such id (`Kind::NotFound`), or it could not be asked, or not by `deadline`.
     pub(crate) async fn fetch(
         &self,
         place: Place,
