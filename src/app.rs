@@ -11,7 +11,7 @@ use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
     Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, History, JwksSource, JwtSettings,
-    Lifecycle, Public, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
+    Lifecycle, Public, ReportedRegion, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup, Shared};
 use crate::net::{JwksEndpoint, collector_client};
@@ -75,7 +75,7 @@ impl App {
             hosts: TrustedHosts::new(&config.server.allowed_hosts),
             status: StatusReport {
                 history: Arc::new(History::new(Arc::clone(&metrics))),
-                regions: regions.names().iter().map(|name| name.as_str().to_owned()).collect(),
+                regions: config.regions.iter().map(reported).collect(),
                 cache_max_bytes: config.cache.max_bytes,
             },
         };
@@ -146,6 +146,13 @@ fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result
         })
     });
     Upstream::new(settings.collect::<io::Result<_>>()?)
+}
+
+fn reported(region: &config::Region) -> ReportedRegion {
+    ReportedRegion {
+        name: region.name.as_str().to_owned(),
+        is_sandbox: region.base_url.starts_with("http://"),
+    }
 }
 
 fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Callbacks>> {

@@ -111,6 +111,12 @@ function brokenWords() {
   return words.filter((node) => lines(node) > 1).map((node) => node.data);
 }
 
+/** Texts of which a part is cut off. */
+function clippedTexts() {
+  const hides = (element) => getComputedStyle(element).overflowX === 'hidden' && element.scrollWidth > element.clientWidth;
+  return [...document.querySelectorAll('main *')].filter(hides).map((element) => element.textContent.trim());
+}
+
 /** Cards that stand alone in the last row of several. */
 function loneCards() {
   const tops = [...document.querySelectorAll('.tile')].map((tile) => tile.offsetTop);
@@ -125,6 +131,8 @@ async function looksRight(page, where, width, scheme) {
   check(tallest < 140, `${where} at ${width} px has plots of ${tallest} px at most`);
   const broken = await page.evaluate(brokenWords);
   check(broken.length === 0, `${where} at ${width} px breaks no word in a cell ${broken.join(' ')}`);
+  const clipped = await page.evaluate(clippedTexts);
+  check(clipped.length === 0, `${where} at ${width} px clips no word ${clipped.join(' | ')}`);
   const lone = await page.evaluate(loneCards);
   check(lone === 0, `${where} at ${width} px has as many cards in each row`);
   const faint = await page.evaluate(faintTexts);
@@ -213,7 +221,7 @@ async function saysThatNobodyAnswers(page) {
 async function everySize(browser, where, ready) {
   console.log(`${where} on a phone and on a desk, light and dark`);
   for (const scheme of ['light', 'dark']) {
-    for (const width of [360, 1000, 1400]) {
+    for (const width of [360, 390, 1000, 1280]) {
       const page = await open(browser, { width, scheme }, where);
       await ready(page);
       await looksRight(page, where, width, scheme);

@@ -11,7 +11,7 @@ mod public;
 mod serve;
 mod site;
 
-pub(crate) use admin::{Admin, History, StatusReport};
+pub(crate) use admin::{Admin, History, ReportedRegion, StatusReport};
 pub(crate) use callback::Callbacks;
 pub(crate) use head::TrustedHosts;
 pub(crate) use lifecycle::{Lifecycle, Stage};

@@ -225,7 +225,7 @@ async fn no_id_no_person_and_no_caller_is_on_the_status_page() {
 #[tokio::test]
 async fn a_region_that_trips_is_said_to_have_and_one_without_a_token_too() {
     let (sick, well) = (Upstream::start().await, Upstream::start().await);
-    let gone = region_at("id", "http://127.0.0.1:1");
+    let gone = region_at("id", "https://127.0.0.1:1");
     let gateway = Gateway::with(&[OPEN, &region("ph", &sick), &region("my", &well), &gone]).await;
     let mut n = 0;
     eventually("a tripped breaker", async || {
@@ -238,6 +238,7 @@ async fn a_region_that_trips_is_said_to_have_and_one_without_a_token_too() {
     gateway.get("/idv/x?region=id").await;
     let regions = gateway.admin("/status").await.json()["regions"].clone();
     assert_eq!([&regions[0]["name"], &regions[1]["name"], &regions[2]["name"]], ["ph", "my", "id"]);
+    assert_eq!([0, 1, 2].map(|n| &regions[n]["sandbox"]), [true, true, false], "plain HTTP is for sandboxes");
     assert!(regions[0]["breaker"]["forSeconds"].as_u64().is_some_and(|seconds| seconds < 20), "{regions}");
     assert!(regions[0]["requests"]["error"]["recent"].as_u64() >= Some(20), "{regions}");
     assert_eq!(regions[1]["breaker"]["state"], "passing");

@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub(crate) use handlers::Admin;
 pub(crate) use history::History;
-pub(crate) use status::StatusReport;
+pub(crate) use status::{ReportedRegion, StatusReport};
 
 /// The admin URL space.
 pub(super) fn routes(admin: Arc<Admin>) -> Router {

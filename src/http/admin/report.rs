@@ -62,6 +62,8 @@ pub(super) struct Cache {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Region<'a> {
     pub(super) name: &'a str,
+    /// It is simulated.
+    pub(super) sandbox: bool,
     pub(super) breaker: Breaker,
     pub(super) token: Token,
     pub(super) clock_skew_seconds: f64,

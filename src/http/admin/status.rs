@@ -19,10 +19,17 @@ use crate::telemetry::metrics::{
 pub(crate) struct StatusReport {
     /// The last minutes of the metrics.
     pub history: Arc<History>,
-    /// The regions' names, in configuration order.
-    pub regions: Vec<String>,
+    /// The regions, in configuration order.
+    pub regions: Vec<ReportedRegion>,
     /// Bytes the cache may hold.
     pub cache_max_bytes: u64,
+}
+
+/// What the report says of a region whatever happens.
+pub(crate) struct ReportedRegion {
+    pub name: String,
+    /// Whether it is simulated: only a sandbox is asked over plain HTTP.
+    pub is_sandbox: bool,
 }
 
 impl StatusReport {
@@ -50,7 +57,7 @@ impl StatusReport {
             rate_limited: Count::new(then.rate_limited, now.rate_limited),
             panics: Count::new(then.panics, now.panics),
             reloads_refused: Count::new(then.reloads_refused, now.reloads_refused),
-            regions: regions.filter_map(|(n, name)| region(&window, n, name)).collect(),
+            regions: regions.filter_map(|(n, reported)| region(&window, n, reported)).collect(),
         })
     }
 }
@@ -76,12 +83,13 @@ fn answers(window: &Window) -> Answers {
 }
 
 /// The `n`th region of the configuration.
-fn region<'a>(window: &Window, n: usize, name: &'a str) -> Option<Region<'a>> {
+fn region<'a>(window: &Window, n: usize, reported: &'a ReportedRegion) -> Option<Region<'a>> {
     let (then, now) = (window.oldest.reading.regions.get(n)?, window.now.reading.regions.get(n)?);
     let times = now.times.since(&then.times);
     let [refreshed, refresh_failed] = [0, 1].map(|n| Count::new(then.refreshes[n], now.refreshes[n]));
     Some(Region {
-        name,
+        name: &reported.name,
+        sandbox: reported.is_sandbox,
         breaker: Breaker { state: breaker(now.breaker), for_seconds: window.breaker_unchanged_for(n) },
         token: Token { expires_in_seconds: seconds_until(now.token_expiry), refreshed, refresh_failed },
         clock_skew_seconds: now.clock_skew,

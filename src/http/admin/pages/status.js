@@ -79,14 +79,15 @@ function showAnswers(report) {
   const { byClass, series } = report.answers;
   const step = 60 / report.stepSeconds;
   const recent = words.total(byClass, 'recent');
-  say(at('requests'), number(words.perMinute(series.requests, report)));
+  say(at('requests'), number(words.perMinute(recent, report)));
   say(at('requests-fine'), `${words.counted(recent, 'answer', 'answers')}: ${Object.entries(byClass).map(([name, count]) => `${number(count.recent)} ${name}`).join(', ')}`);
   plot(at('requests-plot'), [{ values: series.requests, kind: 'area' }], 'Requests a minute', (most) => `${number(most * step)} a minute`);
-  const failed = words.shareOfLastMinute(series, report);
+  const failed = words.failedAnswers(report.answers);
   say(at('failed'), percent(failed));
   at('failed').classList.toggle('bad', failed > 0.01);
-  say(at('failed-fine'), `${percent(words.share(byClass['5xx'].recent, recent))} over ${duration(report.windowSeconds)}`);
-  plot(at('failed-plot'), [{ values: series.failed, kind: 'failed' }], '5xx answers a minute', (most) => `${number(most * step)} a minute`);
+  say(at('failed-fine'), words.counted(byClass['5xx'].recent, 'answer', 'answers'));
+  const shares = series.failed.map((failures, n) => words.share(failures, series.requests[n]));
+  plot(at('failed-plot'), [{ values: shares, kind: 'failed' }], 'Share of answers that are 5xx', percent);
   say(at('p50'), words.milliseconds(report.answers.p50Ms, ...OURS));
   say(at('p99'), words.milliseconds(report.answers.p99Ms, ...OURS));
   plot(at('p99-plot'), [{ values: series.p99Ms, kind: 'line' }], '99th percentile of the time to answer', (most) => words.milliseconds(most, ...OURS));
@@ -113,6 +114,8 @@ function showRegions(report) {
   const holder = at('regions');
   while (holder.children.length < report.regions.length) holder.append(at('region').content.cloneNode(true));
   while (holder.children.length > report.regions.length) holder.lastElementChild.remove();
+  const simulated = report.regions.filter((region) => region.sandbox).length;
+  say(at('regions-fine'), `Calls to ${simulated === report.regions.length ? 'the sandbox' : 'ADVANCE.AI'} for results; time includes the body`);
   report.regions.forEach((region, n) => showRegion(holder.children[n], region, report));
 }
 
@@ -120,13 +123,12 @@ function showRegion(card, region, report) {
   const part = (id) => card.querySelector(`[data-id=${id}]`);
   const { series, requests, token } = region;
   const recent = words.total(requests, 'recent');
-  const failures = words.failedCalls(requests);
-  const failed = words.share(words.total(Object.fromEntries(failures), 'recent'), recent);
+  const failed = words.failedShare(region);
   const { level, text } = words.standing(region, report);
   card.dataset.level = level;
-  say(card.querySelector('h3'), region.name);
+  say(card.querySelector('h3'), region.sandbox ? `${region.name} (sandbox)` : region.name);
   say(card.querySelector('.standing span'), text);
-  say(part('requests'), number(words.perMinute(series.requests, report)));
+  say(part('requests'), number(words.perMinute(recent, report)));
   say(part('p95'), words.milliseconds(region.p95Ms, ...THEIRS));
   const calls = [{ values: series.requests, kind: 'area' }, { values: series.failed, kind: 'failed' }];
   plot(part('requests-plot'), calls, `Calls to ${region.name} a minute, failed ones at the bottom`, (most) => `${number((most * 60) / report.stepSeconds)} a minute`);

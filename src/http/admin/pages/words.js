@@ -1,19 +1,13 @@
 // What the numbers of /status mean, in words. Knows no element of the page.
 
-/** Steps that make a minute. */
-const minute = (report) => Math.max(1, Math.round(60 / report.stepSeconds));
+/** How many a minute a count within the window is; null while there is no window yet. */
+export const perMinute = (count, report) => (report.windowSeconds ? (count * 60) / report.windowSeconds : null);
 
-/** The sum of the newest members of a series that make a minute, scaled up if there are fewer. */
-export function perMinute(series, report) {
-  const newest = series.slice(-minute(report));
-  return newest.length ? (sum(newest) * minute(report)) / newest.length : null;
-}
+/** The one window of every figure, in words. */
+export const lately = (report) => `in the last ${duration(report.windowSeconds)}`;
 
-/** The share of failures in the last minute; none of nothing. */
-export function shareOfLastMinute(series, report) {
-  const n = minute(report);
-  return share(sum(series.failed.slice(-n)), sum(series.requests.slice(-n)));
-}
+/** The share of answers that were 5xx. */
+export const failedAnswers = ({ byClass }) => share(byClass['5xx'].recent, total(byClass, 'recent'));
 
 export const sum = (numbers) => numbers.reduce((total, number) => total + (number ?? 0), 0);
 export const share = (part, whole) => (whole > 0 ? part / whole : null);
@@ -22,6 +16,11 @@ export const total = (counts, key) => sum(Object.values(counts).map((count) => c
 /** Calls to a region that got no answer about their id. */
 export function failedCalls(requests) {
   return Object.entries(requests).filter(([name]) => name !== 'ok' && name !== 'not_found');
+}
+
+/** The share of them. */
+export function failedShare({ requests }) {
+  return share(sum(failedCalls(requests).map(([, count]) => count.recent)), total(requests, 'recent'));
 }
 
 export const number = (value) => (value === null ? '–' : value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 }));
@@ -61,8 +60,13 @@ export function bytes(value) {
 export function standing(region, report) {
   const { state } = region.breaker;
   if (givesNoToken(region) && state !== 'tripped') return { level: 'bad', text: 'gives no token' };
+  if (state === 'passing' && !wasAsked(region)) {
+    return { level: 'idle', text: total(region.requests, 'total') ? `not asked ${lately(report)}` : 'not asked yet' };
+  }
   return { level: { passing: 'good', probing: 'look', tripped: 'bad' }[state], text: describe(region, report) };
 }
+
+const wasAsked = ({ requests }) => total(requests, 'recent') > 0;
 
 export const givesNoToken = ({ token }) => token.refreshFailed.recent > 0 && token.expiresInSeconds === null;
 
@@ -80,12 +84,14 @@ function describe(region, report) {
  * (`good`, `look` at it, `bad`).
  */
 export function judge(report) {
-  const troubles = [...gatewayTroubles(report), ...report.regions.flatMap((region) => regionTroubles(region, report))];
+  // The worst region is named first.
+  const regions = report.regions.toSorted((a, b) => failedShare(b) - failedShare(a));
+  const troubles = [...gatewayTroubles(report), ...regions.flatMap((region) => regionTroubles(region, report))];
   const bad = troubles.filter(([level]) => level === 'bad').map(([, text]) => text);
   const look = troubles.filter(([level]) => level === 'look').map(([, text]) => text);
   const stages = {
     starting: 'Starting: not ready for traffic yet.',
-    draining: 'Draining: answers what still comes, and then stops.',
+    draining: 'Draining: finishes what is under way, then stops.',
     ready: 'Serving.',
   };
   const all = [...bad, ...look];
@@ -96,19 +102,20 @@ export function judge(report) {
 }
 
 function wellBeing(report) {
-  const count = report.regions.length;
-  const subject = count === 1 ? `Region ${report.regions[0].name}` : `All ${count} regions`;
-  const asked = report.regions.some((region) => total(region.requests, 'recent') > 0);
-  return asked ? `${subject} ${count === 1 ? 'is' : 'are'} passing.` : 'No region had to be asked of late.';
+  const { regions } = report;
+  const asked = regions.filter(wasAsked).length;
+  if (asked === 0) return `No region was asked ${lately(report)}.`;
+  if (asked < regions.length) return `${asked} of ${regions.length} regions were asked ${lately(report)}, and none of them fails.`;
+  return regions.length === 1 ? `Region ${regions[0].name} is passing.` : `All ${regions.length} regions are passing.`;
 }
 
 function gatewayTroubles(report) {
   const troubles = [];
   if (report.panics.recent > 0) {
-    troubles.push(['bad', `${times(report.panics.recent)} a panic was caught: a defect of the gateway.`]);
+    troubles.push(['bad', `The gateway panicked ${times(report.panics.recent)}, which is a defect of its own.`]);
   }
-  const failed = shareOfLastMinute(report.answers.series, report);
-  if (failed > 0.01) troubles.push(['look', `${percent(failed)} of the last minute's answers were 5xx.`]);
+  const failed = failedAnswers(report.answers);
+  if (failed > 0.01) troubles.push(['look', `${percent(failed)} of the answers ${lately(report)} were 5xx.`]);
   return troubles;
 }
 
@@ -118,9 +125,9 @@ function gatewayNotes(report) {
   const { rateLimited, reloadsRefused, panics, lookups, cache } = report;
   if (lookups.stale.recent) notes.push(`${counted(lookups.stale.recent, 'lookup was', 'lookups were')} answered with a stale result.`);
   if (rateLimited.recent) notes.push(`${counted(rateLimited.recent, 'request was', 'requests were')} over the caller's rate.`);
-  if (reloadsRefused.recent) notes.push('A watched file holds something that cannot be used; the log says which.');
-  if (cache.evictions.size.recent) notes.push(`${counted(cache.evictions.size.recent, 'entry', 'entries')} left the cache for want of room.`);
-  if (panics.total && !panics.recent) notes.push(`${times(panics.total)} a panic was caught since the start.`);
+  if (reloadsRefused.recent) notes.push('A watched file cannot be used; the log says which.');
+  if (cache.evictions.size.recent) notes.push(`${counted(cache.evictions.size.recent, 'entry was', 'entries were')} evicted because the cache is full.`);
+  if (panics.total && !panics.recent) notes.push(`The gateway has panicked ${times(panics.total)} since the start.`);
   return notes;
 }
 
@@ -136,8 +143,8 @@ function regionTroubles(region, report) {
   if (requests.auth.recent) found('bad', `Region ${name} refused the gateway's keys ${times(requests.auth.recent)}.`);
   if (givesNoToken(region)) found('bad', `Region ${name} gives no token.`);
   else if (token.refreshFailed.recent) found('look', `Region ${name} refused a new token ${times(token.refreshFailed.recent)}.`);
-  const failed = shareOfLastMinute(region.series, report);
-  if (failed > 0.1 && breaker.state === 'passing') found('look', `${percent(failed)} of the last minute's calls to ${name} failed.`);
+  const failed = failedShare(region);
+  if (failed > 0.1 && breaker.state === 'passing') found('look', `${percent(failed)} of the calls to ${name} ${lately(report)} failed.`);
   if (Math.abs(region.clockSkewSeconds) >= 30) found('look', `The clock of region ${name} is ${Math.round(region.clockSkewSeconds)} s off ours.`);
   // Among several regions a conflict may be nobody's fault: an id that two of them know.
   const isShared = report.regions.length > 1;
@@ -147,7 +154,7 @@ function regionTroubles(region, report) {
   const apart = isShared ? ['id_mismatch', 'conflict'] : ['id_mismatch'];
   const departures = Object.entries(drift).filter(([kind, count]) => count.recent && !apart.includes(kind));
   if (departures.length) {
-    found('look', `Region ${name} left its contract: ${departures.map(([kind, count]) => `${number(count.recent)} × ${kind.replace('_', ' ')}`).join(', ')}.`);
+    found('look', `Region ${name} departs from its contract: ${departures.map(([kind, count]) => `${number(count.recent)} × ${kind.replace('_', ' ')}`).join(', ')}.`);
   }
   return troubles;
 }
