@@ -65,15 +65,16 @@ def steady(bench, server, rate, seconds, misses=0.0):
         command = ["taskset", "-c", bench.load, "h2load", "--h1", "-c1", "-n", str(count), f"--rps={rate / connections}",
                    "-H", server.header, "-i", uris, f"--log-file={logs[-1]}"]
         clients.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
-    before = server.cpu()
+    before, began = server.cpu(), time.monotonic()
     if any(client.wait() for client in clients):
         sys.exit(f"{server.name}: h2load failed")
+    took = time.monotonic() - began
     lines = [re.split(r"\s+", line) for log in logs for line in log.read_text().splitlines()]
     if any(line[1] != "200" for line in lines):
         sys.exit(f"{server.name}: not every answer was a result")
     latencies = sorted(int(line[2]) for line in lines)
     at = lambda share: latencies[min(len(latencies) - 1, int(len(latencies) * share))]
-    return {"us": (server.cpu() - before) / len(lines) * 1e6, "per_second": len(lines) / seconds,
+    return {"us": (server.cpu() - before) / len(lines) * 1e6, "per_second": len(lines) / took,
             "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999)}
 
 
@@ -91,4 +92,5 @@ def fill(bench, server, first, last):
 
 
 def page(url):
+    """A page of text."""
     return urllib.request.urlopen(url).read().decode()

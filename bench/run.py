@@ -157,14 +157,14 @@ def start(bench, report, options):
 
 
 def memory(bench, report, options):
-    rows, count = [], 100_000
+    rows, count = [], options.kept
     for server in (bench.gateway(), bench.lua()):
         server.ask()
         before = server.resident()
         load.fill(bench, server, 1, count)
         grown = server.resident() - before
         rows.append([server.name, f"{before:.1f}", f"{grown:.0f}", f"{grown * 1024 / count:.2f}"])
-    report.facts("Memory for 100,000 results", ["", "MiB before", "MiB more", "KiB a result"], rows)
+    report.facts(f"Memory for {count:,} results", ["", "MiB before", "MiB more", "KiB a result"], rows)
     server = bench.gateway(cache="64MiB")
     server.ask()
     before = server.resident()
@@ -172,7 +172,7 @@ def memory(bench, report, options):
     admin = f"http://127.0.0.1:{bench.admin_port}/metrics"
     metrics = dict(line.rsplit(" ", 1) for line in load.page(admin).splitlines() if line.startswith("idv_cache_"))
     rows = [["64 MiB", metrics["idv_cache_entries"], f"{server.resident() - before:.0f}"]]
-    report.facts("A full cache", ["cache.max_bytes", "results kept of 100,000", "MiB more"], rows)
+    report.facts("A full cache", ["cache.max_bytes", f"results kept of {count:,}", "MiB more"], rows)
 
 
 SCENARIOS = {"hit": hit, "miss": miss, "tls": tls, "start": start, "memory": memory, "entries": entries}
@@ -187,6 +187,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rate", type=int, default=8000, help="requests a second where the rate is fixed")
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 200_000, 1_000_000])
+    parser.add_argument("--kept", type=int, default=100_000, help="results in the measurement of memory")
     parser.add_argument("--servers", default="0", help="the core of the server under measurement")
     parser.add_argument("--load", default="1", help="the cores of load and upstream")
     options = parser.parse_args()
