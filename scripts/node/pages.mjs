@@ -155,7 +155,7 @@ async function showsItself(browser) {
   await page.locator('#requests-plot path.line').waitFor({ state: 'attached' });
   await page.locator('.region').first().locator('[data-id=p95-plot] path').first().waitFor({ state: 'attached' });
   const names = await page.locator('.region h3').allInnerTexts();
-  check(names.join() === 'my,ph,id', `a card for each region: ${names}`);
+  check(names.join() === 'my (sandbox),ph (sandbox),id (sandbox)', `a card for each region: ${names}`);
   const shift = await page.evaluate(() => window.shift);
   check(shift < 0.02, `nothing moved on the page (${shift})`);
   return page;
