@@ -1,12 +1,13 @@
 //! How many fills one region works on at once, how many may queue for it, and what share of both one caller has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::domain::failure::{Fault, Kind};
+use crate::domain::region::RegionName;
 use crate::domain::scope::CallerId;
 
 /// How many fills may queue for one region. Measured by `bench/concurrency`: each takes 9 KiB while it waits, so a full
@@ -19,6 +20,9 @@ pub(super) struct Bulkhead {
     /// The places that one caller may have while others wait.
     share: usize,
     state: Mutex<State>,
+    /// For logs.
+    region: RegionName,
+    was_full: Once,
 }
 
 struct State {
@@ -48,9 +52,10 @@ struct Queued<'a> {
 }
 
 impl Bulkhead {
-    pub(super) fn new(concurrency: usize) -> Arc<Self> {
+    pub(super) fn new(region: RegionName, concurrency: usize) -> Arc<Self> {
         let state = State { free: concurrency, held: HashMap::new(), queue: BTreeMap::new(), next_ticket: 0 };
-        Arc::new(Self { share: concurrency.div_ceil(2), state: Mutex::new(state) })
+        let (share, state) = (concurrency.div_ceil(2), Mutex::new(state));
+        Arc::new(Self { share, state, region, was_full: Once::new() })
     }
 
     /// Waits for a place; `caller` is `None` where callers are not distinguished. Dropping the future leaves the queue.
@@ -69,9 +74,17 @@ impl Bulkhead {
             let permit = state.join_queue(caller).ok_or_else(queue_is_full)?;
             (Queued { bulkhead: self, ticket }, permit)
         };
+        self.report_limit();
         let permit = permit.await.map_err(|_| Fault::new(Kind::Internal));
         drop(queued);
         permit
+    }
+
+    fn report_limit(&self) {
+        self.was_full.call_once(|| {
+            let setting = format!("regions.{}.concurrency", self.region);
+            tracing::info!(setting, "limit reached: further fetches from this region wait for their turn");
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -148,6 +161,10 @@ mod tests {
     const A: Option<CallerId> = Some(CallerId::new(0));
     const B: Option<CallerId> = Some(CallerId::new(1));
 
+    fn bulkhead(concurrency: usize) -> Arc<Bulkhead> {
+        Bulkhead::new(RegionName::parse("my").expect("a name"), concurrency)
+    }
+
     /// Joins the queue before it returns.
     async fn queue(bulkhead: &Arc<Bulkhead>, caller: Option<CallerId>) -> JoinHandle<Permit> {
         let before = bulkhead.lock().queue.len();
@@ -166,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_others_wait_a_caller_has_at_most_half_of_the_places_rounded_up() {
-        let bulkhead = Bulkhead::new(3);
+        let bulkhead = bulkhead(3);
         let mut held = vec![enter(&bulkhead, A).await, enter(&bulkhead, A).await, enter(&bulkhead, A).await];
         let more_of_a = [queue(&bulkhead, A).await, queue(&bulkhead, A).await];
         let of_b = queue(&bulkhead, B).await;
@@ -184,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_fills_half_of_the_queue_and_callers_not_told_apart_all_of_it() {
         for (caller, most) in [(A, MAX_QUEUE / 2), (None, MAX_QUEUE)] {
-            let bulkhead = Bulkhead::new(1);
+            let bulkhead = bulkhead(1);
             let _held = enter(&bulkhead, caller).await;
             let mut queued = Vec::new();
             for _ in 0..most {
@@ -200,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_leaves_the_queue_takes_no_place() {
-        let bulkhead = Bulkhead::new(1);
+        let bulkhead = bulkhead(1);
         let held = enter(&bulkhead, A).await;
         let (left, stays) = (queue(&bulkhead, A).await, queue(&bulkhead, A).await);
         left.abort();

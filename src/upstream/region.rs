@@ -71,13 +71,13 @@ impl Region {
         let connections = Arc::new(connections.map_err(|error| named("ca_file", error))?);
         let client = TokenClient::new(&settings, token_uri, Arc::clone(&connections));
         let metrics = settings.metrics;
-        let breaker = Breaker::new(Instant::now(), announce(settings.name, Arc::clone(&metrics)));
+        let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
         Ok(Self {
             uri,
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(client),
-            bulkhead: Bulkhead::new(settings.concurrency),
+            bulkhead: Bulkhead::new(settings.name, settings.concurrency),
             breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),

@@ -123,7 +123,7 @@ async fn the_first_time_a_limit_is_reached_a_line_names_its_setting() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_logged_once_with_the_setting_that_empties_it_faster() {
+async fn a_busy_region_and_its_full_queue_are_logged_once_each_with_the_setting_behind_them() {
     const REGIONS: usize = 64;
     const SHARE: usize = 10_000 / REGIONS;
     let upstream = Upstream::start().await;
@@ -142,5 +142,9 @@ async fn a_full_queue_is_logged_once_with_the_setting_that_empties_it_faster() {
     drop(waiting);
     let finished = served.stop().await;
     let settings = limits_reached(&finished);
-    assert_eq!(settings, ["regions.r0.concurrency"], "{}", finished.stdout);
+    assert_eq!(
+        settings, ["regions.r0.concurrency"; 2],
+        "no place, and no place in the queue: {}",
+        finished.stdout
+    );
 }

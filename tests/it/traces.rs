@@ -406,6 +406,8 @@ async fn spans_that_find_the_queue_full_are_counted() {
         metric_at(served.admin, "idv_spans_dropped_total").await >= 17.0
     })
     .await;
+    let finished = served.stop().await;
+    assert_eq!(finished.stdout.matches("OTEL_BSP_MAX_QUEUE_SIZE").count(), 1, "{}", finished.stdout);
 }
 
 #[tokio::test]

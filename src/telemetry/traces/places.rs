@@ -1,8 +1,8 @@
 //! Spans that wait for the collector: as many as the queue holds. Those that find it full are dropped and counted, which
 //! the SDK does not tell of.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -18,12 +18,13 @@ pub(super) struct Places {
     taken: AtomicUsize,
     count: usize,
     metrics: Arc<SpanMetrics>,
+    was_full: Once,
 }
 
 impl Places {
     /// `count` free places.
     pub(super) fn new(count: usize, metrics: Arc<SpanMetrics>) -> Self {
-        Self { taken: AtomicUsize::new(0), count, metrics }
+        Self { taken: AtomicUsize::new(0), count, metrics, was_full: Once::new() }
     }
 
     /// The collector took these spans, or they are lost.
@@ -32,6 +33,17 @@ impl Places {
         if are_lost {
             self.metrics.count_dropped(spans);
         }
+    }
+
+    fn report_limit(&self) {
+        self.was_full.call_once(|| {
+            let (setting, limit) = ("OTEL_BSP_MAX_QUEUE_SIZE", self.count);
+            tracing::warn!(
+                setting,
+                limit,
+                "limit reached: spans are lost until the collector takes those that wait"
+            );
+        });
     }
 
     fn take(&self) -> bool {
@@ -57,6 +69,7 @@ impl SpanProcessor for Bounded {
             self.batches.on_end(span);
         } else {
             self.places.metrics.count_dropped(1);
+            self.places.report_limit();
         }
     }
 
