@@ -61,8 +61,8 @@ impl App {
         let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
         let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
         let metrics = Arc::new(Metrics::new(regions.names(), &names).map_err(io::Error::other)?);
-        let upstream = Arc::new(upstream(config, &regions, &metrics)?);
         let shared = remote::client(config, &metrics)?;
+        let upstream = Arc::new(upstream(config, &regions, shared.as_ref(), &metrics)?);
         let of_upstreams = config.regions.iter().map(|region| region.concurrency).sum();
         let connections = ConnectionLimits::new(config.server.max_connections, of_upstreams);
         let settings = lookup_settings(config, &regions, shared.clone(), connections.public);
@@ -77,6 +77,7 @@ impl App {
                 history: Arc::new(History::new(Arc::clone(&metrics))),
                 regions: config.regions.iter().map(reported).collect(),
                 cache_max_bytes: config.cache.max_bytes,
+                has_second_tier: config.remote.is_some(),
             },
         };
         let verifier = verifier(&config.auth, &metrics)?;
@@ -125,11 +126,18 @@ impl App {
 pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)> {
     let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
     let metrics = Metrics::new(regions.names(), &[]).map_err(io::Error::other)?;
-    let upstream = upstream(config, &regions, &metrics)?;
+    let upstream = upstream(config, &regions, None, &metrics)?;
     Ok((regions, upstream))
 }
 
-fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result<Upstream> {
+fn upstream(
+    config: &Config,
+    regions: &Regions,
+    shared: Option<&Arc<Client>>,
+    metrics: &Metrics,
+) -> io::Result<Upstream> {
+    let shares_tokens = config.remote.as_ref().is_some_and(|remote| remote.share_tokens);
+    let shared = shared.filter(|_| shares_tokens);
     let settings = regions.all().iter().zip(&config.regions).map(|(id, region)| {
         Ok(RegionSettings {
             id,
@@ -142,6 +150,7 @@ fn upstream(config: &Config, regions: &Regions, metrics: &Metrics) -> io::Result
             attempt_timeout: region.attempt_timeout,
             ca_file: region.ca_file.clone(),
             media_hosts: config.media.allowed_hosts.clone(),
+            shared: shared.cloned(),
             metrics: Arc::clone(metrics.region(id)),
         })
     });
@@ -192,7 +201,7 @@ fn lookup_settings(
             polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),
         },
         regions: regions.clone(),
-        shared: shared.map(|client| Arc::new(Shared::new(client, places))),
+        shared: shared.map(|client| Arc::new(Shared::new(client, places, config.cache.final_ttl))),
     }
 }
 

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::ask::Landed;
 use super::record::{Entry, Record};
 use super::runtime::{Upstream, spawn, timeout_at};
-use super::shared::{Begun, Shared};
+use super::shared::{Begun, Purge, Shared};
 use super::store::Store;
 use super::table::{Receiver, Ticket};
 use crate::domain::failure::{Fault, Kind};
-use crate::domain::region::Regions;
+use crate::domain::region::{RegionSet, Regions};
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
@@ -55,8 +55,12 @@ impl Fills {
 
     async fn read_shared(self: Arc<Self>, id: SignatureId, sender: watch::Sender<Option<bool>>) {
         let Some(shared) = &self.shared else { return };
-        let view = shared.read(&id).await;
-        let entry = view.and_then(|mut view| self.store.take_in(id, &mut view));
+        let entry = shared.read(&id).await.and_then(|mut view| {
+            for (region, epoch) in view.purges() {
+                self.store.purge_if_new(Purge { id, regions: RegionSet::only(region), epoch });
+            }
+            self.store.take_in(id, &mut view)
+        });
         shared.read_ended(&id);
         sender.send_replace(Some(entry.is_some()));
     }

@@ -22,6 +22,8 @@ const OVERHEAD: usize = 256;
 const MAX_ABSENT: u64 = 100_000;
 /// The most ids whose purges are remembered.
 const MAX_PURGES: u64 = 100_000;
+/// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
+const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// How many ids the index holds, at the least and at the most.
 const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
 /// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
@@ -29,7 +31,7 @@ const INDEX_BYTES_PER_ID: u64 = 720;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
 const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
-pub(super) const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything memory keeps.
 pub(super) struct Memory {
@@ -238,7 +240,7 @@ pub(super) struct Purges {
 impl Purges {
     fn new() -> Self {
         let cache = Cache::builder().max_capacity(MAX_PURGES).eviction_policy(EvictionPolicy::lru());
-        Self { cache: cache.time_to_live(INDEX_LIFE).build() }
+        Self { cache: cache.time_to_live(PURGES_LIFE).build() }
     }
 
     /// The epoch of the last purge; zero if there was none.

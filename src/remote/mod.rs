@@ -69,6 +69,11 @@ impl Client {
         self.metrics.observe(RemoteOperation::Read, RemoteOutcome::Unreadable);
     }
 
+    /// Counts a shared token that the upstream refused.
+    pub(crate) fn count_refused_token(&self) {
+        self.metrics.observe(RemoteOperation::Token, RemoteOutcome::Refused);
+    }
+
     /// Keeps the connection for as long as it is polled.
     pub(crate) async fn keep(&self) -> Infallible {
         self.link.keep().await

@@ -17,6 +17,7 @@ mod region;
 mod reply;
 mod retry;
 mod settings;
+mod shared_token;
 mod token;
 mod token_client;
 mod token_request;

@@ -16,6 +16,7 @@ use super::findings::Check;
 use super::reply::{Reader, Reply};
 use super::retry;
 use super::settings::{Keys, RegionSettings};
+use super::shared_token::SharedToken;
 use super::token::{Token, Tokens};
 use super::token_client::TokenClient;
 use crate::domain::failure::{Fault, Kind};
@@ -70,13 +71,14 @@ impl Region {
         let connections = Connections::new(settings.ca_file.as_deref());
         let connections = Arc::new(connections.map_err(|error| named("ca_file", error))?);
         let client = TokenClient::new(&settings, token_uri, Arc::clone(&connections));
+        let shared = settings.shared.clone().map(|client| SharedToken::new(client, &settings));
         let metrics = settings.metrics;
         let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
         Ok(Self {
             uri,
             attempt_timeout: settings.attempt_timeout,
             connections,
-            tokens: Tokens::new(client),
+            tokens: Tokens::new(client, shared),
             bulkhead: Bulkhead::new(settings.name, settings.concurrency),
             breaker,
             budget: retry::Budget::new(Instant::now()),
@@ -148,6 +150,9 @@ impl Region {
     /// Sends the request with `token`; if the upstream does not accept it, once more with a newer one.
     async fn with_token(&self, call: &mut Call<'_>, client: &Client, token: &Token) -> Reply {
         let refused = self.send(call, client, token).await;
+        if matches!(refused.failure(), None | Some(Kind::NotFound)) {
+            token.prove();
+        }
         if refused.failure() != Some(Kind::Auth) || call.is_replayed {
             return refused;
         }
@@ -161,7 +166,10 @@ impl Region {
         let reply = self.send(call, client, &newer).await;
         match reply.failure() {
             Some(Kind::Auth) => self.tokens.refused_again(),
-            None | Some(Kind::NotFound) => self.tokens.accepted_again(),
+            None | Some(Kind::NotFound) => {
+                newer.prove();
+                self.tokens.accepted_again();
+            }
             Some(_) => {}
         }
         reply

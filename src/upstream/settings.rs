@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::domain::region::{RegionId, RegionName};
+use crate::remote::Client;
 use crate::telemetry::metrics::RegionMetrics;
 
 /// What one region is made of.
@@ -31,6 +32,8 @@ pub(crate) struct RegionSettings {
     pub ca_file: Option<PathBuf>,
     /// Hosts that media links may point at; empty = any.
     pub media_hosts: Vec<String>,
+    /// Where replicas share its tokens, if they do.
+    pub shared: Option<Arc<Client>>,
     /// Where its numbers go.
     pub metrics: Arc<RegionMetrics>,
 }

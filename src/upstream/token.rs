@@ -2,6 +2,7 @@
 //! not; rejected by value.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::backoff::{Backoff, RefusalLimit};
-use super::token_client::TokenClient;
+use super::shared_token::{InUse, SharedToken};
+use super::token_client::{Fetched, TokenClient};
 use crate::domain::failure::{Fault, Kind};
 use crate::telemetry::traces::Span;
 
@@ -24,6 +26,8 @@ pub(super) struct Token {
     generation: u64,
     refresh_at: Instant,
     expires_at: Instant,
+    /// Another replica was given it, and the upstream has not accepted it here yet.
+    is_unproven: AtomicBool,
 }
 
 impl Token {
@@ -31,11 +35,18 @@ impl Token {
     pub(super) const fn value(&self) -> &HeaderValue {
         &self.value
     }
+
+    /// The upstream has accepted it.
+    pub(super) fn prove(&self) {
+        self.is_unproven.store(false, Ordering::Relaxed);
+    }
 }
 
 /// The tokens of one region.
 pub(super) struct Tokens {
     client: TokenClient,
+    /// The token that replicas share, if they do.
+    shared: Option<SharedToken>,
     state: Mutex<State>,
 }
 
@@ -61,8 +72,8 @@ struct State {
 type Refresh = watch::Receiver<Option<Result<Arc<Token>, Fault>>>;
 
 impl Tokens {
-    pub(super) fn new(client: TokenClient) -> Arc<Self> {
-        Arc::new(Self { client, state: Mutex::default() })
+    pub(super) fn new(client: TokenClient, shared: Option<SharedToken>) -> Arc<Self> {
+        Arc::new(Self { client, shared, state: Mutex::default() })
     }
 
     /// A token to use now, for a fill with that span.
@@ -190,11 +201,25 @@ impl Tokens {
         waiting: watch::Sender<Option<Result<Arc<Token>, Fault>>>,
     ) -> Instant {
         // A refresh that panics is a refresh that failed: the next one waits its time.
-        let fetched = AssertUnwindSafe(self.client.fetch(span)).catch_unwind().await;
+        let fetched = AssertUnwindSafe(self.fetch(span)).catch_unwind().await;
         let fetched = fetched.unwrap_or_else(|_| Err(self.client.panicked()));
         let (result, next_at) = self.lock().settle(fetched);
         waiting.send_replace(Some(result));
         next_at
+    }
+
+    async fn fetch(&self, span: &Span) -> Result<Fetched, Fault> {
+        let Some(shared) = &self.shared else { return self.client.fetch(span).await };
+        let (current, rejected) = {
+            let state = self.lock();
+            (state.current.clone(), state.rejected)
+        };
+        let in_use = current.as_deref().map(|current| InUse {
+            value: &current.value,
+            is_unproven: current.is_unproven.load(Ordering::Relaxed),
+            is_refused: rejected == Some(current.generation),
+        });
+        shared.fetch(&self.client, in_use, span).await
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -231,14 +256,11 @@ impl State {
     }
 
     /// Takes in how a refresh ended. Returns what those who wait receive, and when the next one is due.
-    fn settle(
-        &mut self,
-        fetched: Result<(HeaderValue, Duration), Fault>,
-    ) -> (Result<Arc<Token>, Fault>, Instant) {
+    fn settle(&mut self, fetched: Result<Fetched, Fault>) -> (Result<Arc<Token>, Fault>, Instant) {
         self.refresh = None;
         let now = Instant::now();
         match fetched {
-            Ok((value, life)) => {
+            Ok(Fetched { value, life, is_shared }) => {
                 self.generation += 1;
                 self.failed = None;
                 self.failed_backoff = Backoff::default();
@@ -247,6 +269,7 @@ impl State {
                     generation: self.generation,
                     refresh_at: now + life.mul_f64(rand::random_range(EARLY)),
                     expires_at: now + life,
+                    is_unproven: AtomicBool::new(is_shared),
                 });
                 self.current = Some(Arc::clone(&token));
                 let next_at = token.refresh_at;

@@ -9,6 +9,7 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::envelope::{self, AuthHint, Refusal, Success};
@@ -27,6 +28,16 @@ use crate::telemetry::traces::Span;
 /// The longest token taken, in bytes. The vendor's own have some hundreds; one that no server takes in a header would
 /// hold its place until its life is over.
 const MAX_TOKEN: usize = 8 << 10;
+
+/// A token as it came.
+pub(super) struct Fetched {
+    /// Its value, for the header.
+    pub(super) value: HeaderValue,
+    /// How long it lives from now on.
+    pub(super) life: Duration,
+    /// Whether another replica had asked for it.
+    pub(super) is_shared: bool,
+}
 
 /// Fetches the tokens of one region.
 pub(super) struct TokenClient {
@@ -65,6 +76,12 @@ impl TokenClient {
         }
     }
 
+    /// What stands for the account.
+    pub(super) fn account(&self) -> String {
+        let hash = Sha256::digest(self.lock().keys.access.expose_secret());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Whether the account's access key is this one.
     pub(super) fn has_access_key(&self, access: &SecretString) -> bool {
         self.lock().keys.access.expose_secret() == access.expose_secret()
@@ -86,10 +103,10 @@ impl TokenClient {
     ///
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
-    pub(super) async fn fetch(&self, span: &Span) -> Result<(HeaderValue, Duration), Fault> {
+    pub(super) async fn fetch(&self, span: &Span) -> Result<Fetched, Fault> {
         let result = self.fetch_with_corrections(span).await.map_err(fault);
         match &result {
-            Ok((_, life)) => {
+            Ok(Fetched { life, .. }) => {
                 let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
                 self.metrics.token_expiry.set(expiry);
                 self.metrics.token_refreshes_ok.inc();
@@ -111,7 +128,7 @@ impl TokenClient {
 
     /// Fetches a token as [`Self::fetch`] does, only to see how that goes: how long it would live.
     pub(super) async fn try_out(&self) -> Result<Duration, Refusal> {
-        self.fetch_with_corrections(&Span::none()).await.map(|(_, life)| life)
+        self.fetch_with_corrections(&Span::none()).await.map(|fetched| fetched.life)
     }
 
     /// The vendor's clock minus ours, in seconds, if an answer had a `Date`.
@@ -132,7 +149,7 @@ impl TokenClient {
     }
 
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
-    async fn fetch_with_corrections(&self, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
+    async fn fetch_with_corrections(&self, span: &Span) -> Result<Fetched, Refusal> {
         let keys = self.lock().keys.clone();
         let mut refusal = match self.request_twice(&keys, span).await {
             Ok(token) => return Ok(token),
@@ -154,7 +171,7 @@ impl TokenClient {
     }
 
     /// One request, repeated once if it failed in a way that a second one may not.
-    async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
+    async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<Fetched, Refusal> {
         match self.request(keys, span).await {
             Err(refusal) if refusal.fault.kind.is_region_fault() => {
                 tokio::time::sleep(retry::pause(rand::random())).await;
@@ -164,7 +181,7 @@ impl TokenClient {
         }
     }
 
-    async fn request(&self, keys: &Keys, span: &Span) -> Result<(HeaderValue, Duration), Refusal> {
+    async fn request(&self, keys: &Keys, span: &Span) -> Result<Fetched, Refusal> {
         let span = span.attempt(Operation::Token);
         let started = Instant::now();
         let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
@@ -179,7 +196,7 @@ impl TokenClient {
         result
     }
 
-    fn read(&self, answer: Result<Answer, Broken>) -> Result<(HeaderValue, Duration), Refusal> {
+    fn read(&self, answer: Result<Answer, Broken>) -> Result<Fetched, Refusal> {
         let answer = answer.map_err(|broken| Refusal::of(broken.kind))?;
         if let Some(date) = answer.date {
             // A date is cut to whole seconds, so on average it is half a second old.
@@ -195,20 +212,18 @@ impl TokenClient {
         result
     }
 
-    fn token(&self, success: &Success<'_>, drift: &mut Drift) -> Result<(HeaderValue, Duration), Refusal> {
+    fn token(&self, success: &Success<'_>, drift: &mut Drift) -> Result<Fetched, Refusal> {
         let text = super::normalise::text_field(&success.data, "token", drift);
         let text = text.filter(|token| (1..=MAX_TOKEN).contains(&token.len()));
         let value = text.and_then(|token| HeaderValue::from_str(token).ok());
         let mut value = value.ok_or_else(|| Refusal::of(Kind::Malformed))?;
         value.set_sensitive(true);
         let life = life(success.data.get("expiredTime"), success.date, self.period);
-        Ok((
-            value,
-            life.unwrap_or_else(|| {
-                drift.add(DriftKind::UnknownValue);
-                self.period
-            }),
-        ))
+        let life = life.unwrap_or_else(|| {
+            drift.add(DriftKind::UnknownValue);
+            self.period
+        });
+        Ok(Fetched { value, life, is_shared: false })
     }
 
     /// Takes the upstream's clock from its `Date`. Returns whether that changes anything.

@@ -47,6 +47,10 @@ def write(path):
     content = hashlib.sha256(str(path).encode()).hexdigest() + "\n"
     if path.name in pem:
         content = (ROOT / f"tests/fixtures/tls/test-only-{pem[path.name]}.pem").read_text()
+    if path.name == "encryption-key":
+        content = base64.b64encode(hashlib.sha256(str(path).encode()).digest()).decode() + "\n"
+    if path.name == "url":
+        content = "redis://:a-password@valkey.cache.svc:6379\n"
     if path.parent.name == "jwks":
         content = key_set()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,21 @@ STATEMENTS = [
         lambda o: egress(o, 4318) == [namespace("elsewhere")],
     ),
     (
+        "the second tier is reached at its port only",
+        {"config": {"remote": {"url": "redis://valkey.cache.svc:6390"}}},
+        lambda o: egress(o, 6390) == [namespace("cache")] and not egress(o, 6379),
+    ),
+    (
+        "so is each server of a cluster",
+        {"config": {"remote": {"url": "redis+cluster://a.one.svc:7000,b.two.svc"}}},
+        lambda o: egress(o, 7000) == [namespace("one")] and egress(o, 6379) == [namespace("two")],
+    ),
+    (
+        "and what is behind sentinels",
+        {"config": {"remote": {"url": "redis+sentinel://s.cache.svc:26379/main"}}, "remote": {"ports": [6379]}},
+        lambda o: egress(o, 26379) == egress(o, 6379) == [namespace("cache")],
+    ),
+    (
         "nothing receives callbacks unless they are on",
         {},
         lambda o: not o.named("Service", "-callbacks") and "callbacks" not in str(o.spec("NetworkPolicy")["ingress"]),

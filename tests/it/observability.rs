@@ -155,7 +155,7 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
             "idv_token_refreshes_total",
             "counter",
             vec!["outcome", "region"],
-            sets(&[&["ok", "failed", "limited"], &REGIONS]),
+            sets(&[&["ok", "failed", "shared", "limited"], &REGIONS]),
         ),
         ("idv_token_expiry_timestamp_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
         ("idv_clock_skew_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),

@@ -29,6 +29,13 @@
     {{- $_ := set $config.server "tls" $files -}}
   {{- end -}}
 {{- end -}}
+{{- with .Values.remote -}}
+  {{- if .existingSecret -}}
+    {{- $_ := set $config.remote "encryption_key_file" "/run/secrets/idv-remote/encryption-key" -}}
+    {{- if not $config.remote.url }}{{ $_ := set $config.remote "url_file" "/run/secrets/idv-remote/url" }}{{ end -}}
+  {{- end -}}
+  {{- if or .ca.secret .ca.configMap }}{{ $_ := set $config.remote "ca_file" "/run/secrets/idv-remote/ca.crt" }}{{ end -}}
+{{- end -}}
 {{- if .Values.callbacks.existingSecret }}{{ $_ := set $config.callbacks "key_file" "/run/secrets/idv-callbacks/keys" }}{{ end -}}
 {{- if .Values.clusterJwt.enabled -}}
   {{- $cluster := dict

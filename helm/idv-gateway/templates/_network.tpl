@@ -13,7 +13,7 @@
 {{/* The port of a URL, by default the scheme's own. */}}
 {{- define "idv-gateway.urlPort" -}}
 {{- $port := regexReplaceAll "^[a-z]+://(\\[[^\\]]*\\]|[^/:?]*)(:([0-9]+))?.*$" . "${3}" -}}
-{{- default (ternary "443" "80" (hasPrefix "https:" .)) $port -}}
+{{- default (get (dict "https" "443" "http" "80" "redis" "6379") (splitList "://" . | first)) $port -}}
 {{- end -}}
 
 {{/* The names of one of the release's Services, as a JSON list. Takes a list: the root, the Service's suffix. */}}
@@ -33,7 +33,25 @@
 {{- end -}}
 {{- $issuer := compact (list (.Values.config.auth.jwt).jwks_url) -}}
 {{- $collector := compact (list .Values.config.telemetry.otlp_endpoint) -}}
-{{- dict "regions" $regions "tokenIssuer" $issuer "collector" $collector | toJson -}}
+{{- $remote := include "idv-gateway.remoteUrls" . | fromJsonArray -}}
+{{- dict "regions" $regions "tokenIssuer" $issuer "collector" $collector "remote" $remote | toJson -}}
+{{- end -}}
+
+{{/*
+A URL for each host and port of the second tier, as a JSON list. A URL in a Secret is not known here: its ports are in
+`remote.ports`, and its hosts are the peers of `networkPolicy.remote`, whatever the name.
+*/}}
+{{- define "idv-gateway.remoteUrls" -}}
+{{- $urls := list -}}
+{{- $hosts := list -}}
+{{- range default "" .Values.config.remote.url | regexFind "://[^/]*" | trimPrefix "://" | splitList "," | compact -}}
+  {{- $urls = append $urls (printf "redis://%s" .) -}}
+  {{- $hosts = append $hosts (printf "redis://%s" . | include "idv-gateway.urlHost") -}}
+{{- end -}}
+{{- range $host := default (list "remote") $hosts -}}
+  {{- range $.Values.remote.ports }}{{ $urls = append $urls (printf "redis://%s:%d" $host (int .)) }}{{ end -}}
+{{- end -}}
+{{- uniq $urls | toJson -}}
 {{- end -}}
 
 {{/*

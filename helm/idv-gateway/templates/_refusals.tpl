@@ -5,7 +5,7 @@ key and the fix.
 */}}
 
 {{- define "idv-gateway.refusals" -}}
-{{- $parts := list "characters" "image" "keys" "sandbox" "clusterJwt" "listeners" "callbacks" "routes" "grace" "memory" -}}
+{{- $parts := list "characters" "image" "keys" "sandbox" "clusterJwt" "listeners" "callbacks" "remote" "routes" "grace" "memory" -}}
 {{- $parts = concat $parts (list "scaling" "rollout" "budget" "volumes" "containers" "environment" "monitoring") -}}
 {{- $mistakes := list -}}
 {{- range $parts -}}
@@ -84,7 +84,7 @@ tls.existingSecret: config.server.tls is set too; keep one of them
 {{- if and (or .Values.tls.clientCa.secret .Values.tls.clientCa.configMap) (not .Values.tls.existingSecret) }}
 tls.clientCa: needs tls.existingSecret, the listener's own certificate
 {{- end -}}
-{{- range $name, $ca := dict "tls.clientCa" .Values.tls.clientCa -}}
+{{- range $name, $ca := dict "tls.clientCa" .Values.tls.clientCa "remote.ca" .Values.remote.ca -}}
   {{- if and $ca.secret $ca.configMap }}
 {{ $name }}: is set to a Secret and to a ConfigMap; keep one of them
   {{- end -}}
@@ -103,6 +103,24 @@ callbacks: are off; set config.callbacks.listen to 0.0.0.0:8082
 {{- end -}}
 {{- if and $config.listen .Values.networkPolicy.enabled (not .Values.networkPolicy.callbacks) }}
 networkPolicy.callbacks: is empty, so no callback could come in; name the namespace of the controller that forwards them
+{{- end -}}
+{{- end -}}
+
+{{- define "idv-gateway.refusals.remote" -}}
+{{- $config := .Values.config.remote -}}
+{{- with .Values.remote -}}
+{{- if and .existingSecret (or $config.url_file $config.encryption_key_file) }}
+remote.existingSecret: config.remote names files too; keep one of them
+{{- end -}}
+{{- if and (or .ca.secret .ca.configMap) $config.ca_file }}
+remote.ca: config.remote.ca_file is set too; keep one of them
+{{- end -}}
+{{- if and $.Values.networkPolicy.enabled (or .existingSecret $config.url_file) (not $config.url) (not (and .ports $.Values.networkPolicy.remote)) }}
+networkPolicy.remote, remote.ports: the URL is in a file, so that the chart does not know where it leads; set both
+{{- end -}}
+{{- if and $.Values.networkPolicy.enabled (hasPrefix "redis+sentinel:" (default "" $config.url)) (not .ports) }}
+remote.ports: config.remote.url names the sentinels; set it to the port of the servers behind them, such as [6379]
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -214,7 +232,7 @@ extraContainers and extraInitContainers: {{ .name }} is there twice, or is the g
 {{/* The chart derives ports, egress, probes, grace and memory from these settings: it would not see a variable. */}}
 {{- define "idv-gateway.refusals.environment" -}}
 {{- $server := "SERVER__(LISTEN|ADMIN_LISTEN|TLS__CERT_FILE)|DRAIN__(DELAY|DEADLINE)|CACHE__MAX_BYTES|AUTH__MODE|CALLBACKS__LISTEN" -}}
-{{- $egress := "REGIONS__.+__(BASE|TOKEN)_URL|AUTH__JWT__JWKS_URL|TELEMETRY__OTLP_ENDPOINT" -}}
+{{- $egress := "REMOTE__URL(_FILE)?|REGIONS__.+__(BASE|TOKEN)_URL|AUTH__JWT__JWKS_URL|TELEMETRY__OTLP_ENDPOINT" -}}
 {{- range .Values.extraEnv -}}
   {{- if regexMatch (printf "^IDV__(%s|%s)$" $server $egress) (upper .name) }}
 extraEnv: the chart must know {{ .name }}; set it in config, or in regions, instead

@@ -9,7 +9,7 @@ files: only folders follow a change of the Secret, and the gateway follows the f
   {{- $files := dict "configMap" (dict "name" (printf "%s-files" $fullname)) -}}
   {{- $volumes = append $volumes (dict "name" "files" "path" "/run/files" "source" $files) -}}
 {{- end -}}
-{{- range $name, $part := dict "idv" "regions" "idv-callers" "callers" "idv-tls" "tls" "idv-cluster" "cluster" "idv-callbacks" "callbacks" -}}
+{{- range $name, $part := dict "idv" "regions" "idv-callers" "callers" "idv-tls" "tls" "idv-cluster" "cluster" "idv-remote" "remote" "idv-callbacks" "callbacks" -}}
   {{- with include (printf "idv-gateway.sources.%s" $part) $ | fromJsonArray -}}
     {{- $source := dict "projected" (dict "defaultMode" 288 "sources" .) -}}
     {{- $volumes = append $volumes (dict "name" $name "path" (printf "/run/secrets/%s" $name) "source" $source) -}}
@@ -77,6 +77,20 @@ files: only folders follow a change of the Secret, and the gateway follows the f
 {{- toJson $sources -}}
 {{- end -}}
 
+{{/* The second tier's URL, encryption key and authority. */}}
+{{- define "idv-gateway.sources.remote" -}}
+{{- $sources := list -}}
+{{- with .Values.remote -}}
+  {{- if .existingSecret -}}
+    {{- $items := list (dict "key" .existingSecretKeys.encryptionKey "path" "encryption-key") -}}
+    {{- if not $.Values.config.remote.url }}{{ $items = append $items (dict "key" .existingSecretKeys.url "path" "url") }}{{ end -}}
+    {{- $sources = append $sources (dict "secret" (dict "name" .existingSecret "items" $items)) -}}
+  {{- end -}}
+  {{- $sources = concat $sources (include "idv-gateway.sources.ca" (list .ca "ca.crt") | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $sources -}}
+{{- end -}}
+
 {{/* The keys in callbacks' URLs. */}}
 {{- define "idv-gateway.sources.callbacks" -}}
 {{- $sources := list -}}
@@ -111,7 +125,7 @@ the Secrets and ConfigMaps in `mounts` Helm asks the cluster; `helm template` ha
 {{- $sums := dict "checksum/config" (include "idv-gateway.toml" . | sha256sum) -}}
 {{- with include (print .Template.BasePath "/secret.yaml") . | trim }}{{ $_ := set $sums "checksum/trial-keys" (sha256sum .) }}{{ end -}}
 {{- with .Values.files }}{{ $_ := set $sums "checksum/files" (toJson . | sha256sum) }}{{ end -}}
-{{- $read_once := list (.Values.config.auth.jwt).jwks_ca_file .Values.config.telemetry.audit_key_file -}}
+{{- $read_once := list (.Values.config.auth.jwt).jwks_ca_file .Values.config.telemetry.audit_key_file .Values.config.remote.ca_file -}}
 {{- range .Values.regions }}{{ $read_once = append $read_once .ca_file }}{{ end -}}
 {{- range .Values.mounts -}}
   {{- if contains (printf "\n/run/mounts/%s/" .name) (printf "\n%s" (compact $read_once | join "\n")) -}}

@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     pub(super) lookups: Counts,
     pub(super) fills_in_flight: u64,
     pub(super) cache: Cache,
+    /// What replicas share, if they do.
+    pub(super) second_tier: Option<SecondTier>,
     pub(super) rate_limited: Count,
     pub(super) panics: Count,
     pub(super) reloads_refused: Count,
@@ -56,6 +58,13 @@ pub(super) struct Cache {
     pub(super) bytes: u64,
     pub(super) max_bytes: u64,
     pub(super) evictions: Counts,
+}
+
+/// Valkey or Redis.
+#[derive(Serialize)]
+pub(super) struct SecondTier {
+    pub(super) connected: bool,
+    pub(super) requests: Counts,
 }
 
 #[derive(Serialize)]

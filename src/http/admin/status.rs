@@ -6,13 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::history::{History, Moment, STEP};
 use super::report::{
     AnswerSeries, Answers, Breaker, Build, Cache, Count, Counts, FinalResult, Region, RegionSeries, Report,
-    Token,
+    SecondTier, Token,
 };
 use crate::domain::drift::DriftKind;
 use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, UpstreamOutcome, result_names,
-    revision,
+    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, RemoteOutcome, UpstreamOutcome,
+    result_names, revision,
 };
 
 /// Makes the report.
@@ -23,6 +23,8 @@ pub(crate) struct StatusReport {
     pub regions: Vec<ReportedRegion>,
     /// Bytes the cache may hold.
     pub cache_max_bytes: u64,
+    /// Whether replicas share a second tier.
+    pub has_second_tier: bool,
 }
 
 /// What the report says of a region whatever happens.
@@ -54,6 +56,10 @@ impl StatusReport {
                 max_bytes: self.cache_max_bytes,
                 evictions: Counts::new(&CacheMetrics::CAUSES, &then.evictions, &now.evictions),
             },
+            second_tier: self.has_second_tier.then(|| SecondTier {
+                connected: now.remote_up,
+                requests: Counts::new(&RemoteOutcome::NAMES, &then.remote, &now.remote),
+            }),
             rate_limited: Count::new(then.rate_limited, now.rate_limited),
             panics: Count::new(then.panics, now.panics),
             reloads_refused: Count::new(then.reloads_refused, now.reloads_refused),

@@ -11,7 +11,6 @@ use super::view::View;
 use super::{Shared, places, purge_field};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::lookup::ask::Landed;
-use crate::lookup::memory::INDEX_LIFE;
 use crate::lookup::record::Entry;
 use crate::lookup::table::Key;
 use crate::remote::{Commands, Reply};
@@ -181,7 +180,7 @@ impl Sharing<'_> {
                 fields.push((field, sealed));
             }
         }
-        commands.write_fields(&self.place.index, &fields, INDEX_LIFE);
+        commands.write_fields(&self.place.index, &fields, self.shared.life);
     }
 
     fn write_result(&self, entry: &Entry, commands: &mut Commands) {

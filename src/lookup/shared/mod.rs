@@ -11,6 +11,7 @@ mod view;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -27,6 +28,9 @@ use purge::Purges;
 use stored::Stored;
 pub(super) use view::View;
 
+/// What is known of ids beside their results is kept for a day, or longer if results are.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// What replicas share of ids.
 pub(crate) struct Shared {
     client: Arc<Client>,
@@ -34,6 +38,8 @@ pub(crate) struct Shared {
     tags: Box<[String]>,
     /// The fields of an index: what each region said, and when it was purged there.
     fields: Box<[String]>,
+    /// How long regions, holders and purges are kept: a purge must outlive every result that it comes after.
+    life: Duration,
     /// Ids that are being read.
     reads: Mutex<HashMap<SignatureId, Read>>,
     purges: Purges,
@@ -43,11 +49,17 @@ pub(crate) struct Shared {
 type Read = watch::Receiver<Option<bool>>;
 
 impl Shared {
-    /// What replicas share through `client`; `regions` are the names and URLs of the regions.
-    pub(crate) fn new<'a>(client: Arc<Client>, regions: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    /// What replicas share through `client`; `regions` are the names and URLs of the regions, and no result is kept much
+    /// longer than `final_ttl`.
+    pub(crate) fn new<'a>(
+        client: Arc<Client>,
+        regions: impl Iterator<Item = (&'a str, &'a str)>,
+        final_ttl: Duration,
+    ) -> Self {
         let tags: Box<[String]> = regions.map(|(name, url)| tag(name, url)).collect();
         let fields = tags.iter().flat_map(|tag| [tag.clone(), purge_field(tag)]).collect();
-        Self { client, tags, fields, reads: Mutex::default(), purges: Purges::default() }
+        let life = DAY.max(final_ttl * 2);
+        Self { client, tags, fields, life, reads: Mutex::default(), purges: Purges::default() }
     }
 
     /// Joins the read of an id that is under way; else starts one, whose end the sender tells.

@@ -11,7 +11,6 @@ use super::purge::Purge;
 use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;
-use crate::lookup::memory::INDEX_LIFE;
 use crate::remote::{Commands, Heard, Reply, Vault};
 use crate::telemetry::metrics::RemoteOperation;
 
@@ -89,7 +88,7 @@ impl Shared {
         let text = Message { said: Said::Purged, id, regions, epoch: *epoch }.text();
         for vault in self.client.vaults().iter() {
             let (log, mut commands) = (purge_log(vault), Commands::default());
-            commands.push(&log, &vault.seal(&log, &text), MAX_PURGES, INDEX_LIFE);
+            commands.push(&log, &vault.seal(&log, &text), MAX_PURGES, self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
         self.client.tell(&text).await
@@ -110,13 +109,19 @@ impl Shared {
         missed
     }
 
+    /// Whether anything older than this purge could still be read.
+    fn is_recent(&self, epoch: u64) -> bool {
+        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        epoch.saturating_add(self.life.as_micros() as u64) > now
+    }
+
     fn news(&self, text: &[u8]) -> Option<News> {
         let Message { said, id, regions, epoch } = serde_json::from_slice(text).ok()?;
         let id = SignatureId::parse(&id)?;
         let regions: RegionSet = regions.iter().filter_map(|tag| self.region(tag)).collect();
         match said {
             Said::Landed => Some(News::Landed(id)),
-            Said::Purged => is_recent(epoch).then_some(News::Purged(Purge { id, regions, epoch })),
+            Said::Purged => self.is_recent(epoch).then_some(News::Purged(Purge { id, regions, epoch })),
         }
     }
 }
@@ -129,10 +134,4 @@ impl Message {
 
 fn purge_log(vault: &Vault) -> String {
     format!("idv:{}:purges", vault.name("log of purges"))
-}
-
-/// Whether anything older than this purge could still be read.
-fn is_recent(epoch: u64) -> bool {
-    let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
-    epoch.saturating_add(INDEX_LIFE.as_micros() as u64) > now
 }

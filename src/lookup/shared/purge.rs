@@ -10,12 +10,9 @@ use tokio::time::sleep;
 use super::{Shared, places, purge_field};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
-use crate::lookup::memory::INDEX_LIFE;
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
 
-/// A purge is remembered longer than what it comes after: that may be written by a fill that was under way.
-const PURGE_LIFE: Duration = Duration::from_secs(INDEX_LIFE.as_secs() + 3600);
 /// The most purges that wait for the second tier to come back.
 const MAX_WAITING: usize = 10_000;
 /// How often they are tried again.
@@ -76,7 +73,7 @@ impl Shared {
                 let sealed = place.seal_field(&field, &purge.epoch.to_be_bytes());
                 (field, sealed)
             });
-            commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), PURGE_LIFE);
+            commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
         self.tell_purged(purge).await

@@ -38,6 +38,12 @@ impl View {
         self.epochs[region.index()]
     }
 
+    /// The purges that the second tier remembers: their regions and epochs.
+    pub(in crate::lookup) fn purges(&self) -> impl Iterator<Item = (RegionId, u64)> {
+        let epochs = self.epochs.iter().enumerate().filter(|(_, epoch)| **epoch > 0);
+        epochs.map(|(index, epoch)| (RegionId::new(index), *epoch))
+    }
+
     /// What was written before a purge that is known here, or to the second tier, is forgotten.
     pub(in crate::lookup) fn forget_purged(&mut self, purged_here: impl Fn(RegionId) -> u64) {
         let epochs = &mut self.epochs;

@@ -106,6 +106,8 @@ pub struct RegionMetrics {
     pub token_refreshes_ok: IntCounter,
     /// Token refreshes that failed.
     pub token_refreshes_failed: IntCounter,
+    /// Tokens taken over from another replica.
+    pub token_refreshes_shared: IntCounter,
     /// Token refreshes denied because refused tokens had caused too many.
     pub token_refreshes_limited: IntCounter,
     /// When the current token ends, in epoch seconds; 0 = none.
@@ -254,6 +256,7 @@ impl RegionVectors {
             breaker_state: self.breaker.with_label_values(&[region]),
             token_refreshes_ok: self.refreshes.with_label_values(&[region, "ok"]),
             token_refreshes_failed: self.refreshes.with_label_values(&[region, "failed"]),
+            token_refreshes_shared: self.refreshes.with_label_values(&[region, "shared"]),
             token_refreshes_limited: self.refreshes.with_label_values(&[region, "limited"]),
             token_expiry: self.expiry.with_label_values(&[region]),
             clock_skew: self.skew.with_label_values(&[region]),

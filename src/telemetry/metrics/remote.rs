@@ -58,7 +58,7 @@ impl RemoteOutcome {
 pub struct RemoteMetrics {
     /// Whether there is a connection that is used: 1 or 0.
     pub up: IntGauge,
-    pub(super) requests: [[IntCounter; RemoteOutcome::NAMES.len()]; RemoteOperation::NAMES.len()],
+    requests: [[IntCounter; RemoteOutcome::NAMES.len()]; RemoteOperation::NAMES.len()],
 }
 
 impl RemoteMetrics {
@@ -69,6 +69,11 @@ impl RemoteMetrics {
             |operation| RemoteOutcome::NAMES.map(|outcome| requests.with_label_values(&[operation, outcome]));
         let help = "1 while the second tier is connected and in use.";
         Ok(Self { up: gauge(registry, "idv_remote_up", help)?, requests: RemoteOperation::NAMES.map(of) })
+    }
+
+    /// How often each outcome was, whatever the operation.
+    pub(super) fn by_outcome(&self) -> [u64; RemoteOutcome::NAMES.len()] {
+        std::array::from_fn(|outcome| self.requests.iter().map(|of| of[outcome].get()).sum())
     }
 
     /// Counts one operation.

@@ -7,6 +7,7 @@ use super::Metrics;
 use super::http::{HttpMetrics, RouteLabel, STATUSES};
 use super::lookup::{CacheMetrics, LookupOutcome};
 use super::region::{Operation, RegionMetrics, UpstreamOutcome};
+use super::remote::RemoteOutcome;
 use crate::domain::drift::DriftKind;
 
 /// The names of [`Snapshot::answers`].
@@ -29,6 +30,10 @@ pub struct Snapshot {
     pub cache_bytes: u64,
     /// Entries that left the cache, as `CacheMetrics::CAUSES`.
     pub evictions: [u64; CacheMetrics::CAUSES.len()],
+    /// Whether the second tier is connected and in use now.
+    pub remote_up: bool,
+    /// Requests to the second tier, as `RemoteOutcome::NAMES`.
+    pub remote: [u64; RemoteOutcome::NAMES.len()],
     /// Requests over a caller's rate.
     pub rate_limited: u64,
     /// Panics caught.
@@ -81,6 +86,8 @@ impl Metrics {
             cache_entries: count(self.cache.entries.get()),
             cache_bytes: count(self.cache.bytes.get()),
             evictions: self.cache.evictions.each_ref().map(|counter| counter.get()),
+            remote_up: self.remote.up.get() == 1,
+            remote: self.remote.by_outcome(),
             rate_limited: self.rate_limited.iter().map(|counter| counter.get()).sum(),
             panics: self.panics.get(),
             reloads_refused: self.reloads.refused.get(),

@@ -304,7 +304,6 @@ fn tokens() -> Vec<Row> {
             "the refresh completes for others",
             &["token::a_caller_who_hangs_up_ends_nobodys_refresh"],
         ),
-        not_applicable(76, "a shared token is refused on a second replica", "replicas share no token"),
     ]
 }
 

@@ -1,4 +1,7 @@
 //! Several replicas, and the Valkey or Redis that they share.
 
+mod processes;
+mod servers;
 mod sharing;
+mod tokens;
 mod values;

@@ -8,12 +8,14 @@ use tokio::time::Instant;
 use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, caller, region};
 use crate::support::process::text;
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, up};
 use crate::support::upstream::{Gate, Reply, Upstream};
 use crate::support::{client, eventually};
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
-    Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await
+    let gateway = Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await;
+    up(&gateway).await;
+    gateway
 }
 
 #[tokio::test]
@@ -42,7 +44,9 @@ async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
 async fn four_replicas_and_a_thousand_callers_each_cost_one_upstream_call() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).after(Duration::from_millis(500))]);
-    let replicas = join_all((0..4).map(|_| replica(&upstream, &redis))).await;
+    let patient = "[request]\ntimeout = \"60s\"\n";
+    let pieces = [OPEN, patient, &region("my", &upstream), &redis.section()];
+    let replicas = join_all((0..4).map(|_| Gateway::with(&pieces))).await;
     let crowds = join_all(replicas.iter().map(|replica| replica.crowd("/idv/S1", 1_000))).await;
     for asked in crowds.into_iter().flatten() {
         assert_eq!(asked.answer().await.status, 200);
@@ -221,4 +225,27 @@ async fn a_leader_that_never_comes_back_costs_three_seconds_at_most() {
     let started = Instant::now();
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn not_found_is_never_taken_from_another_replica() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    assert_eq!(one.get("/idv/S1").await.status, 404);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    assert_eq!(other.get("/idv/S1").await.status, 200);
+    assert!(one.get("/idv/S1").await.is_hit(), "believed for ten seconds where it was heard");
+}
+
+#[tokio::test]
+async fn a_pending_result_is_fetched_on_one_schedule_by_all_replicas() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    let replicas = join_all((0..3).map(|_| replica(&upstream, &redis))).await;
+    for replica in &replicas {
+        let answer = replica.get("/idv/S1").await;
+        assert_eq!(answer.json()["status"], "pending");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(upstream.hits("S1"), 1);
 }

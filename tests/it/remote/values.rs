@@ -2,13 +2,15 @@
 
 use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, region};
-use crate::support::redis::{KEY, Redis, Said};
+use crate::support::redis::{KEY, Redis, Said, up};
 use crate::support::upstream::{Reply, Upstream};
 
 const UNDECRYPTABLE: &str = r#"idv_remote_requests_total{operation="read",outcome="undecryptable"}"#;
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
-    Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await
+    let gateway = Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await;
+    up(&gateway).await;
+    gateway
 }
 
 #[tokio::test]
@@ -118,4 +120,54 @@ async fn f095_what_the_previous_key_sealed_is_read_and_nothing_once_it_is_gone()
     let answer = later.get("/idv/S1").await;
     assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored");
     assert_eq!(later.metric(UNDECRYPTABLE).await, 0.0, "under another key it has another name");
+}
+
+#[tokio::test]
+async fn a_result_of_before_a_purge_is_not_believed() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let one = replica(&upstream, &redis).await;
+    one.get("/idv/S1").await;
+    let (result, index) = (redis.key("*:result").await, redis.key("*:index").await);
+    let kept = redis.ask(&["DUMP", &result]).await.bytes();
+    let known = redis.ask(&["DUMP", &index]).await.bytes();
+    one.send("DELETE", "/idv/S1", &[]).await;
+    let restore = async |key: &str, dump: &[u8]| {
+        redis.ask_bytes(&[b"RESTORE", key.as_bytes(), b"20000000", dump, b"REPLACE"]).await;
+    };
+    restore(&result, &kept).await;
+    let other = replica(&upstream, &redis).await;
+    assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
+    restore(&result, &kept).await;
+    restore(&index, &known).await;
+    one.send("DELETE", "/idv/S1", &[]).await;
+    restore(&result, &kept).await;
+    restore(&index, &known).await;
+    let answer = one.get("/idv/S1").await;
+    assert_eq!(
+        answer.cache_status(),
+        "idv-gateway; fwd=miss; stored",
+        "the replica that purged it remembers"
+    );
+}
+
+#[tokio::test]
+async fn a_shared_result_grows_no_younger_here() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let replica = async |ttl: &str| {
+        let cache = format!("[cache]\nfinal_ttl = \"{ttl}\"\n");
+        Gateway::with(&[OPEN, &cache, &region("my", &upstream), &redis.section()]).await
+    };
+    replica("1h").await.get("/idv/S1").await;
+    let key = redis.key("*:result").await;
+    redis.ask(&["PEXPIRE", &key, "60000"]).await;
+    let answer = replica("1h").await.get("/idv/S1").await;
+    assert!(answer.ttl().is_some_and(|ttl| (50..=60).contains(&ttl)), "{}", answer.cache_status());
+    let stricter = replica("10s").await.get("/idv/S1").await;
+    assert_eq!(
+        stricter.cache_status(),
+        "idv-gateway; fwd=miss; stored",
+        "it is older than results may be here"
+    );
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::client::{self, Answer, Connection};
+use super::redis;
 use super::upstream::Upstream;
 
 /// A running gateway.
@@ -76,7 +77,7 @@ impl Gateway {
         };
         let callback_address = callbacks.as_ref().map(|listener| listener.local_addr().expect("bound"));
         let drain = if pieces.iter().any(|piece| piece.contains("[drain]")) { "" } else { QUICK_DRAIN };
-        let text = format!("{}\n{drain}", pieces.join("\n"));
+        let text = format!("{}\n{drain}{}", pieces.join("\n"), redis::lane(pieces));
         let config =
             config::parse("test.toml", &text, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         let (stop, stopped) = oneshot::channel::<()>();

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::process::{Scratch, free_address, text};
-use super::within;
+use super::{Gateway, eventually, within};
 
 /// The key that tests encrypt with.
 pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -102,20 +104,11 @@ impl Redis {
 
     /// Sends one command and gives the reply.
     pub async fn ask(&self, words: &[&str]) -> Said {
-        self.ask_bytes(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).await
+        ask(self.address, words).await
     }
 
     pub async fn ask_bytes(&self, words: &[&[u8]]) -> Said {
-        let stream = TcpStream::connect(self.address).await.expect("redis-server listens");
-        let mut stream = BufReader::new(stream);
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend(format!("${}\r\n", word.len()).bytes());
-            request.extend_from_slice(word);
-            request.extend(b"\r\n");
-        }
-        stream.write_all(&request).await.expect("redis-server reads");
-        within("a reply of redis-server", reply(&mut stream)).await
+        ask_bytes(self.address, words).await
     }
 
     /// Every key.
@@ -154,6 +147,43 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Sends one command to any server and gives the reply.
+pub async fn ask(to: SocketAddr, words: &[&str]) -> Said {
+    ask_bytes(to, &words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).await
+}
+
+async fn ask_bytes(to: SocketAddr, words: &[&[u8]]) -> Said {
+    let stream = TcpStream::connect(to).await.expect("redis-server listens");
+    let mut stream = BufReader::new(stream);
+    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        request.extend(format!("${}\r\n", word.len()).bytes());
+        request.extend_from_slice(word);
+        request.extend(b"\r\n");
+    }
+    stream.write_all(&request).await.expect("redis-server reads");
+    within("a reply of redis-server", reply(&mut stream)).await
+}
+
+/// Waits until a gateway uses the second tier.
+pub async fn up(gateway: &Gateway) {
+    eventually("the second tier", async || gateway.metric("idv_remote_up").await == 1.0).await;
+}
+
+/// The section that every gateway gets which has none: of the server that `IDV_TEST_REMOTE` names, with a key of its own,
+/// so that it has no other replicas. `./test` runs tests with a server that works, and with one that has stopped.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the gateway")]
+pub fn lane(pieces: &[&str]) -> String {
+    let Ok(url) = std::env::var("IDV_TEST_REMOTE") else { return String::new() };
+    if pieces.iter().any(|piece| piece.contains("[remote]")) {
+        return String::new();
+    }
+    let key = STANDARD.encode(rand::random::<[u8; 32]>());
+    let file = std::env::temp_dir().join(format!("idv-it-lane-{}", &key[..12].replace('/', "_")));
+    std::fs::write(&file, key).expect("a file can be written");
+    format!("[remote]\nurl = \"{url}\"\nencryption_key_file = \"{}\"\n", text(&file))
 }
 
 /// The section of a gateway that shares what is at `url`; `keys` are the lines of the key file.

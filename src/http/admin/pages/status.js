@@ -108,6 +108,7 @@ function showCache(report) {
   const used = cache.bytes / cache.maxBytes;
   stack(at('cache-bar'), [['used', used]], `${percent(used)} of the cache is used`);
   say(at('cache'), `${words.counted(cache.entries, 'entry', 'entries')}, ${words.bytes(cache.bytes)} of ${words.bytes(cache.maxBytes)}; ${words.counted(report.fillsInFlight, 'fetch', 'fetches')} under way`);
+  say(at('second-tier'), words.secondTier(report));
 }
 
 function showRegions(report) {

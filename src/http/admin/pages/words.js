@@ -114,9 +114,20 @@ function gatewayTroubles(report) {
   if (report.panics.recent > 0) {
     troubles.push(['bad', `The gateway panicked ${times(report.panics.recent)}, which is a defect of its own.`]);
   }
+  if (report.secondTier && !report.secondTier.connected) {
+    troubles.push(['look', 'The second tier is away: this replica works alone.']);
+  }
   const failed = failedAnswers(report.answers);
   if (failed > 0.01) troubles.push(['look', `${percent(failed)} of the answers ${lately(report)} were 5xx.`]);
   return troubles;
+}
+
+/** What replicas share, if they do. */
+export function secondTier({ secondTier: tier }) {
+  if (!tier) return '';
+  const { ok, ...failures } = tier.requests;
+  const failed = counted(total(failures, 'recent'), 'request', 'requests');
+  return `Second tier ${tier.connected ? 'connected' : 'away: this replica works alone'}; ${failed} failed or skipped`;
 }
 
 /** Worth knowing, but no trouble of the gateway's. */
