@@ -98,9 +98,10 @@ impl Fill {
     async fn begin(&self) -> (Option<Begun>, Option<Arc<Entry>>) {
         let Some(shared) = &self.fills.shared else { return (None, None) };
         let Ticket { key, is_refresh, .. } = &self.ticket;
-        let mut begun = shared.begin(key, *is_refresh).await;
+        // On the heap, here and below: a fill without replicas beside it should not be larger for them.
+        let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
         if begun.is_late() {
-            shared.wait_for_leader(key, &mut begun).await;
+            Box::pin(shared.wait_for_leader(key, &mut begun)).await;
         }
         let view = begun.view.as_mut().filter(|_| !is_refresh);
         let entry = view.and_then(|view| self.fills.store.take_in(key.0, view));
@@ -132,9 +133,9 @@ impl Fill {
         let id = self.ticket.key.0;
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending_for.is_some();
-        shared.end(&self.ticket.key, begun, landed, &known).await;
+        Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
         if was_pending && landed.is_new_final() {
-            shared.tell_landed(&id).await;
+            Box::pin(shared.tell_landed(&id)).await;
         }
     }
 

@@ -135,7 +135,7 @@ impl Lookup {
         let purge = Purge::now(id, regions);
         fills.store.purge(purge);
         if let Some(shared) = &fills.shared {
-            let counted = shared.purge(purge).await;
+            let counted = Box::pin(shared.purge(purge)).await;
             if counted.epoch != purge.epoch {
                 fills.store.purge(counted);
             }

@@ -40,6 +40,7 @@ pub(super) struct Link {
 
 #[derive(Clone)]
 enum Stage {
+    /// For the first time. Later, nobody waits for a connection.
     Connecting,
     Up(Connection),
     Off,
@@ -100,7 +101,6 @@ impl Link {
     pub(super) async fn keep(&self) -> Infallible {
         let mut was_up = true;
         loop {
-            self.stage.send_replace(Stage::Connecting);
             let connected = timeout(CONNECT, self.servers.connect()).await;
             let (outcome, connection) = match connected {
                 Ok(Ok(connection)) => (RemoteOutcome::Ok, Some(connection)),
@@ -128,7 +128,10 @@ impl Link {
         self.failures.store(0, Ordering::Relaxed);
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
-        self.broken.notified().await;
+        // One that was told before counts no more.
+        while self.failures.load(Ordering::Relaxed) < MAX_FAILURES {
+            self.broken.notified().await;
+        }
         self.metrics.up.set(0);
     }
 }

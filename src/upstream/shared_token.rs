@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -101,6 +102,8 @@ impl SharedToken {
             match self.look(own, current.as_ref()).await {
                 Look::Other(fetched) => {
                     self.metrics.token_refreshes_shared.inc();
+                    let now = Timestamp::now().as_second() as f64;
+                    self.metrics.token_expiry.set(now + fetched.life.as_secs_f64());
                     return Ok(fetched);
                 }
                 Look::Ours(kept) => {

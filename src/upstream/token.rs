@@ -264,6 +264,10 @@ impl State {
                 self.generation += 1;
                 self.failed = None;
                 self.failed_backoff = Backoff::default();
+                if is_shared {
+                    // It cost the vendor nothing.
+                    self.refusals.take_back();
+                }
                 let token = Arc::new(Token {
                     value,
                     generation: self.generation,

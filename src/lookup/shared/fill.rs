@@ -21,6 +21,9 @@ const LEASE: Duration = Duration::from_secs(3);
 /// How often a replica looks whether another has fetched: at first, and at the least.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(150));
 
+/// A result that is not final ends this much earlier for other replicas: when its next fetch is due, none has it any more.
+const EARLY: Duration = Duration::from_millis(100);
+
 /// How a fill stands to the other replicas.
 pub(in crate::lookup) struct Begun {
     /// What they knew when it began. `None`: the second tier did not say, so what the fill brings is not written there.
@@ -184,7 +187,10 @@ impl Sharing<'_> {
     }
 
     fn write_result(&self, entry: &Entry, commands: &mut Commands) {
-        let left = entry.fresh_until().saturating_duration_since(Instant::now());
+        let mut left = entry.fresh_until().saturating_duration_since(Instant::now());
+        if !entry.is_final() {
+            left = left.saturating_sub(EARLY);
+        }
         if left.is_zero() {
             return;
         }

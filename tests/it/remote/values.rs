@@ -171,3 +171,25 @@ async fn a_shared_result_grows_no_younger_here() {
         "it is older than results may be here"
     );
 }
+
+#[tokio::test]
+async fn a_region_that_has_moved_to_another_host_has_no_results_of_the_old_one() {
+    let (old, new, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    old.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    replica(&old, &redis).await.get("/idv/S1").await;
+    assert_eq!(redis.keys("*:result").await.len(), 1);
+    let answer = replica(&new, &redis).await.get("/idv/S1").await;
+    assert_eq!((answer.status, new.hits("S1")), (404, 1));
+}
+
+#[tokio::test]
+async fn a_value_of_a_newer_version_is_a_miss_and_no_error() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    replica(&upstream, &redis).await.get("/idv/S1").await;
+    let key = redis.key("*:result").await;
+    redis.ask_bytes(&[b"SETRANGE", key.as_bytes(), b"0", b"\x02"]).await;
+    let other = replica(&upstream, &redis).await;
+    assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
+    assert_eq!(other.metric(UNDECRYPTABLE).await, 0.0);
+}
