@@ -117,6 +117,12 @@ function clippedTexts() {
   return [...document.querySelectorAll('main *')].filter(hides).map((element) => element.textContent.trim());
 }
 
+/** Parts of a bar or its legend that have no colour of their own. */
+function colourless() {
+  const black = (rect) => getComputedStyle(rect).fill === 'rgb(0, 0, 0)';
+  return [...document.querySelectorAll('main rect')].filter(black).map((rect) => rect.getAttribute('class'));
+}
+
 /** Cards that stand alone in the last row of several. */
 function loneCards() {
   const tops = [...document.querySelectorAll('.tile')].map((tile) => tile.offsetTop);
@@ -133,6 +139,8 @@ async function looksRight(page, where, width, scheme) {
   check(broken.length === 0, `${where} at ${width} px breaks no word in a cell ${broken.join(' ')}`);
   const clipped = await page.evaluate(clippedTexts);
   check(clipped.length === 0, `${where} at ${width} px clips no word ${clipped.join(' | ')}`);
+  const black = await page.evaluate(colourless);
+  check(black.length === 0, `${where} at ${width} px gives every part of a bar a colour ${black.join(' ')}`);
   const lone = await page.evaluate(loneCards);
   check(lone === 0, `${where} at ${width} px has as many cards in each row`);
   const faint = await page.evaluate(faintTexts);

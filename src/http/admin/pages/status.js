@@ -98,11 +98,11 @@ function showCache(report) {
   const all = words.total(lookups, 'recent');
   const parts = Object.entries(lookups).map(([name, count]) => [name, words.share(count.recent, all) ?? 0]);
   say(at('hits'), percent(words.share(lookups.hit.recent, all)));
-  stack(at('lookups-bar'), parts, parts.map(([name, part]) => `${name} ${percent(part)}`).join(', '));
+  stack(at('lookups-bar'), parts, parts.map(([name, part]) => `${name.replace('_', ' ')} ${percent(part)}`).join(', '));
   at('lookups').replaceChildren(...parts.map(([name]) => {
     const item = document.createElement('li');
     const key = svg('svg', { viewBox: '0 0 1 1', 'aria-hidden': 'true' }, [svg('rect', { class: name, width: 1, height: 1 })]);
-    item.append(key, `${name} ${number(lookups[name].recent)}`);
+    item.append(key, `${name.replace('_', ' ')} ${number(lookups[name].recent)}`);
     return item;
   }));
   const used = cache.bytes / cache.maxBytes;
