@@ -17,6 +17,7 @@ AUTHORIZATION = f"Authorization: Bearer {KEY}"
 # of the same length that means nothing.
 NEUTRAL = f"X-Unchecked-1: Bearer {KEY}"
 ID = "sim-pass-hit"
+FLOOR = "read and write in C"
 PEERS = pathlib.Path(__file__).parent / "peers"
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -271,4 +272,4 @@ backend origin
         program = self.work / "floor"
         subprocess.run(["cc", "-O2", "-o", program, PEERS / "floor.c"], check=True)
         port = free_port()
-        return self.start("read and write in C", [program, port, file], port)
+        return self.start(FLOOR, [program, port, file], port)

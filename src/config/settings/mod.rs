@@ -61,7 +61,7 @@ pub struct Server {
     /// machine alone.
     pub admin_listen: SocketAddr,
     /// `max_connections`: connections of callers at once; each of the other listeners takes 256. Default `10000`: under half a GiB. `bench/concurrency`
-    /// measures 17 KiB for an idle connection, 26 to 52 KiB for one whose caller waits for a fill.
+    /// measures 21 KiB for an idle connection, 26 to 52 KiB for one whose caller waits for a fill.
     pub max_connections: usize,
     /// `allowed_hosts`: host names that `Host` may carry on a listener without authentication, besides IP addresses and
     /// `localhost`. Default none: a web page cannot reach the gateway through a DNS name of its own.
