@@ -127,6 +127,11 @@ impl Landed {
         }
     }
 
+    /// Whether a region answered for the id.
+    pub(super) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Found { shared: false, .. } | Self::Absent { stored: true })
+    }
+
     /// Whether this is a final result that was fetched here and is kept.
     pub(super) fn is_new_final(&self) -> bool {
         matches!(self, Self::Found { entry, stored: true, shared: false } if entry.is_final())

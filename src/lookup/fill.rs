@@ -83,7 +83,7 @@ impl Fill {
         let landed = match followed {
             Some(entry) => self.fills.store.follow(&self.ticket, entry),
             None => match self.fetch(caller).await {
-                Some(fetched) => self.land(fetched),
+                Some(fetched) => self.land(fetched, begun.as_ref().and_then(|begun| begun.turn)),
                 None => Landed::Failed(Fault::new(Kind::Overloaded)),
             },
         };
@@ -121,8 +121,9 @@ impl Fill {
         })
     }
 
-    fn land(&self, fetched: Result<Verification, Fault>) -> Landed {
+    fn land(&self, fetched: Result<Verification, Fault>, turn: Option<u64>) -> Landed {
         let brought = fetched.and_then(|verification| self.render(&verification));
+        let brought = brought.map(|record| Record { turn, ..record });
         self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));
         self.fills.store.land(&self.ticket, brought)
     }
@@ -130,11 +131,20 @@ impl Fill {
     /// Lets other replicas know.
     async fn share(&self, begun: Option<Begun>, landed: &Landed) {
         let (Some(shared), Some(begun)) = (&self.fills.shared, begun) else { return };
-        let id = self.ticket.key.0;
+        let (id, region) = self.ticket.key;
+        if self.ticket.is_refresh && begun.view.is_none() && landed.is_answer() {
+            // The others cannot be shown this answer, so they must not go on with an older one.
+            let older = Purge::now(id, RegionSet::only(region));
+            self.fills.store.note_purge(older);
+            shared.purge_later(older);
+        }
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending_for.is_some();
+        let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { stored: false, .. });
         Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
-        if was_pending && landed.is_new_final() {
+        if is_conflict {
+            Box::pin(shared.tell_conflict(&id)).await;
+        } else if was_pending && landed.is_new_final() {
             Box::pin(shared.tell_landed(&id)).await;
         }
     }

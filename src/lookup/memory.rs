@@ -91,6 +91,10 @@ impl Results {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        self.cache.invalidate_all();
+    }
+
     /// Brings the gauges up to date.
     pub(super) fn refresh_gauges(&self) {
         self.cache.run_pending_tasks();

@@ -76,6 +76,8 @@ pub(crate) struct Record {
     pub submitted: Option<bool>,
     /// When the upstream's answer was received, by the clock of the replica that received it.
     pub observed_at: Timestamp,
+    /// The turn of its fill among those of all replicas, by the second tier. `None`: it did not say.
+    pub turn: Option<u64>,
     /// Our public JSON.
     pub body: Rendered,
 }
@@ -84,11 +86,20 @@ impl Record {
     /// The record of a verification whose region has that name.
     pub(super) fn new(verification: &Verification, region: &RegionName) -> Self {
         Self {
+            turn: None,
             region: verification.region,
             verdict: verification.verdict,
             submitted: verification.submitted,
             observed_at: verification.observed_at,
             body: render(verification, region),
+        }
+    }
+
+    /// Whether it was fetched after `other`: by their turns, or by the clocks where there are none.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        match (self.turn, other.turn) {
+            (Some(turn), Some(other)) => turn > other,
+            _ => self.observed_at > other.observed_at,
         }
     }
 }

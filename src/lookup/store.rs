@@ -207,6 +207,12 @@ impl Store {
         }
     }
 
+    /// Forgets every result: any of them may have been purged.
+    pub(super) fn forget_all(&self) {
+        let _fills = self.lock();
+        self.memory.results.forget_all();
+    }
+
     /// What memory can answer now, without an upstream request.
     pub(super) fn peek(&self, ask: &Ask) -> Option<Found> {
         let now = Instant::now();

@@ -25,8 +25,11 @@ impl Store {
         }
         let before = self.memory.index.get(&id).unwrap_or_default();
         let mut known = before;
-        known.holders = before.holders.or(holders);
-        known.answered = before.answered.or(view.answered());
+        // A region that has it by what is known here, and does not by what is known there, is asked again.
+        let contested = before.holders.and(view.absent()).minus(holders);
+        known.holders = before.holders.minus(contested).or(holders);
+        known.answered = before.answered.or(view.answered()).minus(contested);
+        self.memory.results.forget(&id, contested);
         let seen_pending = view.pending_for().and_then(|pending_for| now.checked_sub(pending_for));
         known.pending = before.pending.or(seen_pending.map(|since| Pending { since, seen: now }));
         self.memory.absent.remove(id, holders);
@@ -48,12 +51,11 @@ impl Store {
         entry
     }
 
-    /// Whether another replica's result is good, and newer than a final one in memory: no lifetime that the second tier
-    /// tells makes an old result new.
+    /// Whether another replica's result is good, and newer than the one in memory: no lifetime that the second tier tells
+    /// makes an old result new.
     fn is_newer(&self, id: &SignatureId, entry: &Entry, now: Instant) -> bool {
-        let is_older_than =
-            |known: Arc<Entry>| known.is_final() && known.record().observed_at >= entry.record().observed_at;
-        entry.ttl(now).is_some() && !self.memory.results.get(id).is_some_and(is_older_than)
+        let known = self.memory.results.get(id);
+        entry.ttl(now).is_some() && known.is_none_or(|known| entry.record().is_newer_than(known.record()))
     }
 
     /// What is known of an id, for other replicas.
@@ -81,6 +83,12 @@ impl Store {
         let stored = fills.is_current(&ticket.key, ticket.number);
         fills.remove(&ticket.key, ticket.number);
         Landed::Found { entry, stored, shared: true }
+    }
+
+    /// Whatever other replicas shared before this purge is not taken in any more.
+    pub(super) fn note_purge(&self, Purge { id, regions, epoch }: Purge) {
+        let _fills = self.lock();
+        self.memory.purges.add(id, regions, epoch);
     }
 
     /// Forgets what another replica has purged, unless this one has heard of it before.

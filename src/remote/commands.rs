@@ -6,9 +6,16 @@ use redis::{Pipeline, Value};
 
 /// The longest value that is read, in bytes: whatever was put there, no more is taken.
 const MAX_VALUE: usize = 256 << 10;
+
 /// Deletes a key if it still holds a value.
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+/// The digits of the turn that a value begins with.
+pub(crate) const TURN: usize = 16;
+/// Writes a value of some turn unless there is one of a later turn.
+const WRITE_IN_TURN: &str = "local turn = tonumber(redis.call('GETRANGE', KEYS[1], 0, 15)) \
+     if turn and turn > tonumber(ARGV[2]) then return 0 end \
+     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) return 1";
 
 /// Commands that are sent together. In a cluster, their keys must share a hash tag.
 #[derive(Default)]
@@ -57,6 +64,18 @@ impl Commands {
     /// Writes a value where there is none: nothing if there is one.
     pub(crate) fn write_new(&mut self, key: &str, value: &[u8], life: Duration) {
         self.0.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(millis(life));
+    }
+
+    /// Writes a value that begins with its turn, unless there is one of a later turn.
+    pub(crate) fn write_in_turn(&mut self, key: &str, turn: u64, value: &[u8], life: Duration) {
+        self.0.cmd("EVAL").arg(WRITE_IN_TURN).arg(1).arg(key).arg(value).arg(turn).arg(millis(life));
+    }
+
+    /// Takes the next turn: three replies, of which the last is its number. The first one comes after `first`.
+    pub(crate) fn take_turn(&mut self, key: &str, first: u64, life: Duration) {
+        self.0.cmd("SET").arg(key).arg(first).arg("NX").arg("PX").arg(millis(life));
+        self.0.cmd("PEXPIRE").arg(key).arg(millis(life));
+        self.0.cmd("INCR").arg(key);
     }
 
     /// Writes fields.

@@ -31,8 +31,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 pub(super) struct Link {
     pub(super) servers: Servers,
     stage: watch::Sender<Stage>,
-    /// Failures in a row.
-    failures: AtomicU32,
+    /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
+    failures: [AtomicU32; RemoteOperation::NAMES.len()],
     /// Told when there were too many.
     broken: Notify,
     metrics: Arc<RemoteMetrics>,
@@ -51,7 +51,7 @@ impl Link {
         Self {
             servers,
             stage: watch::Sender::new(Stage::Connecting),
-            failures: AtomicU32::new(0),
+            failures: Default::default(),
             broken: Notify::new(),
             metrics,
         }
@@ -59,7 +59,7 @@ impl Link {
 
     /// Whether the last command was answered. While it was not, only reads are worth a try.
     pub(super) fn is_healthy(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) == 0
+        self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) == 0)
     }
 
     /// Sends commands together. `None`: there is no good reply, for a reason that is counted.
@@ -72,7 +72,7 @@ impl Link {
             None => (RemoteOutcome::Timeout, None),
         };
         self.metrics.observe(operation, outcome);
-        self.count(outcome);
+        self.count(operation, outcome);
         replies
     }
 
@@ -85,11 +85,12 @@ impl Link {
         }
     }
 
-    fn count(&self, outcome: RemoteOutcome) {
+    fn count(&self, operation: RemoteOperation, outcome: RemoteOutcome) {
+        let failures = &self.failures[operation as usize];
         match outcome {
-            RemoteOutcome::Ok => self.failures.store(0, Ordering::Relaxed),
+            RemoteOutcome::Ok => failures.store(0, Ordering::Relaxed),
             RemoteOutcome::Timeout | RemoteOutcome::Unavailable | RemoteOutcome::Refused => {
-                if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == MAX_FAILURES {
+                if failures.fetch_add(1, Ordering::Relaxed) + 1 == MAX_FAILURES {
                     self.broken.notify_one();
                 }
             }
@@ -125,11 +126,11 @@ impl Link {
 
     /// Uses a connection until too many commands have failed.
     async fn up(&self, connection: Connection) {
-        self.failures.store(0, Ordering::Relaxed);
+        self.failures.iter().for_each(|failures| failures.store(0, Ordering::Relaxed));
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
         // One that was told before counts no more.
-        while self.failures.load(Ordering::Relaxed) < MAX_FAILURES {
+        while self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) < MAX_FAILURES) {
             self.broken.notified().await;
         }
         self.metrics.up.set(0);

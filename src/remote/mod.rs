@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
-pub(crate) use commands::{Commands, Reply};
+pub(crate) use commands::{Commands, Reply, TURN};
 use link::Link;
 pub(crate) use news::Heard;
 pub(crate) use seal::{Unreadable, Vault};

@@ -10,10 +10,11 @@ use super::stored::{self, Marker};
 use super::view::View;
 use super::{Shared, places, purge_field};
 use crate::domain::region::{RegionId, RegionSet};
+use crate::domain::signature_id::SignatureId;
 use crate::lookup::ask::Landed;
 use crate::lookup::record::Entry;
 use crate::lookup::table::Key;
-use crate::remote::{Commands, Reply};
+use crate::remote::{Commands, Reply, Vaults};
 use crate::telemetry::metrics::RemoteOperation;
 
 /// How long one replica may fetch an id before another does so too, and how long that one waits for it.
@@ -28,12 +29,14 @@ const EARLY: Duration = Duration::from_millis(100);
 pub(in crate::lookup) struct Begun {
     /// What they knew when it began. `None`: the second tier did not say, so what the fill brings is not written there.
     pub(in crate::lookup) view: Option<View>,
+    /// Its turn among the fills of all replicas: what began later is newer.
+    pub(in crate::lookup) turn: Option<u64>,
     lease: Lease,
 }
 
 enum Lease {
-    /// This replica fetches, and says so with this value.
-    Ours([u8; 16]),
+    /// This replica fetches, since then.
+    Ours(Instant),
     /// Another one does.
     Theirs,
     /// Nobody knows: go ahead alone.
@@ -65,27 +68,33 @@ impl Begun {
 impl Shared {
     /// A fill begins: with a lease, unless it is a refresh, which asks the upstream whatever others do.
     pub(in crate::lookup) async fn begin(&self, (id, region): &Key, is_refresh: bool) -> Begun {
-        let mut begun = Begun { view: None, lease: Lease::None };
+        let mut begun = Begun { view: None, turn: None, lease: Lease::None };
         if !self.client.is_healthy() {
             return begun;
         }
         let vaults = self.client.vaults();
+        let now = Instant::now();
         let mut view = View::empty(self.tags.len());
         for (at, place) in places(&vaults, id).iter().enumerate() {
-            let ours: [u8; 16] = rand::random();
             let mut commands = Commands::default();
             self.ask_for(place, &mut commands);
+            if at == 0 {
+                commands.take_turn(&place.turns(), now_micros(), self.life);
+            }
             if at == 0 && !is_refresh {
-                commands.write_new(&place.lease(&self.tags[region.index()]), &ours, LEASE);
+                commands.write_new(&place.lease(&self.tags[region.index()]), b"held", LEASE);
             }
             let Some(mut replies) = self.send(RemoteOperation::Lease, &commands).await else { return begun };
             if self.open(place, &mut replies, &mut view).await.is_none() {
                 return begun;
             }
+            if at == 0 {
+                begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok());
+            }
             match replies.next() {
                 None => {}
                 Some(Reply::Nothing) => begun.lease = Lease::Theirs,
-                Some(_) => begun.lease = Lease::Ours(ours),
+                Some(_) => begun.lease = Lease::Ours(now),
             }
         }
         view.forget_purged(|_| 0);
@@ -117,14 +126,31 @@ impl Shared {
         let vaults = self.client.vaults();
         let place = Place::new(&vaults[0], id);
         let mut commands = Commands::default();
-        if let Some(view) = begun.view {
-            let sharing = Sharing { shared: self, place: &place, region: *region, view: &view, known };
+        if let (Some(view), Some(turn)) = (begun.view, begun.turn) {
+            let sharing = Sharing { shared: self, place: &place, region: *region, view: &view, turn, known };
             sharing.write(landed, &mut commands);
         }
-        if let Lease::Ours(value) = &begun.lease {
-            commands.release(&place.lease(&self.tags[region.index()]), value);
+        let supersedes = !commands.is_empty();
+        // After that long it may be another's.
+        if let Lease::Ours(since) = &begun.lease
+            && since.elapsed() < LEASE.mul_f64(0.8)
+        {
+            commands.remove(&place.lease(&self.tags[region.index()]));
         }
         if !commands.is_empty() && self.client.is_healthy() {
+            self.send(RemoteOperation::Write, &commands).await;
+        }
+        if supersedes {
+            self.forget_under_old_keys(&vaults, id).await;
+        }
+    }
+
+    /// What an older key sealed is older than what was just written: it would come back when that ends.
+    async fn forget_under_old_keys(&self, vaults: &Vaults, id: &SignatureId) {
+        for place in places(vaults, id).iter().skip(1) {
+            let mut commands = Commands::default();
+            commands.remove(&place.result);
+            commands.remove_fields(&place.index, &self.tags);
             self.send(RemoteOperation::Write, &commands).await;
         }
     }
@@ -137,6 +163,7 @@ struct Sharing<'a> {
     region: RegionId,
     /// What the other replicas knew when it began.
     view: &'a View,
+    turn: u64,
     known: &'a Knowledge,
 }
 
@@ -195,19 +222,23 @@ impl Sharing<'_> {
             return;
         }
         let tag = &self.shared.tags[self.region.index()];
-        let value = stored::write(entry.record(), tag, left, self.epoch(self.region));
-        let sealed = self.place.seal_result(&value);
-        if entry.is_final() {
-            commands.write(&self.place.result, &sealed, left);
-        } else {
-            // Never in the place of a final result that another replica has just brought.
-            commands.write_new(&self.place.result, &sealed, left);
-        }
+        let value = stored::write(entry.record(), tag, left, self.epoch(self.region), self.turn);
+        commands.write_in_turn(
+            &self.place.result,
+            self.turn,
+            &self.place.seal_result(self.turn, &value),
+            left,
+        );
     }
 
     fn epoch(&self, region: RegionId) -> u64 {
         self.view.epoch(region).max(self.known.epochs[region.index()])
     }
+}
+
+/// By the clock, in microseconds since 1970.
+fn now_micros() -> u64 {
+    u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default()
 }
 
 /// By the clock, in milliseconds since 1970.

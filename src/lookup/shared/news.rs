@@ -1,23 +1,28 @@
 //! What replicas tell each other: that an id was purged, or that one of them has brought its final result.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::Shared;
 use super::purge::Purge;
 use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;
-use crate::remote::{Commands, Heard, Reply, Vault};
+use crate::remote::{Commands, Heard, Vault};
 use crate::telemetry::metrics::RemoteOperation;
 
 /// The most messages that wait to be taken in.
 const MAX_HEARD: usize = 1_000;
 /// The most purges that a replica can read when it has not listened for a while.
 const MAX_PURGES: usize = 1_000;
+
+/// The pause before missed purges are read again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What one replica tells the others.
 #[derive(Serialize, Deserialize)]
@@ -35,12 +40,18 @@ enum Said {
     Purged,
     /// Its final result can be read.
     Landed,
+    /// A second region has it.
+    Conflict,
 }
 
 /// What was heard of other replicas.
 enum News {
     Purged(Purge),
     Landed(SignatureId),
+    /// Two regions have it.
+    Conflict(SignatureId),
+    /// Older purges than can be read may have been missed.
+    TooMany,
 }
 
 impl Fills {
@@ -57,7 +68,12 @@ impl Fills {
 
     async fn take_in(self: &Arc<Self>, shared: &Shared, heard: Heard) {
         let news = match heard {
-            Heard::Subscribed => shared.missed_purges().await,
+            Heard::Subscribed => loop {
+                if let Some(missed) = shared.missed_purges().await {
+                    break missed;
+                }
+                sleep(PAUSE).await;
+            },
             Heard::Message(text) => shared.news(&text).into_iter().collect(),
         };
         for news in news {
@@ -67,6 +83,10 @@ impl Fills {
                     self.recall(id).await;
                 }
                 News::Landed(_) => {}
+                News::Conflict(id) => {
+                    self.recall(id).await;
+                }
+                News::TooMany => self.store.forget_all(),
             }
         }
     }
@@ -75,38 +95,57 @@ impl Fills {
 impl Shared {
     /// Tells the other replicas that the final result of an id can be read.
     pub(in crate::lookup) async fn tell_landed(&self, id: &SignatureId) {
-        let message =
-            Message { said: Said::Landed, id: id.as_str().to_owned(), regions: Vec::new(), epoch: 0 };
+        self.tell_of(Said::Landed, id).await;
+    }
+
+    /// Tells the other replicas that a second region has the id.
+    pub(in crate::lookup) async fn tell_conflict(&self, id: &SignatureId) {
+        self.tell_of(Said::Conflict, id).await;
+    }
+
+    async fn tell_of(&self, said: Said, id: &SignatureId) {
+        let message = Message { said, id: id.as_str().to_owned(), regions: Vec::new(), epoch: 0 };
         if self.client.is_healthy() {
             self.client.tell(&message.text()).await;
         }
     }
 
-    /// Tells the other replicas of a purge, and writes it down for those that do not listen now.
-    pub(super) async fn tell_purged(&self, Purge { id, regions, epoch }: &Purge) -> Option<()> {
+    /// Tells the other replicas of a purge.
+    pub(super) async fn tell_purged(&self, purge: &Purge) -> Option<()> {
+        self.client.tell(&self.purge_message(purge)).await
+    }
+
+    fn purge_message(&self, Purge { id, regions, epoch }: &Purge) -> Vec<u8> {
         let (id, regions) = (id.as_str().to_owned(), self.tags_of(*regions));
-        let text = Message { said: Said::Purged, id, regions, epoch: *epoch }.text();
+        Message { said: Said::Purged, id, regions, epoch: *epoch }.text()
+    }
+
+    /// Writes a purge down for those that do not listen now.
+    pub(super) async fn write_down(&self, purge: &Purge) -> Option<()> {
+        let text = self.purge_message(purge);
         for vault in self.client.vaults().iter() {
             let (log, mut commands) = (purge_log(vault), Commands::default());
             commands.push(&log, &vault.seal(&log, &text), MAX_PURGES, self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
-        self.client.tell(&text).await
+        Some(())
     }
 
-    /// The last purges, of which this replica may not have heard, oldest first.
-    async fn missed_purges(&self) -> Vec<News> {
+    /// The last purges, of which this replica may not have heard, oldest first. `None`: the second tier does not say.
+    async fn missed_purges(&self) -> Option<Vec<News>> {
         let mut missed = Vec::new();
         for vault in self.client.vaults().iter() {
             let (log, mut commands) = (purge_log(vault), Commands::default());
             commands.list(&log, MAX_PURGES);
-            let replies = self.send(RemoteOperation::Read, &commands).await;
-            let list = replies.and_then(|mut replies| replies.next()).map(Reply::list).unwrap_or_default();
+            let list = self.send(RemoteOperation::Read, &commands).await?.next()?.list();
+            if list.len() >= MAX_PURGES {
+                missed.push(News::TooMany);
+            }
             let texts =
                 list.into_iter().rev().flatten().filter_map(|sealed| vault.open(&log, &sealed).ok()?);
             missed.extend(texts.filter_map(|text| self.news(&text)));
         }
-        missed
+        Some(missed)
     }
 
     /// Whether anything older than this purge could still be read.
@@ -121,6 +160,7 @@ impl Shared {
         let regions: RegionSet = regions.iter().filter_map(|tag| self.region(tag)).collect();
         match said {
             Said::Landed => Some(News::Landed(id)),
+            Said::Conflict => Some(News::Conflict(id)),
             Said::Purged => self.is_recent(epoch).then_some(News::Purged(Purge { id, regions, epoch })),
         }
     }

@@ -1,7 +1,7 @@
 //! Where what replicas know of one id is kept. All keys of an id share a hash tag, so that a cluster keeps them together.
 
 use crate::domain::signature_id::SignatureId;
-use crate::remote::{Unreadable, Vault};
+use crate::remote::{TURN, Unreadable, Vault};
 
 /// The keys of one id under one encryption key.
 pub(super) struct Place<'a> {
@@ -25,12 +25,22 @@ impl<'a> Place<'a> {
         format!("{}:{tag}", self.result.replace(":result", ":lease"))
     }
 
-    pub(super) fn seal_result(&self, value: &[u8]) -> Vec<u8> {
-        self.vault.seal(&self.address(&self.result, ""), value)
+    /// Where the turns of its fills are counted.
+    pub(super) fn turns(&self) -> String {
+        self.result.replace(":result", ":turns")
+    }
+
+    /// A result, sealed behind its turn, which the servers can read.
+    pub(super) fn seal_result(&self, turn: u64, value: &[u8]) -> Vec<u8> {
+        let turn = format!("{turn:0TURN$}");
+        let sealed = self.vault.seal(&self.address(&self.result, &turn), value);
+        [turn.as_bytes(), &sealed].concat()
     }
 
     pub(super) fn open_result(&self, sealed: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
-        self.vault.open(&self.address(&self.result, ""), sealed)
+        let (turn, sealed) = sealed.split_at_checked(TURN).ok_or(Unreadable)?;
+        let turn = str::from_utf8(turn).map_err(|_| Unreadable)?;
+        self.vault.open(&self.address(&self.result, turn), sealed)
     }
 
     pub(super) fn seal_field(&self, field: &str, value: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Purges on every replica: a purge is written down for as long as anything older than it could be read, and told.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,9 +18,16 @@ const MAX_WAITING: usize = 10_000;
 /// How often they are tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often the others are told of a purge that is written down.
+const TELLINGS: u32 = 5;
+
 /// Purges that the second tier has not taken yet.
 #[derive(Default)]
-pub(super) struct Purges(Mutex<VecDeque<Purge>>);
+pub(super) struct Purges {
+    unwritten: Mutex<VecDeque<Purge>>,
+    /// Written down, but nobody was told, so many times.
+    untold: Mutex<Vec<(Purge, u32)>>,
+}
 
 /// One purge.
 #[derive(Clone, Copy)]
@@ -29,6 +36,10 @@ pub(in crate::lookup) struct Purge {
     pub(in crate::lookup) regions: RegionSet,
     /// When it was; what is written with an earlier epoch is forgotten.
     pub(in crate::lookup) epoch: u64,
+}
+
+fn lock<T>(waiting: &Mutex<T>) -> MutexGuard<'_, T> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Purge {
@@ -44,20 +55,31 @@ impl Shared {
     /// after one by a clock that is ahead.
     pub(in crate::lookup) async fn purge(&self, mut purge: Purge) -> Purge {
         if self.try_purge(&mut purge).await.is_none() {
-            let mut waiting = self.purges.0.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push_back(purge);
-            if waiting.len() > MAX_WAITING {
-                waiting.pop_front();
-            }
+            self.purge_later(purge);
         }
         purge
     }
 
+    /// Purges an id for all replicas once the second tier takes it.
+    pub(in crate::lookup) fn purge_later(&self, purge: Purge) {
+        let mut unwritten = lock(&self.purges.unwritten);
+        unwritten.push_back(purge);
+        if unwritten.len() > MAX_WAITING {
+            unwritten.pop_front();
+        }
+    }
+
+    /// Writes a purge down and tells the others. `None`: the second tier did not take it.
     async fn try_purge(&self, purge: &mut Purge) -> Option<()> {
+        // First of all, whatever else the second tier takes: others forget it now.
+        let is_told = self.tell_purged(purge).await;
         let view = self.read_for(RemoteOperation::Purge, &purge.id).await?;
         let purged = purge.regions.and(self.regions());
-        let latest = purged.iter().map(|region| view.epoch(region)).max();
-        purge.epoch = purge.epoch.max(latest.unwrap_or_default() + 1);
+        let latest = purged.iter().map(|region| view.epoch(region)).max().unwrap_or_default();
+        let is_late = latest > purge.epoch;
+        if is_late {
+            purge.epoch = latest + 1;
+        }
         let has_result = view.result_region().is_none_or(|region| purge.regions.contains(region));
         let leaves_none = view.holders().minus(purge.regions).is_empty();
         let forgotten = if leaves_none { self.regions() } else { purged };
@@ -76,7 +98,11 @@ impl Shared {
             commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
-        self.tell_purged(purge).await
+        self.write_down(purge).await?;
+        if is_late || is_told.is_none() {
+            lock(&self.purges.untold).push((*purge, 0));
+        }
+        Some(())
     }
 
     /// Tries again, for as long as it is polled, what the second tier did not take.
@@ -85,15 +111,33 @@ impl Shared {
             sleep(PAUSE).await;
             while let Some(mut purge) = self.next_purge() {
                 if self.try_purge(&mut purge).await.is_none() {
-                    self.purges.0.lock().unwrap_or_else(PoisonError::into_inner).push_front(purge);
+                    lock(&self.purges.unwritten).push_front(purge);
                     break;
                 }
             }
+            self.tell_again().await;
         }
     }
 
     fn next_purge(&self) -> Option<Purge> {
-        self.purges.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.purges.unwritten).pop_front()
+    }
+
+    /// Who listens is told again, a few times; who does not reads what is written down.
+    async fn tell_again(&self) {
+        let untold = std::mem::take(&mut *lock(&self.purges.untold));
+        for (purge, tellings) in untold {
+            if self.tell_purged(&purge).await.is_some() {
+                continue;
+            }
+            if tellings < TELLINGS {
+                lock(&self.purges.untold).push((purge, tellings + 1));
+            } else {
+                tracing::warn!(
+                    "the other replicas could not be told of a purge; allow PUBLISH on idv:* channels"
+                );
+            }
+        }
     }
 
     fn regions(&self) -> RegionSet {

@@ -45,11 +45,12 @@ struct Head {
     /// How long it is shared, in milliseconds.
     life: u64,
     epoch: u64,
+    turn: u64,
     layout: Layout,
 }
 
 /// The bytes of a record that is shared for `life`.
-pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64) -> Vec<u8> {
+pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn: u64) -> Vec<u8> {
     let (body, layout) = record.body.parts();
     let head = Head {
         region: tag.to_owned(),
@@ -59,6 +60,7 @@ pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64) -> V
         observed_at: record.observed_at.as_millisecond(),
         life: life.as_millis() as u64,
         epoch,
+        turn,
         layout,
     };
     let head = serde_json::to_vec(&head).unwrap_or_default();
@@ -82,7 +84,7 @@ impl Stored {
 
     /// The record of `region`, `left` before its end there. `None`: its life is over, or is not what it was given.
     pub(super) fn record(self, region: RegionId, left: i64) -> Option<SharedRecord> {
-        let Head { status, reason, submitted, observed_at, life, epoch, layout, .. } = self.head;
+        let Head { status, reason, submitted, observed_at, life, epoch, turn, layout, .. } = self.head;
         let left = u64::try_from(left).ok().filter(|left| (1..=life).contains(left))?;
         let since = Timestamp::now().as_millisecond().checked_sub(observed_at)?;
         let skew = MAX_SKEW.as_millis() as i64;
@@ -94,6 +96,7 @@ impl Stored {
             verdict: verdict(&status, reason.as_deref())?,
             submitted,
             observed_at: Timestamp::from_millisecond(observed_at).ok()?,
+            turn: Some(turn),
             // Without the room that the head took: what is kept is what is weighed.
             body: Rendered::from_parts(Bytes::copy_from_slice(&self.body), &layout)?,
         };

@@ -67,6 +67,11 @@ impl View {
         if holders.is_empty() { RegionSet::EMPTY } else { holders.or(self.regions(|_| true)) }
     }
 
+    /// The regions that do not have it.
+    pub(in crate::lookup) fn absent(&self) -> RegionSet {
+        self.regions(|marker| !marker.holds)
+    }
+
     /// For how long it has been seen pending.
     pub(in crate::lookup) fn pending_for(&self) -> Option<std::time::Duration> {
         let since = self.markers.iter().flatten().filter_map(|marker| marker.pending_since).min()?;

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::support::bodies;
+use crate::support::client::{NO_CACHE, gist};
 use crate::support::gateway::{Gateway, OPEN, caller, region};
 use crate::support::process::text;
 use crate::support::redis::{Redis, up};
@@ -190,7 +191,7 @@ async fn a_purge_that_the_second_tier_did_not_take_is_made_up_for() {
         other.metric(r#"idv_cache_evictions_total{cause="purged"}"#).await > 0.0
     })
     .await;
-    assert!(redis.keys("*:result").await.is_empty());
+    eventually("the end of the shared result", async || redis.keys("*:result").await.is_empty()).await;
     redis.stop();
 }
 
@@ -248,4 +249,84 @@ async fn a_pending_result_is_fetched_on_one_schedule_by_all_replicas() {
         assert!(answer.header("retry-after").is_some());
     }
     assert_eq!(upstream.hits("S1"), 1);
+}
+
+fn contradictory(id: &str) -> Reply {
+    let mut body = bodies::passed(id);
+    body["data"]["overallResult"] = "FAIL".into();
+    Reply::json(body)
+}
+
+#[tokio::test]
+async fn an_older_final_result_does_not_come_back_over_a_newer_answer_that_is_none() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1")), contradictory("S1")]);
+    let pieces = [OPEN, "[cache]\npending_ttl = \"200ms\"\n", &region("my", &upstream), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    up(&one).await;
+    up(&other).await;
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(one.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(200, "unrecognized"));
+    upstream.answer("S1", [contradictory("S1")]);
+    for _ in 0..5 {
+        for replica in [&one, &other] {
+            assert_eq!(replica.get("/idv/S1").await.gist(), gist(200, "unrecognized"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_earlier_and_answered_later_does_not_replace_what_is_newer() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let gate = Gate::default();
+    let failed = Reply::json(bodies::failed("S1", "LIVENESS_ATTACK"));
+    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate), failed]);
+    let (one, two) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    let slow = one.ask("/idv/S1", &[]).await;
+    upstream.wait_for_hits("S1", 1).await;
+    assert_eq!(two.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(200, "failed"));
+    gate.open();
+    assert_eq!(slow.answer().await.gist(), gist(200, "passed"));
+    let three = replica(&upstream, &redis).await;
+    let answer = three.get("/idv/S1").await;
+    assert_eq!(answer.gist(), gist(200, "failed"), "{}", answer.cache_status());
+    assert!(answer.cache_status().ends_with("detail=remote"), "{}", answer.cache_status());
+}
+
+#[tokio::test]
+async fn an_id_that_another_replica_saw_move_is_no_conflict_here() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    my.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::not_exist())]);
+    ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+    let cache = "[cache]\npending_ttl = \"100ms\"\nnot_found_ttl = \"1ms\"\n";
+    let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    up(&one).await;
+    up(&other).await;
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "pending"));
+    eventually("the end of the pending result", async || redis.keys("*:result").await.is_empty()).await;
+    assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
+    eventually("the end of what it had itself", async || {
+        let answer = one.get("/idv/S1").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.gist() == gist(200, "passed")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_conflict_that_one_replica_finds_ends_what_another_keeps() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    my.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+    let cache = "[cache]\nnot_found_ttl = \"1ms\"\n";
+    let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    up(&one).await;
+    up(&other).await;
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(one.get("/idv/S1?region=ph").await.gist(), gist(200, "passed"));
+    eventually("the conflict on the other replica", async || other.get("/idv/S1").await.status == 409).await;
 }
