@@ -105,6 +105,7 @@ async fn cache_status_says_hit_miss_or_request() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     let gateway = Gateway::over(&upstream).await;
     let first = gateway.ask("/idv/S1", &[]).await;
+    upstream.wait_for_hits("S1", 1).await;
     let second = gateway.ask("/idv/S1", &[]).await;
     gate.open();
     assert_eq!(first.answer().await.cache_status(), "idv-gateway; fwd=miss; stored");

@@ -36,6 +36,7 @@ async fn when_all_callers_hang_up_the_fill_lands_and_the_next_caller_hits() {
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 50).await;
+    gateway.wait_for_fills(1).await;
     join_all(asked.into_iter().map(Asked::hang_up)).await;
     assert_eq!(gateway.fills().await, 1.0, "the fill goes on without them");
     gate.open();
@@ -52,6 +53,7 @@ async fn when_the_first_caller_hangs_up_those_who_joined_are_answered_and_more_m
     upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let first = gateway.crowd("/idv/S1", 1).await;
+    upstream.wait_for_hits("S1", 1).await;
     let mut others = gateway.crowd("/idv/S1", 3).await;
     join_all(first.into_iter().map(Asked::hang_up)).await;
     others.remove(0).hang_up().await;
@@ -193,7 +195,7 @@ async fn fills_in_flight_counts_ids_and_returns_to_zero() {
     for target in ["/idv/S1", "/idv/S2", "/idv/S3"] {
         asked.extend(gateway.crowd(target, 5).await);
     }
-    assert_eq!(gateway.fills().await, 3.0);
+    gateway.wait_for_fills(3).await;
     gate.open();
     answers(asked).await;
     assert_eq!(gateway.fills().await, 0.0);

@@ -69,7 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
 const NOT_IN_DOMAIN: &[&str] = &["hyper", "reqwest", "rustls", "tokio", "tracing"];
 
 /// What holds a person's data or a secret, and so has no `Debug`.
-const PRIVATE: [&str; 30] = [
+const PRIVATE: [&str; 35] = [
     "Verification",
     "Identity",
     "Medium",
@@ -100,6 +100,11 @@ const PRIVATE: [&str; 30] = [
     "Remote",
     "RedisServers",
     "EncryptionKeys",
+    "SharedRecord",
+    "Stored",
+    "StoredToken",
+    "Vault",
+    "Servers",
 ];
 
 /// Where files still import each other: to be ended.
