@@ -113,7 +113,7 @@ class Page:
         self.width, self.height = COLUMNS * COLUMN, self.rows * ROW
         self.figure = plt.figure(figsize=(self.width, self.height), facecolor=PAGE)
         self.write(0.1, 0.75 * ROW, dashboard["title"], 13, TEXT, weight="bold")
-        self.write(1.55, 0.75 * ROW, dashboard["description"], 9.5, FAINT)
+        self.write(3.6, 0.75 * ROW, dashboard["description"], 9.5, FAINT)
         self.write(0.1, self.height - 0.5 * ROW, caption, 8.5, FAINT)
 
     def write(self, x, y, what, points, color, **more):
