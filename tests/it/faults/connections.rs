@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::rows::{Row, row};
 use super::trial::Trial;
@@ -204,6 +204,8 @@ async fn f164_at_the_limit_an_idle_caller_makes_room_and_one_who_is_being_answer
         connection.ask("GET", "/idv/F164", &KEY).await;
         assert_eq!(connection.answer().await.expect("an answer").status, 200);
         idle.push(connection);
+        // How long each has idled is told apart by the millisecond.
+        sleep(Duration::from_millis(2)).await;
     }
     is_answered_soon(&served).await;
     assert_eq!(idle[0].closed().await, b"", "the one that has idled longest");
