@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use jiff::Timestamp;
 
-use super::envelope;
+use super::envelope::{self, Refusal, Success};
 use super::normalise::{AllowedHosts, Context, Echo, echo, normalise};
 use super::wire;
 use crate::domain::drift::Drift;
@@ -23,6 +23,16 @@ pub(crate) fn understand(
 ) -> Option<Verification> {
     let mut drift = Drift::default();
     let text = wire::text(body, &mut drift);
+    let success = open(&text, &mut drift).ok()?;
+    let transaction_id = success.transaction_id;
+    let allowed_hosts = &AllowedHosts::default();
+    let context = Context { id, region, observed_at, transaction_id, allowed_hosts };
+    let is_other = echo(&success.data, &id, &mut drift) == Echo::Other;
+    (!is_other).then(|| normalise(&success.data, context, &mut drift))
+}
+
+/// The envelope of an answer of HTTP 200 with this text.
+pub(super) fn open<'a>(text: &'a str, drift: &mut Drift) -> Result<Success<'a>, Refusal> {
     let answer = Answer {
         status: StatusCode::OK,
         is_json: true,
@@ -32,12 +42,7 @@ pub(crate) fn understand(
         is_first: true,
         body: Vec::new(),
     };
-    let success = envelope::open(&answer, &text, &mut drift).ok()?;
-    let transaction_id = success.transaction_id;
-    let allowed_hosts = &AllowedHosts::default();
-    let context = Context { id, region, observed_at, transaction_id, allowed_hosts };
-    let is_other = echo(&success.data, &id, &mut drift) == Echo::Other;
-    (!is_other).then(|| normalise(&success.data, context, &mut drift))
+    envelope::open(&answer, text, drift)
 }
 
 /// How long a `Retry-After` of this value makes us wait.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use shuttle::rand::Rng;
 use shuttle::thread;
 
-use super::{Answer, ENDS_EARLY, Harness, number, outcomes, regions};
+use super::{Answer, ENDS_EARLY, Harness, Outcome, number, regions};
 use crate::domain::drift::DriftKind;
 use crate::domain::failure::{Failure, Fault, Kind};
 use crate::lookup::ask::{Missed, Source};
@@ -22,6 +22,10 @@ fn explore(scenario: fn(&Arc<Metrics>)) {
     };
     shuttle::check_random(scenario.clone(), 500);
     shuttle::check_pct(scenario, 500, 3);
+}
+
+fn outcomes(callers: Vec<thread::JoinHandle<Outcome>>) -> Vec<Outcome> {
+    callers.into_iter().map(|caller| caller.join().unwrap()).collect()
 }
 
 #[test]

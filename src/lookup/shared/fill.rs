@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::place::Place;
 use super::stored::{self, Marker};
 use super::view::View;
-use super::{Shared, places, purge_field};
+use super::{Shared, now_micros, places, purge_field};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::ask::Landed;
@@ -234,11 +234,6 @@ impl Sharing<'_> {
     fn epoch(&self, region: RegionId) -> u64 {
         self.view.epoch(region).max(self.known.epochs[region.index()])
     }
-}
-
-/// By the clock, in microseconds since 1970.
-fn now_micros() -> u64 {
-    u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default()
 }
 
 /// By the clock, in milliseconds since 1970.

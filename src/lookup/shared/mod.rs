@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -30,6 +31,9 @@ pub(super) use view::View;
 
 /// What is known of ids beside their results is kept for a day, or longer if results are.
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The pause before the second tier is asked again for what it did not take or did not say.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What replicas share of ids.
 pub(crate) struct Shared {
@@ -180,6 +184,11 @@ fn places<'a>(vaults: &'a Vaults, id: &'a SignatureId) -> Vec<Place<'a>> {
 fn tag(name: &str, url: &str) -> String {
     let hash = Sha256::digest(format!("{name} {url}"));
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// By the clock, in microseconds since 1970.
+fn now_micros() -> u64 {
+    u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default()
 }
 
 fn purge_field(tag: &str) -> String {

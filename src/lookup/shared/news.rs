@@ -1,15 +1,13 @@
 //! What replicas tell each other: that an id was purged, or that one of them has brought its final result.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::Shared;
 use super::purge::Purge;
+use super::{PAUSE, Shared, now_micros};
 use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;
@@ -20,9 +18,6 @@ use crate::telemetry::metrics::RemoteOperation;
 const MAX_HEARD: usize = 1_000;
 /// The most purges that a replica can read when it has not listened for a while.
 const MAX_PURGES: usize = 1_000;
-
-/// The pause before missed purges are read again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What one replica tells the others.
 #[derive(Serialize, Deserialize)]
@@ -150,8 +145,7 @@ impl Shared {
 
     /// Whether anything older than this purge could still be read.
     fn is_recent(&self, epoch: u64) -> bool {
-        let now = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
-        epoch.saturating_add(self.life.as_micros() as u64) > now
+        epoch.saturating_add(self.life.as_micros() as u64) > now_micros()
     }
 
     fn news(&self, text: &[u8]) -> Option<News> {

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{Shared, places, purge_field};
+use super::{PAUSE, Shared, now_micros, places, purge_field};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::remote::Commands;
@@ -15,8 +13,6 @@ use crate::telemetry::metrics::RemoteOperation;
 
 /// The most purges that wait for the second tier to come back.
 const MAX_WAITING: usize = 10_000;
-/// How often they are tried again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often the others are told of a purge that is written down.
 const TELLINGS: u32 = 5;
@@ -45,8 +41,7 @@ fn lock<T>(waiting: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Purge {
     /// A purge that happens now.
     pub(in crate::lookup) fn now(id: SignatureId, regions: RegionSet) -> Self {
-        let epoch = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
-        Self { id, regions, epoch }
+        Self { id, regions, epoch: now_micros() }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Whatever the upstream sends: no panic, and no pass but a clean one. The oracle shares nothing with the code it judges.
 
-use hyper::StatusCode;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -8,8 +7,8 @@ use super::*;
 use crate::domain::region::{RegionName, Regions};
 use crate::domain::verification::Verdict;
 use crate::fuzzing::is_clean_pass;
-use crate::net::Answer;
-use crate::upstream::{envelope, wire};
+use crate::upstream::envelope::{Refusal, Success};
+use crate::upstream::{fuzzing, wire};
 
 const ID: &str = "f302f5d2454a85c2";
 
@@ -175,17 +174,8 @@ fn understand(data: &Object, drift: &mut Drift) -> Option<Verification> {
     (!is_other).then(|| normalise(data, context, drift))
 }
 
-fn open(text: &str) -> Result<envelope::Success<'_>, envelope::Refusal> {
-    let answer = Answer {
-        status: StatusCode::OK,
-        is_json: true,
-        is_utf8: true,
-        retry_after: None,
-        date: None,
-        is_first: true,
-        body: Vec::new(),
-    };
-    envelope::open(&answer, text, &mut Drift::default())
+fn open(text: &str) -> Result<Success<'_>, Refusal> {
+    fuzzing::open(text, &mut Drift::default())
 }
 
 fn rules() -> ProptestConfig {
