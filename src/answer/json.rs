@@ -1,41 +1,52 @@
 //! Writes our public JSON of a verification into one buffer. `openapi.yaml` says what its members mean.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Serializer as Writer;
 
+use super::layout::{Layout, Link};
 use super::visible::Visible;
-use super::{Link, Moment, Rendered, Sections};
 use crate::domain::reason::Reason;
 use crate::domain::region::RegionName;
 use crate::domain::verification::{
     CheckResult, DocumentCheck, Event, FaceCheck, Identity, Medium, OpenMap, Sides, Verification,
 };
 
-/// Renders a verification with every section; `region` is the name of its region.
-pub(crate) fn render(verification: &Verification, region: &RegionName) -> Rendered {
-    let mut buffer = Vec::with_capacity(2048);
+/// What an answer says about the moment it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The result is past its time, and no region could answer.
+    pub stale: bool,
+    /// When to ask again, in seconds; only for a result that is not final.
+    pub retry_after: Option<u64>,
+}
+
+/// Writes a verification with every section; `region` is the name of its region.
+pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> (Vec<u8>, Layout) {
+    let mut buffer = Vec::with_capacity(4096);
     write(&mut buffer, &Head::of(verification, region));
     // The decision stays open for the members that follow.
     buffer.pop();
     buffer.push(b',');
-    let start = buffer.len();
+    let start = end(&buffer);
     write_moment(&mut buffer, Moment::default());
-    let moment = (start, buffer.len());
+    let moment = (start, end(&buffer));
     write_member(&mut buffer, "upstream", &UpstreamJson::of(verification));
-    let decision = buffer.len();
+    let decision = end(&buffer);
     write_member(&mut buffer, "checks", &ChecksJson::of(verification));
-    let checks = buffer.len();
+    let checks = end(&buffer);
     write_member(&mut buffer, "identity", &IdentityJson::of(&verification.identity));
-    let identity = buffer.len();
+    let identity = end(&buffer);
     let links = write_media(&mut buffer, &verification.media);
-    let media = buffer.len();
+    let media = end(&buffer);
     buffer.push(b'}');
-    // Without the spare capacity it grew into: what is kept is what is weighed.
-    let buffer = Bytes::from(buffer.into_boxed_slice());
-    Rendered { buffer, sections: Sections { moment, decision, checks, identity, media }, links }
+    (buffer, Layout { moment, decision, checks, identity, media, links })
+}
+
+/// An upstream's body is at most 1 MiB, so an answer is far below 4 GiB.
+const fn end(buffer: &[u8]) -> u32 {
+    buffer.len() as u32
 }
 
 /// Writes the members of the decision that change with time.
@@ -52,10 +63,11 @@ fn write_media(buffer: &mut Vec<u8>, media: &[Medium]) -> Box<[Link]> {
         if !links.is_empty() {
             buffer.push(b',');
         }
-        let start = buffer.len();
+        let start = end(buffer);
         let expires_at = Seconds(medium.expires_at);
         write(buffer, &MediumJson { kind: medium.kind.name(), url: &medium.url, expires_at });
-        links.push(Link { object: (start, buffer.len()), expires_at: medium.expires_at });
+        let object = (start, end(buffer));
+        links.push(Link { object, expires_at: medium.expires_at.as_millisecond() });
     }
     buffer.push(b']');
     links.into()

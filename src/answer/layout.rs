@@ -1,42 +1,77 @@
-//! Where things are in the buffer of a rendered result, as it is kept outside of this process.
+//! Where things are in the buffer of a rendered result: kept with it, in memory and by other replicas.
+
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Link, Sections};
+use crate::domain::scope::Scope;
 
-/// The sections and links of a rendered result.
-#[derive(Serialize, Deserialize)]
+/// Where each section ends in the buffer, and where its links are. A cache is full of these, so offsets are small.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Layout {
-    sections: Sections,
-    links: Vec<PlacedLink>,
+    /// The members of the decision that change with time: `"stale":false,"retryAfterSeconds":null`.
+    pub(super) moment: (u32, u32),
+    /// The decision, from the opening brace.
+    pub(super) decision: u32,
+    /// `,"checks":…`
+    pub(super) checks: u32,
+    /// `,"identity":…`
+    pub(super) identity: u32,
+    /// `,"media":…`
+    pub(super) media: u32,
+    pub(super) links: Box<[Link]>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct PlacedLink {
-    object: (usize, usize),
+/// One media link: where its object is in the buffer, and when to stop using it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Link {
+    pub(super) object: (u32, u32),
     /// In milliseconds since 1970.
-    expires_at: i64,
+    pub(super) expires_at: i64,
+}
+
+impl Link {
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now.as_millisecond()
+    }
 }
 
 impl Layout {
-    pub(super) fn of(sections: Sections, links: &[Link]) -> Self {
-        let links = links
-            .iter()
-            .map(|link| PlacedLink { object: link.object, expires_at: link.expires_at.as_millisecond() });
-        Self { sections, links: links.collect() }
+    /// How many bytes it takes beside its own struct.
+    pub(super) const fn size(&self) -> usize {
+        self.links.len() * size_of::<Link>()
     }
 
-    /// The sections and links, if all of them lie in `buffer`, in their order.
-    pub(super) fn within(&self, buffer: &[u8]) -> Option<(Sections, Box<[Link]>)> {
-        let Sections { moment, decision, checks, identity, media } = self.sections;
-        let ends = [0, moment.0, moment.1, decision, checks, identity, media, buffer.len()];
-        let links = self.links.iter().map(|link| {
-            let expires_at = Timestamp::from_millisecond(link.expires_at).ok()?;
-            let is_in_media = link.object.0 <= link.object.1 && link.object.1 <= media;
-            is_in_media.then_some(Link { object: link.object, expires_at })
-        });
-        let links = links.collect::<Option<_>>()?;
-        (ends.is_sorted() && media + 1 == buffer.len()).then_some((self.sections, links))
+    /// Whether everything lies in `buffer`, in its order.
+    pub(super) fn fits(&self, buffer: &[u8]) -> bool {
+        let &Self { moment, decision, checks, identity, media, ref links } = self;
+        let are_in_media = links.iter().all(|link| link.object.0 <= link.object.1 && link.object.1 <= media);
+        let is_in_order = [moment.0, moment.1, decision, checks, identity, media].is_sorted();
+        is_in_order && are_in_media && media as usize + 1 == buffer.len()
     }
+
+    /// The decision, with what changes with time as it was rendered.
+    pub(super) fn decision(&self) -> Range<usize> {
+        range((0, self.decision))
+    }
+
+    /// The sections that take a scope.
+    pub(super) fn sections(&self) -> [(Scope, Range<usize>); 3] {
+        [
+            (Scope::Checks, range((self.decision, self.checks))),
+            (Scope::Identity, range((self.checks, self.identity))),
+            (Scope::Media, range((self.identity, self.media))),
+        ]
+    }
+
+    /// The brace that closes the answer.
+    pub(super) fn brace(&self) -> Range<usize> {
+        range((self.media, self.media + 1))
+    }
+}
+
+/// A place in the buffer, as its slices want it.
+pub(super) const fn range((start, end): (u32, u32)) -> Range<usize> {
+    start as usize..end as usize
 }

@@ -11,11 +11,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+use self::layout::range;
+use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
+use crate::domain::verification::Verification;
 
-pub(crate) use json::render;
+pub(crate) use json::Moment;
 pub(crate) use layout::Layout;
 
 /// The most slices an answer has: no set of scopes leaves more than two gaps.
@@ -27,72 +29,47 @@ pub(crate) type Slices = [Bytes; MAX_SLICES];
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
     buffer: Bytes,
-    sections: Sections,
-    links: Box<[Link]>,
+    layout: Layout,
 }
 
-/// Where each section ends in the buffer.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Sections {
-    /// The members of the decision that change with time: `"stale":false,"retryAfterSeconds":null`.
-    moment: (usize, usize),
-    /// The decision, from the opening brace.
-    decision: usize,
-    /// `,"checks":…`
-    checks: usize,
-    /// `,"identity":…`
-    identity: usize,
-    /// `,"media":…`
-    media: usize,
-}
-
-/// One media link: where its object is in the buffer, and when to stop using it.
-struct Link {
-    object: (usize, usize),
-    expires_at: Timestamp,
-}
-
-/// What an answer says about the moment it is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// The result is past its time, and no region could answer.
-    pub stale: bool,
-    /// When to ask again, in seconds; only for a result that is not final.
-    pub retry_after: Option<u64>,
+/// Renders a verification with every section; `region` is the name of its region.
+pub(crate) fn render(verification: &Verification, region: &RegionName) -> Rendered {
+    let (buffer, layout) = json::write_answer(verification, region);
+    // Copied, for what is kept to be what is weighed: an allocator leaves a shrunk buffer where it is.
+    Rendered { buffer: Bytes::copy_from_slice(&buffer), layout }
 }
 
 impl Rendered {
     /// The buffer, and where things are in it.
-    pub(crate) fn parts(&self) -> (&[u8], Layout) {
-        (&self.buffer, Layout::of(self.sections, &self.links))
+    pub(crate) fn parts(&self) -> (&[u8], &Layout) {
+        (&self.buffer, &self.layout)
     }
 
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
-    pub(crate) fn from_parts(buffer: Bytes, layout: &Layout) -> Option<Self> {
-        let (sections, links) = layout.within(&buffer)?;
-        Some(Self { buffer, sections, links })
+    pub(crate) fn from_parts(buffer: Bytes, layout: Layout) -> Option<Self> {
+        layout.fits(&buffer).then_some(Self { buffer, layout })
     }
 
     /// How many bytes it takes beside its own struct.
     pub(crate) fn size(&self) -> usize {
-        self.buffer.len() + self.links.len() * size_of::<Link>()
+        self.buffer.len() + self.layout.size()
     }
 
-    /// When the first of its links expires.
-    pub(crate) fn first_link_expiry(&self) -> Option<Timestamp> {
-        self.links.iter().map(|link| link.expires_at).min()
+    /// Whether one of its links has expired by `now`.
+    pub(crate) fn has_expired_links(&self, now: Timestamp) -> bool {
+        self.layout.links.iter().any(|link| link.is_expired(now))
     }
 
     /// The answer for `scopes` at `now`. Links that have expired are left out.
     pub(crate) fn cut(&self, scopes: Scopes, moment: Moment, now: Timestamp) -> Slices {
-        let has_expired_links = self.first_link_expiry().is_some_and(|expiry| expiry <= now);
+        let has_expired_links = self.has_expired_links(now);
         let keeps_links = !(has_expired_links && scopes.contains(Scope::Media));
         if moment == Moment::default() && keeps_links {
             return self.cut_as_rendered(scopes);
         }
         let mut answer = Vec::with_capacity(self.buffer.len() + 32);
         self.write_decision(&mut answer, moment);
-        for (scope, section) in self.sections() {
+        for (scope, section) in self.layout.sections() {
             if !scopes.contains(scope) {
                 continue;
             }
@@ -109,11 +86,10 @@ impl Rendered {
     /// The answer as it was rendered: shared slices, neighbouring sections in one.
     fn cut_as_rendered(&self, scopes: Scopes) -> Slices {
         let mut ranges: [Range<usize>; MAX_SLICES] = Default::default();
-        ranges[0] = 0..self.sections.decision;
+        ranges[0] = self.layout.decision();
         let mut last = 0;
-        let chosen = self.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope));
-        let brace = self.sections.media..self.sections.media + 1;
-        for range in chosen.map(|(_, range)| range).chain([brace]) {
+        let chosen = self.layout.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope));
+        for range in chosen.map(|(_, range)| range).chain([self.layout.brace()]) {
             if ranges[last].end == range.start {
                 ranges[last].end = range.end;
             } else {
@@ -124,30 +100,21 @@ impl Rendered {
         ranges.map(|range| self.buffer.slice(range))
     }
 
-    fn sections(&self) -> [(Scope, Range<usize>); 3] {
-        let Sections { decision, checks, identity, media, .. } = self.sections;
-        [
-            (Scope::Checks, decision..checks),
-            (Scope::Identity, checks..identity),
-            (Scope::Media, identity..media),
-        ]
-    }
-
     fn write_decision(&self, answer: &mut Vec<u8>, moment: Moment) {
-        let (start, end) = self.sections.moment;
-        answer.extend_from_slice(&self.buffer[..start]);
+        let (start, end) = self.layout.moment;
+        answer.extend_from_slice(&self.buffer[range((0, start))]);
         json::write_moment(answer, moment);
-        answer.extend_from_slice(&self.buffer[end..self.sections.decision]);
+        answer.extend_from_slice(&self.buffer[range((end, self.layout.decision))]);
     }
 
     fn write_live_media(&self, answer: &mut Vec<u8>, now: Timestamp) {
         answer.extend_from_slice(b",\"media\":[");
-        let live = self.links.iter().filter(|link| link.expires_at > now);
+        let live = self.layout.links.iter().filter(|link| !link.is_expired(now));
         for (index, link) in live.enumerate() {
             if index > 0 {
                 answer.push(b',');
             }
-            answer.extend_from_slice(&self.buffer[link.object.0..link.object.1]);
+            answer.extend_from_slice(&self.buffer[range(link.object)]);
         }
         answer.push(b']');
     }

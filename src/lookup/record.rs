@@ -191,7 +191,7 @@ impl Entry {
 
     /// Whether one of its links has expired.
     pub(super) fn has_expired_links(&self) -> bool {
-        self.record.body.first_link_expiry().is_some_and(|expiry| expiry <= Timestamp::now())
+        self.record.body.has_expired_links(Timestamp::now())
     }
 
     /// How long memory keeps it.

@@ -61,7 +61,7 @@ pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn
         life: life.as_millis() as u64,
         epoch,
         turn,
-        layout,
+        layout: layout.clone(),
     };
     let head = serde_json::to_vec(&head).unwrap_or_default();
     let length = u32::try_from(head.len()).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Stored {
             observed_at: Timestamp::from_millisecond(observed_at).ok()?,
             turn: Some(turn),
             // Without the room that the head took: what is kept is what is weighed.
-            body: Rendered::from_parts(Bytes::copy_from_slice(&self.body), &layout)?,
+            body: Rendered::from_parts(Bytes::copy_from_slice(&self.body), layout)?,
         };
         let (age, left) = (Duration::from_millis(life - left), Duration::from_millis(left));
         Some(SharedRecord { record, age, left, epoch })
