@@ -5,7 +5,6 @@
 
 mod json;
 mod layout;
-mod visible;
 
 use std::ops::Range;
 
