@@ -60,7 +60,7 @@ impl App {
         let lifecycle = Lifecycle::default();
         let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
         let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
-        let metrics = Arc::new(Metrics::new(regions.names(), &names).map_err(io::Error::other)?);
+        let metrics = Arc::new(Metrics::new(regions.names(), &names));
         let shared = remote::client(config, &metrics)?;
         let upstream = Arc::new(upstream(config, &regions, shared.as_ref(), &metrics)?);
         let of_upstreams = config.regions.iter().map(|region| region.concurrency).sum();
@@ -125,7 +125,7 @@ impl App {
 /// A key or certificate file cannot be read any more.
 pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)> {
     let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
-    let metrics = Metrics::new(regions.names(), &[]).map_err(io::Error::other)?;
+    let metrics = Metrics::new(regions.names(), &[]);
     let upstream = upstream(config, &regions, None, &metrics)?;
     Ok((regions, upstream))
 }

@@ -85,13 +85,13 @@ fn head<'a>(verification: &'a Verification, region: &'a RegionName) -> Head<'a> 
     let verdict = verification.verdict;
     let reason = |reason: Reason| ReasonJson {
         code: reason.code(),
-        category: reason.category().name(),
+        category: reason.category().into(),
         user_can_retry: reason.user_can_retry(),
         message: reason.message(),
     };
     Head {
         signature_id: verification.id.as_str(),
-        status: verdict.status().name(),
+        status: verdict.status().into(),
         r#final: verdict.is_final(),
         reason: verdict.reason().map(reason),
         region: region.as_str(),

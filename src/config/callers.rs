@@ -3,6 +3,8 @@
 use std::io;
 use std::num::NonZeroU32;
 
+use strum::VariantNames;
+
 use super::mistake::hint;
 use super::reader::{Section, Unique};
 use super::secret::{invalid, parsed_file, text_of};
@@ -83,8 +85,7 @@ fn name(raw: &Raw) -> Parsed<String> {
 }
 
 fn scope(text: &str) -> Parsed<Scope> {
-    Scope::from_name(text)
-        .ok_or_else(|| format!("unknown scope; {}", hint(text, &Scope::ALL.map(Scope::name))))
+    text.parse().map_err(|_| format!("unknown scope; {}", hint(text, Scope::VARIANTS)))
 }
 
 fn own_regions(section: &mut Section<'_>, all: &[Option<Region>]) -> Option<Vec<RegionName>> {

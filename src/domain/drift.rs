@@ -1,7 +1,10 @@
 //! Where the upstream's answers leave the contract we know. Counted, never fatal.
 
-/// One way of leaving the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr, VariantNames};
+
+/// One way of leaving the contract; its word is a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum DriftKind {
     /// A field we do not know.
     UnknownField,
@@ -19,35 +22,9 @@ pub enum DriftKind {
     IdMismatch,
 }
 
-impl DriftKind {
-    /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
-        Self::UnknownField,
-        Self::UnknownValue,
-        Self::UnknownCode,
-        Self::TypeMismatch,
-        Self::Conflict,
-        Self::MissingId,
-        Self::IdMismatch,
-    ];
-
-    /// The metric label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UnknownField => "unknown_field",
-            Self::UnknownValue => "unknown_value",
-            Self::UnknownCode => "unknown_code",
-            Self::TypeMismatch => "type_mismatch",
-            Self::Conflict => "conflict",
-            Self::MissingId => "missing_id",
-            Self::IdMismatch => "id_mismatch",
-        }
-    }
-}
-
 /// How often each kind was seen in one answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drift([u32; DriftKind::ALL.len()]);
+pub struct Drift([u32; DriftKind::VARIANTS.len()]);
 
 impl Drift {
     /// Counts one.
@@ -62,6 +39,6 @@ impl Drift {
 
     /// The kinds that were seen, with their counts.
     pub fn seen(&self) -> impl Iterator<Item = (DriftKind, u32)> {
-        DriftKind::ALL.into_iter().map(|kind| (kind, self.count(kind))).filter(|(_, count)| *count > 0)
+        DriftKind::iter().map(|kind| (kind, self.count(kind))).filter(|(_, count)| *count > 0)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::region::RegionId;
 
@@ -75,7 +76,8 @@ pub enum Kind {
 
 /// Why a call to the upstream failed, for logs. It stays what it was when a fault of the token endpoint becomes one of the
 /// region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Cause {
     Dns,
@@ -255,20 +257,6 @@ impl Kind {
             | Self::Overloaded
             | Self::Internal => true,
             Self::NotFound | Self::Refused | Self::IdMismatch | Self::Auth | Self::Account => false,
-        }
-    }
-}
-
-impl Cause {
-    /// The word in logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Http => "http",
         }
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! The codes are the vendor's table of `errorCode` values for get-result.
 
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
 /// Why a verification did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the codes are the vendor's own words; `message` says what each means")]
 pub enum Reason {
     LivenessAttack,
@@ -26,8 +29,9 @@ pub enum Reason {
     Other,
 }
 
-/// What kind of reason it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What kind of reason it is; its word is what callers read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Category {
     /// Somebody tried to deceive.
     Fraud,
@@ -46,28 +50,6 @@ pub enum Category {
 }
 
 impl Reason {
-    /// Every reason, for tables made at start.
-    pub const ALL: [Self; 18] = [
-        Self::LivenessAttack,
-        Self::IdForgeryDetected,
-        Self::SimilarityFail,
-        Self::StrategyHit,
-        Self::NoFaceDetected,
-        Self::CardInfoMismatch,
-        Self::NoSupportedCard,
-        Self::NoSupportedCardCustomized,
-        Self::CardTypeMismatch,
-        Self::CardLowQualityImage,
-        Self::IncompletedCard,
-        Self::TooManyCards,
-        Self::CardNotFound,
-        Self::OcrNoResult,
-        Self::UserTimeout,
-        Self::ParameterError,
-        Self::Error,
-        Self::Other,
-    ];
-
     /// The reason for one of the vendor's words, folded to upper case. `None` if the word is not in its table.
     ///
     /// The vendor's samples say `NOT_SUPPORTED_CARD` where its table says `NO_SUPPORTED_CARD`.
@@ -75,31 +57,12 @@ impl Reason {
         if word == "NOT_SUPPORTED_CARD" {
             return Some(Self::NoSupportedCard);
         }
-        Self::ALL.into_iter().find(|reason| *reason != Self::Other && reason.code() == word)
+        Self::iter().find(|reason| *reason != Self::Other && reason.code() == word)
     }
 
     /// The code callers read.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::LivenessAttack => "LIVENESS_ATTACK",
-            Self::IdForgeryDetected => "ID_FORGERY_DETECTED",
-            Self::SimilarityFail => "SIMILARITY_FAIL",
-            Self::StrategyHit => "STRATEGY_HIT",
-            Self::NoFaceDetected => "NO_FACE_DETECTED",
-            Self::CardInfoMismatch => "CARD_INFO_MISMATCH",
-            Self::NoSupportedCard => "NO_SUPPORTED_CARD",
-            Self::NoSupportedCardCustomized => "NO_SUPPORTED_CARD_CUSTOMIZED",
-            Self::CardTypeMismatch => "CARD_TYPE_MISMATCH",
-            Self::CardLowQualityImage => "CARD_LOW_QUALITY_IMAGE",
-            Self::IncompletedCard => "INCOMPLETED_CARD",
-            Self::TooManyCards => "TOO_MANY_CARDS",
-            Self::CardNotFound => "CARD_NOT_FOUND",
-            Self::OcrNoResult => "OCR_NO_RESULT",
-            Self::UserTimeout => "USER_TIMEOUT",
-            Self::ParameterError => "PARAMETER_ERROR",
-            Self::Error => "ERROR",
-            Self::Other => "OTHER",
-        }
+    pub fn code(self) -> &'static str {
+        self.into()
     }
 
     /// What kind of reason it is.
@@ -157,28 +120,13 @@ impl Reason {
     }
 }
 
-impl Category {
-    /// The name callers read.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fraud => "fraud",
-            Self::Face => "face",
-            Self::Policy => "policy",
-            Self::Document => "document",
-            Self::User => "user",
-            Self::System => "system",
-            Self::Other => "other",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_code_of_the_table_is_found_by_its_word() {
-        for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Other) {
+        for reason in Reason::iter().filter(|reason| *reason != Reason::Other) {
             assert_eq!(Reason::from_word(reason.code()), Some(reason));
         }
         assert_eq!(Reason::from_word("NOT_SUPPORTED_CARD"), Some(Reason::NoSupportedCard));
@@ -189,7 +137,7 @@ mod tests {
     #[test]
     fn fraud_policy_and_the_unknown_cannot_be_retried_by_the_person() {
         let hopeless: Vec<_> =
-            Reason::ALL.into_iter().filter(|reason| !reason.user_can_retry()).map(Reason::code).collect();
+            Reason::iter().filter(|reason| !reason.user_can_retry()).map(Reason::code).collect();
         assert_eq!(hopeless, ["LIVENESS_ATTACK", "ID_FORGERY_DETECTED", "STRATEGY_HIT", "OTHER"]);
     }
 }

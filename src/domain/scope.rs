@@ -1,5 +1,7 @@
 //! Who asks, and what a caller may see or do.
 
+use strum::{EnumIter, EnumString, IntoEnumIterator, IntoStaticStr, VariantNames};
+
 /// A configured caller, by its place in the configuration. It distinguishes callers where they share something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerId(u16);
@@ -11,8 +13,9 @@ impl CallerId {
     }
 }
 
-/// One permission of a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One permission of a caller, in the order of the documentation; its word is its name in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum Scope {
     /// See the checks behind the decision.
@@ -25,27 +28,6 @@ pub enum Scope {
     Refresh = 1 << 3,
     /// Forget an id with `DELETE`.
     Purge = 1 << 4,
-}
-
-impl Scope {
-    /// Every scope, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Checks, Self::Identity, Self::Media, Self::Refresh, Self::Purge];
-
-    /// The scope's name in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Checks => "checks",
-            Self::Identity => "identity",
-            Self::Media => "media",
-            Self::Refresh => "refresh",
-            Self::Purge => "purge",
-        }
-    }
-
-    /// The scope of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.name() == name)
-    }
 }
 
 /// A set of scopes. The empty set sees the decision alone.
@@ -80,7 +62,7 @@ impl Scopes {
 
     /// The names of the scopes in this set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Scope::ALL.into_iter().filter(move |scope| self.contains(*scope)).map(Scope::name)
+        Scope::iter().filter(move |scope| self.contains(*scope)).map(Into::into)
     }
 }
 

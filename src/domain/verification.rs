@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::reason::Reason;
 use super::region::RegionId;
@@ -87,7 +88,8 @@ impl Verdict {
 }
 
 /// The `status` word of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the words of Verdict, which says what they mean")]
 pub enum Status {
     Passed,
@@ -95,23 +97,6 @@ pub enum Status {
     Incomplete,
     Pending,
     Unrecognized,
-}
-
-impl Status {
-    /// Every word, in the order of their discriminants.
-    pub const ALL: [Self; 5] =
-        [Self::Passed, Self::Failed, Self::Incomplete, Self::Pending, Self::Unrecognized];
-
-    /// The word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-            Self::Incomplete => "incomplete",
-            Self::Pending => "pending",
-            Self::Unrecognized => "unrecognized",
-        }
-    }
 }
 
 /// The raw words of the upstream that are safe to show with the decision.

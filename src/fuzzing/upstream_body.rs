@@ -46,7 +46,7 @@ fn check_answer(answer: &[u8], scopes: Scopes, has_passed: bool) {
     assert_eq!(answer["signatureId"], ID);
     assert_eq!(answer["status"] == "passed", has_passed);
     for scope in [Scope::Checks, Scope::Identity, Scope::Media] {
-        let is_shown = answer.get(scope.name()).is_some();
+        let is_shown = answer.get(<&str>::from(scope)).is_some();
         assert_eq!(is_shown, scopes.contains(scope), "parts are those of the scopes");
     }
     let transaction = answer["upstream"]["transactionId"].as_str();

@@ -53,7 +53,7 @@ pub(super) struct AccessRecord<'a> {
 impl<'a> AccessRecord<'a> {
     /// The record of a request of which only the head is known.
     pub(super) fn new(head: &Parts) -> Self {
-        let method = MethodLabel::of(head.method.as_str());
+        let method = head.method.as_str().parse().unwrap_or_default();
         Self {
             request_id: request_id(&head.headers),
             span: Span::none(),
@@ -79,7 +79,7 @@ impl<'a> AccessRecord<'a> {
         self.caller = Some(caller);
         if traces.are_on() {
             let parent = traceparent(&head.headers);
-            self.span = traces.request(self.method.name(), parent, self.started.elapsed());
+            self.span = traces.request(self.method.into(), parent, self.started.elapsed());
         }
     }
 
@@ -88,7 +88,7 @@ impl<'a> AccessRecord<'a> {
     pub(super) fn refused(&mut self, code: Code, traces: &Traces) {
         self.code = Some(code);
         if self.caller.is_none() {
-            self.span = traces.request(self.method.name(), None, self.started.elapsed());
+            self.span = traces.request(self.method.into(), None, self.started.elapsed());
         }
     }
 
@@ -116,14 +116,14 @@ impl<'a> AccessRecord<'a> {
     pub(super) fn log(&self) {
         let line = AccessLine {
             request_id: self.request_id(),
-            method: self.method.name(),
-            route: self.route.name(),
+            method: self.method.into(),
+            route: self.route.into(),
             status: self.http_status,
             code: self.code.map(Code::name),
             caller: self.caller,
             id_hash: self.id.map(|id| id.hash_for_logs()),
             cache: self.source.map(cache_word),
-            cause: self.cause.map(Cause::name),
+            cause: self.cause.map(Into::into),
             trace_id: self.span.trace_id(),
             duration: self.duration,
         };
@@ -136,7 +136,7 @@ impl<'a> AccessRecord<'a> {
         if !span.is_recorded() {
             return;
         }
-        let (method, route) = (self.method.name(), self.route.name());
+        let (method, route): (&str, &str) = (self.method.into(), self.route.into());
         match self.route {
             RouteLabel::Idv | RouteLabel::Callbacks => {
                 span.rename(format!("{method} {route}"));

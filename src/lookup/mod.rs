@@ -95,7 +95,7 @@ impl Lookup {
             Err(_) => LookupOutcome::Failed,
         };
         self.metrics.lookups.observe(outcome);
-        span.word("idv.outcome", outcome.name());
+        span.word("idv.outcome", outcome.into());
         answer
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::{Pipeline, RedisError, Value};
+use strum::VariantNames;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -32,7 +33,7 @@ pub(super) struct Link {
     pub(super) servers: Servers,
     stage: watch::Sender<Stage>,
     /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
-    failures: [AtomicU32; RemoteOperation::NAMES.len()],
+    failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
     /// Told when there were too many.
     broken: Notify,
     metrics: Arc<RemoteMetrics>,

@@ -19,7 +19,7 @@ use super::settings::{Keys, RegionSettings};
 use super::token_request;
 use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
-use crate::domain::failure::{Cause, Fault, Kind};
+use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::net::{self, Answer, Broken, Connections};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
@@ -114,7 +114,7 @@ impl TokenClient {
             Err(failure) => {
                 self.metrics.token_refreshes_failed.inc();
                 let code = failure.said.as_ref().and_then(|said| said.code);
-                let cause = failure.cause.map(Cause::name);
+                let cause = failure.cause.map(<&str>::from);
                 tracing::warn!(region = %self.region, kind = ?failure.kind, cause, code, "token refresh failed");
             }
         }

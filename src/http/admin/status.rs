@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use strum::VariantNames;
+
 use super::history::{History, Moment, STEP};
 use super::report::{
     AnswerSeries, Answers, Breaker, Build, Cache, Count, Counts, FinalResult, Region, RegionSeries, Report,
@@ -11,7 +13,7 @@ use super::report::{
 use crate::domain::drift::DriftKind;
 use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, CacheMetrics, Durations, LookupOutcome, RegionSnapshot, RemoteOutcome, UpstreamOutcome,
+    ANSWER_CLASSES, Durations, EvictionCause, LookupOutcome, RegionSnapshot, RemoteOutcome, UpstreamOutcome,
     result_names, revision,
 };
 
@@ -48,17 +50,17 @@ impl StatusReport {
             step_seconds: STEP.as_secs(),
             build: Build { version: env!("CARGO_PKG_VERSION"), revision: revision() },
             answers: answers(&window),
-            lookups: Counts::new(&LookupOutcome::NAMES, &then.lookups, &now.lookups),
+            lookups: Counts::new(LookupOutcome::VARIANTS, &then.lookups, &now.lookups),
             fills_in_flight: now.fills_in_flight,
             cache: Cache {
                 entries: now.cache_entries,
                 bytes: now.cache_bytes,
                 max_bytes: self.cache_max_bytes,
-                evictions: Counts::new(&CacheMetrics::CAUSES, &then.evictions, &now.evictions),
+                evictions: Counts::new(EvictionCause::VARIANTS, &then.evictions, &now.evictions),
             },
             second_tier: self.has_second_tier.then(|| SecondTier {
                 connected: now.remote_up,
-                requests: Counts::new(&RemoteOutcome::NAMES, &then.remote, &now.remote),
+                requests: Counts::new(RemoteOutcome::VARIANTS, &then.remote, &now.remote),
             }),
             rate_limited: Count::new(then.rate_limited, now.rate_limited),
             panics: Count::new(then.panics, now.panics),
@@ -99,12 +101,12 @@ fn region<'a>(window: &Window, n: usize, reported: &'a ReportedRegion) -> Option
         breaker: Breaker { state: breaker(now.breaker), for_seconds: window.breaker_unchanged_for(n) },
         token: Token { expires_in_seconds: seconds_until(now.token_expiry), refreshed, refresh_failed },
         clock_skew_seconds: now.clock_skew,
-        requests: Counts::new(&UpstreamOutcome::NAMES, &then.requests, &now.requests),
+        requests: Counts::new(UpstreamOutcome::VARIANTS, &then.requests, &now.requests),
         retries: Count::new(then.retries, now.retries),
         p50_ms: milliseconds(&times, 0.5),
         p95_ms: milliseconds(&times, 0.95),
         series: region_series(window, n),
-        drift: Counts::new(&DriftKind::ALL.map(DriftKind::name), &then.drift, &now.drift),
+        drift: Counts::new(DriftKind::VARIANTS, &then.drift, &now.drift),
         results: results(then, now),
     })
 }
@@ -166,7 +168,7 @@ const fn breaker(state: i64) -> &'static str {
 }
 
 /// Requests that got no answer about their id.
-fn failed(requests: &[u64; UpstreamOutcome::NAMES.len()]) -> u64 {
+fn failed(requests: &[u64; UpstreamOutcome::VARIANTS.len()]) -> u64 {
     let answered = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
     requests.iter().sum::<u64>() - answered.iter().sum::<u64>()
 }

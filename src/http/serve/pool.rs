@@ -128,7 +128,7 @@ impl ConnectionPool {
         let listener = self.metrics.listener;
         self.was_full.call_once(|| {
             tracing::warn!(
-                listener = listener.name(),
+                listener = <&str>::from(listener),
                 setting = listener.limit_setting(),
                 limit = self.limit,
                 "limit reached: for each new connection the one that has waited longest is closed"

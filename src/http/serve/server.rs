@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn f170_at_its_age_a_connection_announces_its_end_and_no_request_is_lost() {
-        let metrics = Metrics::new(&[], &[]).expect("metrics of nobody").connections(Listener::Public);
+        let metrics = Metrics::new(&[], &[]).connections(Listener::Public);
         let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state();
         let max_age = Duration::from_millis(200);
         let server = Server {

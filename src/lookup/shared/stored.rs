@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator;
 
 use crate::answer::{Layout, Rendered};
 use crate::domain::reason::Reason;
@@ -54,7 +55,7 @@ pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn
     let (body, layout) = record.body.parts();
     let head = Head {
         region: tag.to_owned(),
-        status: record.verdict.status().name().to_owned(),
+        status: <&str>::from(record.verdict.status()).to_owned(),
         reason: record.verdict.reason().map(|reason| reason.code().to_owned()),
         submitted: record.submitted,
         observed_at: record.observed_at.as_millisecond(),
@@ -106,9 +107,9 @@ impl Stored {
 }
 
 fn verdict(status: &str, reason: Option<&str>) -> Option<Verdict> {
-    let known = |code: &str| Reason::ALL.into_iter().find(|reason| reason.code() == code);
+    let known = |code: &str| Reason::iter().find(|reason| reason.code() == code);
     let reason = reason.and_then(known);
-    Some(match Status::ALL.into_iter().find(|known| known.name() == status)? {
+    Some(match status.parse().ok()? {
         Status::Passed => Verdict::Passed,
         Status::Failed => Verdict::Failed(reason?),
         Status::Incomplete => Verdict::Incomplete(reason?),

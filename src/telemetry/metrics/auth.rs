@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge};
+use strum::VariantNames;
 
-use super::families::{counters, gauge};
+use super::families::Families;
 
 /// Authentication.
 pub struct AuthMetrics {
-    failures: [IntCounter; AuthFailure::NAMES.len()],
+    failures: [IntCounter; AuthFailure::VARIANTS.len()],
     /// The key set that tokens are checked with.
     pub jwks: Arc<JwksMetrics>,
 }
 
 /// Why a request was not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AuthFailure {
     Missing,
@@ -25,24 +27,13 @@ pub enum AuthFailure {
     KeysUnavailable,
 }
 
-impl AuthFailure {
-    /// The labels, in the order of the reasons.
-    const NAMES: [&'static str; 6] =
-        ["missing", "unknown_key", "bad_token", "expired_token", "unknown_subject", "keys_unavailable"];
-}
-
 impl AuthMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let failures = counters(
-            registry,
-            "idv_auth_failures_total",
-            "Requests that were not authenticated, by reason.",
-            &["reason"],
-        )?;
-        Ok(Self {
-            failures: AuthFailure::NAMES.map(|reason| failures.with_label_values(&[reason])),
-            jwks: Arc::new(JwksMetrics::new(registry)?),
-        })
+    pub(super) fn new(families: &Families) -> Self {
+        let help = "Requests that were not authenticated, by reason.";
+        Self {
+            failures: families.counters::<AuthFailure, _>("idv_auth_failures_total", help, "reason"),
+            jwks: Arc::new(JwksMetrics::new(families)),
+        }
     }
 
     /// Counts one refused request.
@@ -60,23 +51,13 @@ pub struct JwksMetrics {
 }
 
 impl JwksMetrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let refreshes = counters(
-            registry,
-            "idv_jwks_refreshes_total",
-            "Fetches of the token issuer's key set.",
-            &["outcome"],
-        )?;
+    fn new(families: &Families) -> Self {
+        let help = "Keys of the token issuer in use; 0 = none yet, or no tokens are accepted.";
+        let keys = families.gauge("idv_jwks_keys", help);
+        let help = "Fetches of the token issuer's key set.";
+        let refreshes = families.counter_vec("idv_jwks_refreshes_total", help, &["outcome"]);
         let of = |outcome| refreshes.with_label_values(&[outcome]);
-        Ok(Self {
-            keys: gauge(
-                registry,
-                "idv_jwks_keys",
-                "Keys of the token issuer in use; 0 = none yet, or no tokens are accepted.",
-            )?,
-            ok: of("ok"),
-            failed: of("failed"),
-        })
+        Self { keys, ok: of("ok"), failed: of("failed") }
     }
 
     /// Counts one fetch.

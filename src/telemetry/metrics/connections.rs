@@ -1,13 +1,13 @@
 //! Connections of each listener: how many are open, how many may be, and why some were closed.
 
-use std::sync::Arc;
+use prometheus::{IntCounter, IntGauge};
+use strum::{EnumIter, IntoStaticStr, VariantNames};
 
-use prometheus::{IntCounter, IntGauge, Registry};
-
-use super::families::{counters, gauges};
+use super::families::Families;
 
 /// A listener of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Listener {
     Public,
@@ -16,18 +16,6 @@ pub enum Listener {
 }
 
 impl Listener {
-    pub(super) const COUNT: usize = 3;
-    const ALL: [Self; Self::COUNT] = [Self::Public, Self::Admin, Self::Callbacks];
-
-    /// The label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Admin => "admin",
-            Self::Callbacks => "callbacks",
-        }
-    }
-
     /// The setting that limits its connections, if there is one.
     pub const fn limit_setting(self) -> Option<&'static str> {
         match self {
@@ -38,7 +26,8 @@ impl Listener {
 }
 
 /// Why the gateway closed a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum CloseReason {
     /// There were too many connections.
     Limit,
@@ -50,10 +39,6 @@ pub enum CloseReason {
     WriteTimeout,
 }
 
-impl CloseReason {
-    const NAMES: [&str; 4] = ["limit", "head_timeout", "idle", "write_timeout"];
-}
-
 /// Connections of one listener.
 pub struct ConnectionMetrics {
     /// The listener, for logs.
@@ -61,29 +46,19 @@ pub struct ConnectionMetrics {
     /// The most connections at once.
     pub max: IntGauge,
     open: IntGauge,
-    closed: [IntCounter; CloseReason::NAMES.len()],
+    closed: [IntCounter; CloseReason::VARIANTS.len()],
 }
 
 impl ConnectionMetrics {
-    /// The metrics of every listener, in their order.
-    pub(super) fn all(registry: &Registry) -> Result<[Arc<Self>; Listener::COUNT], prometheus::Error> {
-        let open = gauges(registry, "idv_connections", "Open connections.", &["listener"])?;
-        let max = gauges(registry, "idv_connections_max", "The most connections at once.", &["listener"])?;
-        let closed = counters(
-            registry,
-            "idv_connections_closed_total",
-            "Connections that the gateway closed, but for those it ended after an answer.",
-            &["listener", "reason"],
-        )?;
-        Ok(Listener::ALL.map(|listener| {
-            let name = listener.name();
-            Arc::new(Self {
-                listener,
-                max: max.with_label_values(&[name]),
-                open: open.with_label_values(&[name]),
-                closed: CloseReason::NAMES.map(|reason| closed.with_label_values(&[name, reason])),
-            })
-        }))
+    pub(super) fn new(families: &Families, listener: Listener) -> Self {
+        let families = families.with("listener", listener.into());
+        let help = "Connections that the gateway closed, but for those it ended after an answer.";
+        Self {
+            listener,
+            max: families.gauge("idv_connections_max", "The most connections at once."),
+            open: families.gauge("idv_connections", "Open connections."),
+            closed: families.counters::<CloseReason, _>("idv_connections_closed_total", help, "reason"),
+        }
     }
 
     /// Counts a connection as open until the guard is dropped.

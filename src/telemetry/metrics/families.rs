@@ -1,67 +1,76 @@
-//! Creates and registers metric families.
+//! Makes metrics and registers them. A name that is wrong or taken is a defect, found at the first start.
 
+use std::collections::HashMap;
+
+use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
 };
+use strum::VariantNames;
 
-pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-    registered(registry, IntCounter::new(name, help)?)
+/// Makes metrics of one registry, all with the same labels.
+#[derive(Clone)]
+pub(super) struct Families {
+    registry: Registry,
+    labels: HashMap<String, String>,
 }
 
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-    registered(registry, IntGauge::new(name, help)?)
-}
+impl Families {
+    /// Metrics without a label.
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self { registry: registry.clone(), labels: HashMap::new() }
+    }
 
-pub(super) fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-}
+    /// The same with one more label. Metrics of one name and several values of it are one family.
+    pub(super) fn with(&self, label: &str, value: &str) -> Self {
+        let mut families = self.clone();
+        families.labels.insert(label.to_owned(), value.to_owned());
+        families
+    }
 
-pub(super) fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntGaugeVec, prometheus::Error> {
-    registered(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-}
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::with_opts(self.opts(name, help)))
+    }
 
-pub(super) fn float_gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-) -> Result<GaugeVec, prometheus::Error> {
-    registered(registry, GaugeVec::new(Opts::new(name, help), &["region"])?)
-}
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::with_opts(self.opts(name, help)))
+    }
 
-pub(super) fn histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, prometheus::Error> {
-    registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
-}
+    pub(super) fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::with_opts(self.opts(name, help)))
+    }
 
-pub(super) fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> Result<HistogramVec, prometheus::Error> {
-    registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
-}
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let opts = HistogramOpts { common_opts: self.opts(name, help), buckets: buckets.to_vec() };
+        self.register(Histogram::with_opts(opts))
+    }
 
-fn registered<C>(registry: &Registry, collector: C) -> Result<C, prometheus::Error>
-where
-    C: prometheus::core::Collector + Clone + 'static,
-{
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
+    pub(super) fn gauge_vec(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(self.opts(name, help), &[label]))
+    }
+
+    pub(super) fn counter_vec(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(self.opts(name, help), labels))
+    }
+
+    /// A counter for each of the words of `L`, in their order: the values of `label`.
+    pub(super) fn counters<L: VariantNames, const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> [IntCounter; N] {
+        let family = self.counter_vec(name, help, &[label]);
+        std::array::from_fn(|index| family.with_label_values(&[L::VARIANTS[index]]))
+    }
+
+    fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_labels(self.labels.clone())
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, made: Result<C>) -> C {
+        let collector = made.expect("a valid name");
+        self.registry.register(Box::new(collector.clone())).expect("a name of its own");
+        collector
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, Registry};
+use prometheus::{Histogram, IntCounter};
+use strum::{EnumIter, EnumString, IntoEnumIterator, IntoStaticStr, VariantNames};
 
-use super::families::{counters, histogram, histograms};
+use super::families::Families;
 use crate::domain::verification::Status;
 
 /// Durations of requests to us: from a cache hit (tens of microseconds) to a wait (tens of seconds). No bound lies on a
@@ -18,95 +19,74 @@ const OUR_BUCKETS: &[f64] = &[
 pub(super) const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 409, 421, 429, 500, 502, 503, 504];
 
 /// The method of a request. It is the client's text, so only known methods have a name of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MethodLabel(usize);
-
-impl MethodLabel {
-    const NAMES: [&str; 10] =
-        ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other"];
-
-    /// The label of a method, `other` if it is none that we know.
-    pub fn of(method: &str) -> Self {
-        let known = Self::NAMES.iter().position(|known| *known == method);
-        Self(known.unwrap_or(Self::NAMES.len() - 1))
-    }
-
-    /// The method, or `other`.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self.0]
-    }
-}
-
-/// Where a request went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RouteLabel {
-    /// `/idv/{signatureId}`
-    Idv,
-    /// `/callbacks/{region}`
-    Callbacks,
-    /// No route of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum MethodLabel {
+    Get,
+    Head,
+    Delete,
+    Post,
+    Put,
+    Patch,
+    Options,
+    Trace,
+    Connect,
     #[default]
-    Unmatched,
+    #[strum(serialize = "other")]
+    Other,
 }
 
-impl RouteLabel {
-    const ALL: [Self; 3] = [Self::Idv, Self::Callbacks, Self::Unmatched];
-
-    /// The route's template.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Idv => "/idv/{signatureId}",
-            Self::Callbacks => "/callbacks/{region}",
-            Self::Unmatched => "unmatched",
-        }
-    }
+/// Where a request went: the template of its route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[expect(missing_docs, reason = "the templates say it")]
+pub enum RouteLabel {
+    #[strum(serialize = "/idv/{signatureId}")]
+    Idv,
+    #[strum(serialize = "/callbacks/{region}")]
+    Callbacks,
+    #[default]
+    #[strum(serialize = "unmatched")]
+    Unmatched,
 }
 
 /// Requests to the public listener.
 pub struct HttpMetrics {
     pub(super) requests: Vec<IntCounter>,
-    answers: [IntCounter; Status::ALL.len()],
-    pub(super) durations: [Histogram; RouteLabel::ALL.len()],
+    answers: [IntCounter; Status::VARIANTS.len()],
+    pub(super) durations: Vec<Histogram>,
     successes: Histogram,
 }
 
 impl HttpMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = counters(
-            registry,
-            "idv_http_requests_total",
-            "Requests answered.",
-            &["route", "method", "status"],
-        )?;
-        let mut table = Vec::new();
-        for route in RouteLabel::ALL {
-            for method in MethodLabel::NAMES {
-                for status in STATUSES {
-                    table.push(requests.with_label_values(&[route.name(), method, &status.to_string()]));
-                }
+    pub(super) fn new(families: &Families) -> Self {
+        let (mut requests, mut durations) = (Vec::new(), Vec::new());
+        for route in RouteLabel::iter() {
+            let families = families.with("route", route.into());
+            let labels = ["method", "status"];
+            let answered = families.counter_vec("idv_http_requests_total", "Requests answered.", &labels);
+            for method in MethodLabel::VARIANTS {
+                let statuses = STATUSES.map(|status| status.to_string());
+                requests
+                    .extend(statuses.map(|status| answered.with_label_values(&[method, status.as_str()])));
             }
+            durations.push(families.histogram(
+                "idv_http_request_duration_seconds",
+                "From the request's head to the answer's head.",
+                OUR_BUCKETS,
+            ));
         }
-        let answers =
-            counters(registry, "idv_answers_total", "Results given to callers (200).", &["status"])?;
-        let durations = histograms(
-            registry,
-            "idv_http_request_duration_seconds",
-            "From the request's head to the answer's head.",
-            &["route"],
-            OUR_BUCKETS,
-        )?;
-        let successes = histogram(
-            registry,
-            "idv_http_success_duration_seconds",
-            "As idv_http_request_duration_seconds, of results given to callers (200) alone.",
-            OUR_BUCKETS,
-        )?;
-        Ok(Self {
-            successes,
-            requests: table,
-            answers: Status::ALL.map(|status| answers.with_label_values(&[status.name()])),
-            durations: RouteLabel::ALL.map(|route| durations.with_label_values(&[route.name()])),
-        })
+        let (answers, help) = ("idv_answers_total", "Results given to callers (200).");
+        Self {
+            requests,
+            answers: families.counters::<Status, _>(answers, help, "status"),
+            durations,
+            successes: families.histogram(
+                "idv_http_success_duration_seconds",
+                "As idv_http_request_duration_seconds, of results given to callers (200) alone.",
+                OUR_BUCKETS,
+            ),
+        }
     }
 
     /// Counts one result given to a caller.
@@ -116,9 +96,9 @@ impl HttpMetrics {
 
     /// Counts one answered request. A status outside the closed set counts as 500.
     pub fn observe(&self, route: RouteLabel, method: MethodLabel, status: u16, duration: Duration) {
-        let internal = STATUSES.iter().position(|known| *known == 500).unwrap_or_default();
-        let status = STATUSES.iter().position(|known| *known == status).unwrap_or(internal);
-        let of_method = route as usize * MethodLabel::NAMES.len() + method.0;
+        let place = |status| STATUSES.iter().position(|known| *known == status);
+        let status = place(status).or_else(|| place(500)).unwrap_or_default();
+        let of_method = route as usize * MethodLabel::VARIANTS.len() + method as usize;
         self.requests[of_method * STATUSES.len() + status].inc();
         self.durations[route as usize].observe(duration.as_secs_f64());
         if (route, STATUSES[status]) == (RouteLabel::Idv, 200) {

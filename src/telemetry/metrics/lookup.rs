@@ -1,11 +1,13 @@
-//! Lookups and the cache.
+//! Lookups, the cache, and waiting for final results: waiters, pollers, polls and callbacks.
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge};
+use strum::{IntoStaticStr, VariantNames};
 
-use super::families::{counters, gauge};
+use super::families::Families;
 
 /// How a lookup ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LookupOutcome {
     Hit,
@@ -16,30 +18,20 @@ pub enum LookupOutcome {
     Failed,
 }
 
-impl LookupOutcome {
-    /// The labels, in the order of the outcomes.
-    pub const NAMES: [&'static str; 6] = ["hit", "remote_hit", "joined", "filled", "stale", "failed"];
-
-    /// The label.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
-
 /// Lookups by outcome, and fills in flight.
 pub struct LookupMetrics {
-    pub(super) outcomes: [IntCounter; LookupOutcome::NAMES.len()],
+    pub(super) outcomes: [IntCounter; LookupOutcome::VARIANTS.len()],
     /// Fills in flight.
     pub fills_in_flight: IntGauge,
 }
 
 impl LookupMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let outcomes = counters(registry, "idv_lookups_total", "Lookups by outcome.", &["outcome"])?;
-        Ok(Self {
-            outcomes: LookupOutcome::NAMES.map(|name| outcomes.with_label_values(&[name])),
-            fills_in_flight: gauge(registry, "idv_fills_in_flight", "Fills in flight.")?,
-        })
+    pub(super) fn new(families: &Families) -> Self {
+        let (name, help) = ("idv_lookups_total", "Lookups by outcome.");
+        Self {
+            outcomes: families.counters::<LookupOutcome, _>(name, help, "outcome"),
+            fills_in_flight: families.gauge("idv_fills_in_flight", "Fills in flight."),
+        }
     }
 
     /// Counts one lookup.
@@ -48,17 +40,9 @@ impl LookupMetrics {
     }
 }
 
-/// The cache.
-pub struct CacheMetrics {
-    /// Entries held.
-    pub entries: IntGauge,
-    /// Bytes held.
-    pub bytes: IntGauge,
-    pub(super) evictions: [IntCounter; 4],
-}
-
 /// Why an entry left the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum EvictionCause {
     Expired,
@@ -67,22 +51,93 @@ pub enum EvictionCause {
     Purged,
 }
 
-impl CacheMetrics {
-    /// The metric labels, in the order of the causes.
-    pub const CAUSES: [&str; 4] = ["expired", "size", "replaced", "purged"];
+/// The cache.
+pub struct CacheMetrics {
+    /// Entries held.
+    pub entries: IntGauge,
+    /// Bytes held.
+    pub bytes: IntGauge,
+    pub(super) evictions: [IntCounter; EvictionCause::VARIANTS.len()],
+}
 
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let evictions =
-            counters(registry, "idv_cache_evictions_total", "Entries that left the cache.", &["cause"])?;
-        Ok(Self {
-            entries: gauge(registry, "idv_cache_entries", "Results in the cache.")?,
-            bytes: gauge(registry, "idv_cache_bytes", "Bytes in the cache.")?,
-            evictions: Self::CAUSES.map(|cause| evictions.with_label_values(&[cause])),
-        })
+impl CacheMetrics {
+    pub(super) fn new(families: &Families) -> Self {
+        let (name, help) = ("idv_cache_evictions_total", "Entries that left the cache.");
+        Self {
+            entries: families.gauge("idv_cache_entries", "Results in the cache."),
+            bytes: families.gauge("idv_cache_bytes", "Bytes in the cache."),
+            evictions: families.counters::<EvictionCause, _>(name, help, "cause"),
+        }
     }
 
     /// The counter of one cause.
     pub fn evicted(&self, cause: EvictionCause) -> &IntCounter {
         &self.evictions[cause as usize]
+    }
+}
+
+/// How one poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum PollOutcome {
+    /// The result is final.
+    Final,
+    /// It is not.
+    Pending,
+    /// The region gave no answer.
+    Failed,
+    /// The region was not asked: it is busy, its breaker is open, or its budget for polls is used up.
+    Skipped,
+}
+
+/// What came of one callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum CallbackOutcome {
+    /// The id is fetched again.
+    Fetched,
+    /// Nobody has asked about the id.
+    Unknown,
+    /// The result is final already.
+    Final,
+    /// Another callback for the id came a moment ago.
+    Repeated,
+    /// The region's budget for polls is used up.
+    OverBudget,
+    /// No valid key.
+    Unauthenticated,
+    /// Not a callback: its method, size or syntax is wrong, or there is no such region.
+    Malformed,
+}
+
+/// Waiters, pollers, polls and callbacks.
+pub struct WaitMetrics {
+    /// Requests that wait for a final result.
+    pub waiters: IntGauge,
+    /// Ids that are polled for them.
+    pub pollers: IntGauge,
+    polls: [IntCounter; PollOutcome::VARIANTS.len()],
+    callbacks: [IntCounter; CallbackOutcome::VARIANTS.len()],
+}
+
+impl WaitMetrics {
+    pub(super) fn new(families: &Families) -> Self {
+        let callbacks = ("idv_callbacks_total", "Callbacks by outcome.");
+        Self {
+            waiters: families.gauge("idv_waiters", "Requests that wait for a final result."),
+            pollers: families.gauge("idv_pollers", "Ids that are polled for those who wait."),
+            polls: families.counters::<PollOutcome, _>("idv_polls_total", "Polls by outcome.", "outcome"),
+            callbacks: families.counters::<CallbackOutcome, _>(callbacks.0, callbacks.1, "outcome"),
+        }
+    }
+
+    /// Counts one poll.
+    pub fn polled(&self, outcome: PollOutcome) {
+        self.polls[outcome as usize].inc();
+    }
+
+    /// Counts one callback.
+    pub fn called_back(&self, outcome: CallbackOutcome) {
+        self.callbacks[outcome as usize].inc();
     }
 }

@@ -6,31 +6,31 @@ mod auth;
 mod connections;
 mod families;
 mod http;
-mod lines;
 mod lookup;
 mod process;
 mod region;
 mod remote;
 mod snapshot;
-mod wait;
 
 use std::sync::Arc;
 
 use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use strum::IntoEnumIterator;
 
 use crate::domain::region::{RegionId, RegionName};
 
-use families::{counter, counters, gauge, gauges};
+use families::Families;
 use process::Process;
 
 pub use auth::{AuthFailure, AuthMetrics, JwksMetrics};
 pub use connections::{CloseReason, ConnectionMetrics, Listener, OpenConnection};
 pub use http::{HttpMetrics, MethodLabel, RouteLabel};
-pub use lookup::{CacheMetrics, EvictionCause, LookupMetrics, LookupOutcome};
+pub use lookup::{
+    CacheMetrics, CallbackOutcome, EvictionCause, LookupMetrics, LookupOutcome, PollOutcome, WaitMetrics,
+};
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
 pub use remote::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 pub use snapshot::{ANSWER_CLASSES, Durations, RegionSnapshot, Snapshot};
-pub use wait::{CallbackOutcome, PollOutcome, WaitMetrics};
 
 /// Every metric of the gateway.
 pub struct Metrics {
@@ -40,7 +40,7 @@ pub struct Metrics {
     /// Authentication of callers.
     pub auth: AuthMetrics,
     /// Connections, by listener.
-    connections: [Arc<ConnectionMetrics>; Listener::COUNT],
+    connections: Vec<Arc<ConnectionMetrics>>,
     /// Lookups by outcome.
     pub lookups: LookupMetrics,
     /// Waiters, pollers, polls and callbacks.
@@ -65,39 +65,37 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers every metric, with every label set, at zero.
-    ///
-    /// # Errors
-    /// A metric is registered twice or has an invalid name: a defect.
-    pub fn new(regions: &[RegionName], callers: &[&str]) -> Result<Self, prometheus::Error> {
+    pub fn new(regions: &[RegionName], callers: &[&str]) -> Self {
         let registry = Registry::new();
-        registry.register(Box::new(Process::new()))?;
-        lines::register(&registry)?;
-        let labels: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
-        let build = gauges(&registry, "idv_build_info", "The running build.", &["version", "revision"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), revision()]).set(1);
+        let families = &Families::new(&registry);
+        registry.register(Box::new(Process::new())).expect("names of their own");
+        let build = families.with("version", env!("CARGO_PKG_VERSION")).with("revision", revision());
+        build.gauge("idv_build_info", "The running build.").set(1);
+        let connections = Listener::iter().map(|listener| ConnectionMetrics::new(families, listener));
+        let panics = families.counter("idv_panics_total", "Panics caught; each is a defect.");
+        let region =
+            |region: &RegionName| RegionMetrics::new(&families.with("region", region.as_str()), &panics);
         let limited =
-            counters(&registry, "idv_rate_limited_total", "Requests over a caller's rate.", &["caller"])?;
-        let panics = counter(&registry, "idv_panics_total", "Panics caught; each is a defect.")?;
-        Ok(Self {
-            http: HttpMetrics::new(&registry)?,
-            connections: ConnectionMetrics::all(&registry)?,
-            auth: AuthMetrics::new(&registry)?,
-            lookups: LookupMetrics::new(&registry)?,
-            waits: WaitMetrics::new(&registry)?,
-            cache: CacheMetrics::new(&registry)?,
-            regions: RegionMetrics::all(&registry, &labels, &panics)?,
-            remote: Arc::new(RemoteMetrics::new(&registry)?),
-            spans: Arc::new(SpanMetrics::new(&registry)?),
-            reloads: Arc::new(ReloadMetrics::new(&registry)?),
-            certificate_expiry: gauge(
-                &registry,
+            families.counter_vec("idv_rate_limited_total", "Requests over a caller's rate.", &["caller"]);
+        Self {
+            http: HttpMetrics::new(families),
+            connections: connections.map(Arc::new).collect(),
+            auth: AuthMetrics::new(families),
+            lookups: LookupMetrics::new(families),
+            waits: WaitMetrics::new(families),
+            cache: CacheMetrics::new(families),
+            regions: regions.iter().map(region).map(Arc::new).collect(),
+            remote: Arc::new(RemoteMetrics::new(families)),
+            spans: Arc::new(SpanMetrics::new(families)),
+            reloads: Arc::new(ReloadMetrics::new(families)),
+            certificate_expiry: families.gauge(
                 "idv_certificate_expiry_timestamp_seconds",
                 "When the public listener's certificate ends; 0 = no TLS there.",
-            )?,
-            panics,
+            ),
             rate_limited: callers.iter().map(|caller| limited.with_label_values(&[caller])).collect(),
+            panics,
             registry,
-        })
+        }
     }
 
     /// The handles of one region.
@@ -139,21 +137,13 @@ pub struct ReloadMetrics {
 pub struct FileRead(IntGauge);
 
 impl ReloadMetrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let reloads = counters(
-            registry,
-            "idv_reloads_total",
-            "Changed contents of watched files: used or refused.",
-            &["outcome"],
-        )?;
+    fn new(families: &Families) -> Self {
+        let help = "Changed contents of watched files: used or refused.";
+        let reloads = families.counter_vec("idv_reloads_total", help, &["outcome"]);
         let of = |outcome| reloads.with_label_values(&[outcome]);
-        let reads = gauges(
-            registry,
-            "idv_file_read_timestamp_seconds",
-            "When each watched file was last read and its content usable.",
-            &["file"],
-        )?;
-        Ok(Self { used: of("used"), refused: of("refused"), reads })
+        let help = "When each watched file was last read and its content usable.";
+        let reads = families.gauge_vec("idv_file_read_timestamp_seconds", help, "file");
+        Self { used: of("used"), refused: of("refused"), reads }
     }
 
     /// The handle of one watched file, by its key in the configuration.
@@ -174,9 +164,9 @@ impl FileRead {
 pub struct SpanMetrics(IntCounter);
 
 impl SpanMetrics {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    fn new(families: &Families) -> Self {
         let help = "Spans that the collector did not take, or that found no place to wait for it.";
-        counter(registry, "idv_spans_dropped_total", help).map(Self)
+        Self(families.counter("idv_spans_dropped_total", help))
     }
 
     /// Counts spans that are lost.

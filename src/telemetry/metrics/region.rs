@@ -1,13 +1,11 @@
 //! The metrics of one region.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-};
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+use strum::{IntoEnumIterator, IntoStaticStr, VariantNames};
 
-use super::families::{counters, float_gauges, gauges, histograms};
+use super::families::Families;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::Kind;
 use crate::domain::reason::Reason;
@@ -20,24 +18,17 @@ const UPSTREAM_BUCKETS: &[f64] =
 const FINAL_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
 /// An operation of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Operation {
     Token,
     GetResult,
 }
 
-impl Operation {
-    const NAMES: [&'static str; 2] = ["token", "get_result"];
-
-    /// The label.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
-
 /// How one upstream request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum UpstreamOutcome {
     Ok,
@@ -52,10 +43,6 @@ pub enum UpstreamOutcome {
 }
 
 impl UpstreamOutcome {
-    /// The metric labels, in the order of the outcomes.
-    pub const NAMES: [&'static str; 9] =
-        ["ok", "not_found", "busy", "error", "malformed", "auth", "account", "timeout", "unavailable"];
-
     /// The outcome of a request with that fault; `None` = SUCCESS.
     pub const fn of(fault: Option<Kind>) -> Self {
         let Some(kind) = fault else { return Self::Ok };
@@ -70,21 +57,41 @@ impl UpstreamOutcome {
             Kind::Server | Kind::Refused | Kind::Overloaded | Kind::Internal => Self::Error,
         }
     }
-
-    /// The label.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
 }
 
 /// One operation of one region.
 pub struct OperationMetrics {
-    pub(super) requests: [IntCounter; UpstreamOutcome::NAMES.len()],
+    pub(super) requests: [IntCounter; UpstreamOutcome::VARIANTS.len()],
     pub(super) duration: Histogram,
     successes: Histogram,
 }
 
 impl OperationMetrics {
+    fn new(families: &Families) -> Self {
+        let (requests, duration, success) = (
+            "idv_upstream_requests_total",
+            "idv_upstream_request_duration_seconds",
+            "idv_upstream_success_duration_seconds",
+        );
+        Self {
+            requests: families.counters::<UpstreamOutcome, _>(
+                requests,
+                "Requests to the upstream.",
+                "outcome",
+            ),
+            duration: families.histogram(
+                duration,
+                "Upstream request durations, body included.",
+                UPSTREAM_BUCKETS,
+            ),
+            successes: families.histogram(
+                success,
+                "As idv_upstream_request_duration_seconds, of requests that succeeded alone.",
+                UPSTREAM_BUCKETS,
+            ),
+        }
+    }
+
     /// Counts one request.
     pub fn observe(&self, outcome: UpstreamOutcome, duration: Duration) {
         self.requests[outcome as usize].inc();
@@ -97,7 +104,7 @@ impl OperationMetrics {
 
 /// One region.
 pub struct RegionMetrics {
-    operations: [OperationMetrics; 2],
+    operations: Vec<OperationMetrics>,
     /// Retries.
     pub retries: IntCounter,
     /// 0 passing, 1 probing, 2 tripped.
@@ -114,7 +121,7 @@ pub struct RegionMetrics {
     pub token_expiry: Gauge,
     /// The upstream's clock minus ours, in seconds.
     pub clock_skew: Gauge,
-    pub(super) drift: [IntCounter; DriftKind::ALL.len()],
+    pub(super) drift: [IntCounter; DriftKind::VARIANTS.len()],
     pub(super) results: Vec<IntCounter>,
     /// From the first sight of a pending id to its final result.
     pub time_to_final: Histogram,
@@ -123,17 +130,40 @@ pub struct RegionMetrics {
 }
 
 impl RegionMetrics {
-    pub(super) fn all(
-        registry: &Registry,
-        regions: &[&str],
-        panics: &IntCounter,
-    ) -> Result<Vec<Arc<Self>>, prometheus::Error> {
-        let vectors = RegionVectors::new(registry)?;
-        Ok(regions.iter().map(|region| Arc::new(vectors.of(region, panics))).collect())
+    pub(super) fn new(families: &Families, panics: &IntCounter) -> Self {
+        let results = families.counter_vec(
+            "idv_results_total",
+            "Final results, once per id, at first sight.",
+            &["status", "reason"],
+        );
+        let refreshes = families.counter_vec("idv_token_refreshes_total", "Token refreshes.", &["outcome"]);
+        let refreshes = |outcome| refreshes.with_label_values(&[outcome]);
+        let operation = |name: &&str| OperationMetrics::new(&families.with("operation", name));
+        let (drift, drift_help) = ("idv_contract_drift_total", "Departures from the known contract.");
+        Self {
+            operations: Operation::VARIANTS.iter().map(operation).collect(),
+            retries: families.counter("idv_upstream_retries_total", "Retries."),
+            breaker_state: families.gauge("idv_breaker_state", "0 passing, 1 probing, 2 tripped."),
+            token_refreshes_ok: refreshes("ok"),
+            token_refreshes_failed: refreshes("failed"),
+            token_refreshes_shared: refreshes("shared"),
+            token_refreshes_limited: refreshes("limited"),
+            token_expiry: families
+                .float_gauge("idv_token_expiry_timestamp_seconds", "When the token ends; 0 = none."),
+            clock_skew: families.float_gauge("idv_clock_skew_seconds", "The upstream's clock minus ours."),
+            drift: families.counters::<DriftKind, _>(drift, drift_help, "kind"),
+            results: result_names().map(|labels| results.with_label_values(&labels)).collect(),
+            time_to_final: families.histogram(
+                "idv_time_to_final_seconds",
+                "From the first sight of a pending id to its final result.",
+                FINAL_BUCKETS,
+            ),
+            panics: panics.clone(),
+        }
     }
 
     /// The handles of one operation.
-    pub const fn operation(&self, operation: Operation) -> &OperationMetrics {
+    pub fn operation(&self, operation: Operation) -> &OperationMetrics {
         &self.operations[operation as usize]
     }
 
@@ -151,8 +181,7 @@ impl RegionMetrics {
 
     /// Counts a final result at its first sight.
     pub fn observe_final(&self, verdict: Verdict) {
-        let labels = result_labels(verdict);
-        if let Some(index) = final_verdicts().position(|known| result_labels(known) == labels) {
+        if let Some(index) = final_verdicts().position(|known| known == verdict) {
             self.results[index].inc();
         }
     }
@@ -160,110 +189,12 @@ impl RegionMetrics {
 
 /// Every final verdict, in the order of the results table.
 fn final_verdicts() -> impl Iterator<Item = Verdict> {
-    let failed = Reason::ALL.into_iter().map(Verdict::Failed);
-    let incomplete = Reason::ALL.into_iter().map(Verdict::Incomplete);
+    let failed = Reason::iter().map(Verdict::Failed);
+    let incomplete = Reason::iter().map(Verdict::Incomplete);
     std::iter::once(Verdict::Passed).chain(failed).chain(incomplete)
 }
 
 /// Status and reason of each final result, in the order of [`super::RegionSnapshot::results`].
 pub fn result_names() -> impl Iterator<Item = [&'static str; 2]> {
-    final_verdicts().map(result_labels)
-}
-
-fn result_labels(verdict: Verdict) -> [&'static str; 2] {
-    [verdict.status().name(), verdict.reason().map_or("none", Reason::code)]
-}
-
-/// The vectors that per-region handles are resolved from.
-struct RegionVectors {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    successes: HistogramVec,
-    retries: IntCounterVec,
-    breaker: IntGaugeVec,
-    refreshes: IntCounterVec,
-    expiry: GaugeVec,
-    skew: GaugeVec,
-    drift: IntCounterVec,
-    results: IntCounterVec,
-    time_to_final: HistogramVec,
-}
-
-impl RegionVectors {
-    fn new(r: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            requests: counters(
-                r,
-                "idv_upstream_requests_total",
-                "Requests to the upstream.",
-                &["region", "operation", "outcome"],
-            )?,
-            durations: histograms(
-                r,
-                "idv_upstream_request_duration_seconds",
-                "Upstream request durations, body included.",
-                &["region", "operation"],
-                UPSTREAM_BUCKETS,
-            )?,
-            successes: histograms(
-                r,
-                "idv_upstream_success_duration_seconds",
-                "As idv_upstream_request_duration_seconds, of requests that succeeded alone.",
-                &["region", "operation"],
-                UPSTREAM_BUCKETS,
-            )?,
-            retries: counters(r, "idv_upstream_retries_total", "Retries.", &["region"])?,
-            breaker: gauges(r, "idv_breaker_state", "0 passing, 1 probing, 2 tripped.", &["region"])?,
-            refreshes: counters(r, "idv_token_refreshes_total", "Token refreshes.", &["region", "outcome"])?,
-            expiry: float_gauges(r, "idv_token_expiry_timestamp_seconds", "When the token ends; 0 = none.")?,
-            skew: float_gauges(r, "idv_clock_skew_seconds", "The upstream's clock minus ours.")?,
-            drift: counters(
-                r,
-                "idv_contract_drift_total",
-                "Departures from the known contract.",
-                &["region", "kind"],
-            )?,
-            results: counters(
-                r,
-                "idv_results_total",
-                "Final results, once per id, at first sight.",
-                &["region", "status", "reason"],
-            )?,
-            time_to_final: histograms(
-                r,
-                "idv_time_to_final_seconds",
-                "From the first sight of a pending id to its final result.",
-                &["region"],
-                FINAL_BUCKETS,
-            )?,
-        })
-    }
-
-    fn of(&self, region: &str, panics: &IntCounter) -> RegionMetrics {
-        let operation = |name: &str| OperationMetrics {
-            requests: UpstreamOutcome::NAMES
-                .map(|outcome| self.requests.with_label_values(&[region, name, outcome])),
-            duration: self.durations.with_label_values(&[region, name]),
-            successes: self.successes.with_label_values(&[region, name]),
-        };
-        let result = |verdict| {
-            let [status, reason] = result_labels(verdict);
-            self.results.with_label_values(&[region, status, reason])
-        };
-        RegionMetrics {
-            operations: Operation::NAMES.map(operation),
-            retries: self.retries.with_label_values(&[region]),
-            breaker_state: self.breaker.with_label_values(&[region]),
-            token_refreshes_ok: self.refreshes.with_label_values(&[region, "ok"]),
-            token_refreshes_failed: self.refreshes.with_label_values(&[region, "failed"]),
-            token_refreshes_shared: self.refreshes.with_label_values(&[region, "shared"]),
-            token_refreshes_limited: self.refreshes.with_label_values(&[region, "limited"]),
-            token_expiry: self.expiry.with_label_values(&[region]),
-            clock_skew: self.skew.with_label_values(&[region]),
-            drift: DriftKind::ALL.map(|kind| self.drift.with_label_values(&[region, kind.name()])),
-            results: final_verdicts().map(result).collect(),
-            time_to_final: self.time_to_final.with_label_values(&[region]),
-            panics: panics.clone(),
-        }
-    }
+    final_verdicts().map(|verdict| [verdict.status().into(), verdict.reason().map_or("none", Reason::code)])
 }

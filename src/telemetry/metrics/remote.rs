@@ -1,11 +1,13 @@
 //! The second tier: what is asked of Valkey or Redis, and how that ends.
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge};
+use strum::VariantNames;
 
-use super::families::{counters, gauge};
+use super::families::Families;
 
 /// What is asked of the second tier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum RemoteOperation {
     /// A connection.
     Connect,
@@ -25,14 +27,9 @@ pub enum RemoteOperation {
     Token,
 }
 
-impl RemoteOperation {
-    /// The labels, in the order of the operations.
-    pub const NAMES: [&'static str; 8] =
-        ["connect", "read", "write", "lease", "purge", "publish", "subscribe", "token"];
-}
-
 /// How that ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum RemoteOutcome {
     /// With a reply.
     Ok,
@@ -45,34 +42,33 @@ pub enum RemoteOutcome {
     /// Nothing was sent: several operations had failed a moment ago.
     Skipped,
     /// A value could not be decrypted.
+    #[strum(serialize = "undecryptable")]
     Unreadable,
-}
-
-impl RemoteOutcome {
-    /// The labels, in the order of the outcomes.
-    pub const NAMES: [&'static str; 6] =
-        ["ok", "timeout", "unavailable", "refused", "skipped", "undecryptable"];
 }
 
 /// The second tier.
 pub struct RemoteMetrics {
     /// Whether there is a connection that is used: 1 or 0.
     pub up: IntGauge,
-    requests: [[IntCounter; RemoteOutcome::NAMES.len()]; RemoteOperation::NAMES.len()],
+    requests: [[IntCounter; RemoteOutcome::VARIANTS.len()]; RemoteOperation::VARIANTS.len()],
 }
 
 impl RemoteMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let help = "Requests to the second tier by operation and outcome.";
-        let requests = counters(registry, "idv_remote_requests_total", help, &["operation", "outcome"])?;
-        let of =
-            |operation| RemoteOutcome::NAMES.map(|outcome| requests.with_label_values(&[operation, outcome]));
-        let help = "1 while the second tier is connected and in use.";
-        Ok(Self { up: gauge(registry, "idv_remote_up", help)?, requests: RemoteOperation::NAMES.map(of) })
+    pub(super) fn new(families: &Families) -> Self {
+        let (name, help) =
+            ("idv_remote_requests_total", "Requests to the second tier by operation and outcome.");
+        let of = |operation: usize| {
+            let families = families.with("operation", RemoteOperation::VARIANTS[operation]);
+            families.counters::<RemoteOutcome, _>(name, help, "outcome")
+        };
+        Self {
+            up: families.gauge("idv_remote_up", "1 while the second tier is connected and in use."),
+            requests: std::array::from_fn(of),
+        }
     }
 
     /// How often each outcome was, whatever the operation.
-    pub(super) fn by_outcome(&self) -> [u64; RemoteOutcome::NAMES.len()] {
+    pub(super) fn by_outcome(&self) -> [u64; RemoteOutcome::VARIANTS.len()] {
         std::array::from_fn(|outcome| self.requests.iter().map(|of| of[outcome].get()).sum())
     }
 

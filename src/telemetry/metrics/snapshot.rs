@@ -2,10 +2,11 @@
 
 use prometheus::Histogram;
 use prometheus::core::Metric;
+use strum::VariantNames;
 
 use super::Metrics;
 use super::http::{HttpMetrics, RouteLabel, STATUSES};
-use super::lookup::{CacheMetrics, LookupOutcome};
+use super::lookup::{EvictionCause, LookupOutcome};
 use super::region::{Operation, RegionMetrics, UpstreamOutcome};
 use super::remote::RemoteOutcome;
 use crate::domain::drift::DriftKind;
@@ -20,20 +21,20 @@ pub struct Snapshot {
     pub answers: [u64; ANSWER_CLASSES.len()],
     /// How long answers about ids took.
     pub answer_times: Durations,
-    /// Lookups, as `LookupOutcome::NAMES`.
-    pub lookups: [u64; LookupOutcome::NAMES.len()],
+    /// Lookups, as `LookupOutcome::VARIANTS`.
+    pub lookups: [u64; LookupOutcome::VARIANTS.len()],
     /// Fills under way now.
     pub fills_in_flight: u64,
     /// Entries in the cache now.
     pub cache_entries: u64,
     /// Bytes in the cache now.
     pub cache_bytes: u64,
-    /// Entries that left the cache, as `CacheMetrics::CAUSES`.
-    pub evictions: [u64; CacheMetrics::CAUSES.len()],
+    /// Entries that left the cache, as `EvictionCause::VARIANTS`.
+    pub evictions: [u64; EvictionCause::VARIANTS.len()],
     /// Whether the second tier is connected and in use now.
     pub remote_up: bool,
-    /// Requests to the second tier, as `RemoteOutcome::NAMES`.
-    pub remote: [u64; RemoteOutcome::NAMES.len()],
+    /// Requests to the second tier, as `RemoteOutcome::VARIANTS`.
+    pub remote: [u64; RemoteOutcome::VARIANTS.len()],
     /// Requests over a caller's rate.
     pub rate_limited: u64,
     /// Panics caught.
@@ -47,8 +48,8 @@ pub struct Snapshot {
 /// The numbers of one region.
 #[derive(Clone, Debug)]
 pub struct RegionSnapshot {
-    /// Requests for results, as `UpstreamOutcome::NAMES`.
-    pub requests: [u64; UpstreamOutcome::NAMES.len()],
+    /// Requests for results, as `UpstreamOutcome::VARIANTS`.
+    pub requests: [u64; UpstreamOutcome::VARIANTS.len()],
     /// How long they took.
     pub times: Durations,
     /// Second attempts.
@@ -61,8 +62,8 @@ pub struct RegionSnapshot {
     pub refreshes: [u64; 2],
     /// The upstream's clock minus ours, in seconds, now.
     pub clock_skew: f64,
-    /// Departures from the contract, as `DriftKind::ALL`.
-    pub drift: [u64; DriftKind::ALL.len()],
+    /// Departures from the contract, as `DriftKind::VARIANTS`.
+    pub drift: [u64; DriftKind::VARIANTS.len()],
     /// Final results, as [`super::region::result_names`].
     pub results: Vec<u64>,
 }

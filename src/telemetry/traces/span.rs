@@ -121,7 +121,7 @@ impl Span {
         let Some(live) = &self.0 else { return Self(None) };
         let attempt = self.child("attempt", SpanKind::Client);
         attempt.say_region();
-        attempt.word("idv.operation", operation.name());
+        attempt.word("idv.operation", operation.into());
         attempt.number("idv.attempt", live.attempts.fetch_add(1, Ordering::Relaxed) + 1);
         attempt
     }
@@ -168,9 +168,9 @@ impl Span {
 
     /// Adds how an exchange with the upstream ended. "Does not exist" is an answer, not an error.
     pub fn settle(&self, outcome: UpstreamOutcome) {
-        self.word("idv.outcome", outcome.name());
+        self.word("idv.outcome", outcome.into());
         if !matches!(outcome, UpstreamOutcome::Ok | UpstreamOutcome::NotFound) {
-            self.word("error.type", outcome.name());
+            self.word("error.type", outcome.into());
             self.fail();
         }
     }

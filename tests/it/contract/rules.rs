@@ -3,6 +3,7 @@
 
 use idv_gateway::domain::reason::Reason;
 use serde_json::Value;
+use strum::IntoEnumIterator;
 
 use crate::support::Answer;
 
@@ -30,7 +31,7 @@ fn verification(body: &Value) -> Result<(), String> {
     let reason = &body["reason"];
     require(body["final"] == is_final, "final fits the status")?;
     require(reason.is_object() == has_reason, "a reason fits the status")?;
-    require(!has_reason || Reason::ALL.iter().any(|known| is_reason(*known, reason)), "the reason is known")?;
+    require(!has_reason || Reason::iter().any(|known| is_reason(known, reason)), "the reason is known")?;
     require(status != "unrecognized" || reason["code"] == "OTHER", "unrecognized has the reason OTHER")?;
     require(body["retryAfterSeconds"].is_null() == is_final, "a time to ask again until it is final")?;
     require(is_final || body["stale"] == false, "only a final result is stale")?;
@@ -42,7 +43,7 @@ fn verification(body: &Value) -> Result<(), String> {
 
 fn is_reason(known: Reason, shown: &Value) -> bool {
     shown["code"] == known.code()
-        && shown["category"] == known.category().name()
+        && shown["category"] == <&str>::from(known.category())
         && shown["userCanRetry"] == known.user_can_retry()
         && shown["message"] == known.message()
 }

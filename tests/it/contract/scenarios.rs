@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use idv_gateway::domain::reason::Reason;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
 use super::{IDV, Ledger};
 use crate::support::client::{parse, raw, request};
@@ -54,7 +55,7 @@ async fn verdicts(ledger: &Ledger) {
     upstream.answer("pending", [Reply::json(bodies::pending("pending"))]);
     let unknown_word = bodies::verdict("unrecognized", json!("REVIEW"), Value::Null);
     upstream.answer("unrecognized", [Reply::json(unknown_word)]);
-    for reason in Reason::ALL {
+    for reason in Reason::iter() {
         for word in ["FAIL", "INCOMPLETE"] {
             let id = format!("{word}-{}", reason.code());
             let body = bodies::verdict(&id, json!(word), json!(reason.code()));

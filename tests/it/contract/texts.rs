@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use idv_gateway::domain::reason::Reason;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator;
 
 use super::document::{ADMIN, API, Document, table};
 use super::{Ledger, rules};
@@ -71,11 +72,10 @@ fn the_table_of_problems_lists_the_codes_of_the_source_and_of_the_examples() {
 fn the_table_of_reasons_is_that_of_the_source() {
     let document = Document::read(API);
     let listed = table(&document.root["components"]["schemas"]["Reason"]["description"]);
-    let coded: Vec<_> = Reason::ALL
-        .iter()
+    let coded: Vec<_> = Reason::iter()
         .map(|reason| {
             let can_retry = if reason.user_can_retry() { "true" } else { "false" };
-            vec![reason.code(), reason.category().name(), can_retry, reason.message()]
+            vec![reason.code(), reason.category().into(), can_retry, reason.message()]
         })
         .collect();
     assert_eq!(listed, coded);
