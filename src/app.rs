@@ -13,7 +13,7 @@ use crate::http::{
     Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, History, JwksSource, JwtSettings,
     Lifecycle, Public, ReportedRegion, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
-use crate::lookup::{self, Lifetimes, Lookup, Shared};
+use crate::lookup::{self, Lifetimes, Lookup};
 use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
 use crate::remote::Client;
@@ -175,10 +175,9 @@ fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Ca
 fn lookup_settings(
     config: &Config,
     regions: &Regions,
-    shared: Option<Arc<Client>>,
+    remote: Option<Arc<Client>>,
     connections: usize,
 ) -> lookup::Settings {
-    let places = config.regions.iter().map(|region| (region.name.as_str(), region.base_url.as_str()));
     let lifetimes = Lifetimes {
         final_ttl: config.cache.final_ttl,
         incomplete_ttl: config.cache.incomplete_ttl,
@@ -201,7 +200,7 @@ fn lookup_settings(
             polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),
         },
         regions: regions.clone(),
-        shared: shared.map(|client| Arc::new(Shared::new(client, places, config.cache.final_ttl))),
+        remote,
     }
 }
 

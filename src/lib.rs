@@ -41,6 +41,8 @@ pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);
+/// What telling other replicas of the last purges may take of what is left of the drain.
+const LAST_PURGES: Duration = Duration::from_secs(2);
 /// What sending the last spans may take of what is left of the drain.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
@@ -127,7 +129,7 @@ pub async fn run(
     let admin = http::Server { until: Stage::GivingUp, ..admin };
     let callbacks = app.callbacks.map(http::Site::Callbacks);
     let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, limits.callbacks));
-    let lookup = app.lookup;
+    let lookup = Arc::clone(&app.lookup);
     let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
@@ -143,6 +145,7 @@ pub async fn run(
         }
         let deadline = Instant::now() + config.drain.deadline;
         let ended = drain(&config.drain, deadline, &lifecycle, public).await;
+        app.lookup.leave(deadline.min(Instant::now() + LAST_PURGES)).await;
         app.traces.stop(LAST_SPANS.min(deadline - Instant::now())).await;
         ended
     };

@@ -122,7 +122,7 @@ pub(crate) fn site() -> Site {
     let metrics = Arc::new(Metrics::new(regions.names(), &["fuzz"]));
     let upstream = Arc::new(Upstream::new(Vec::new()).expect("nothing to prepare"));
     let settings = Settings {
-        shared: None,
+        remote: None,
         timeout: MINUTE,
         discovery_wait: MINUTE,
         fill_timeout: MINUTE,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use futures_util::future::join;
 use tokio::time::Instant;
 
 use super::ask::Landed;
@@ -48,21 +48,23 @@ impl Fills {
         let Some(shared) = &self.shared else { return false };
         let (started, mut read) = shared.join_read(id);
         if let Some(sender) = started {
-            spawn(Arc::clone(self).read_shared(id, sender));
+            let (fills, shared) = (Arc::clone(self), Arc::clone(shared));
+            spawn(async move {
+                let brought = fills.read_shared(&shared, id).await;
+                shared.read_ended(&id);
+                sender.send_replace(Some(brought));
+            });
         }
         read.wait_for(Option::is_some).await.is_ok_and(|brought| *brought == Some(true))
     }
 
-    async fn read_shared(self: Arc<Self>, id: SignatureId, sender: watch::Sender<Option<bool>>) {
-        let Some(shared) = &self.shared else { return };
-        let entry = shared.read(&id).await.and_then(|mut view| {
-            for (region, epoch) in view.purges() {
-                self.store.purge_if_new(Purge { id, regions: RegionSet::only(region), epoch });
-            }
-            self.store.take_in(id, &mut view)
-        });
-        shared.read_ended(&id);
-        sender.send_replace(Some(entry.is_some()));
+    /// The same by a read that is sent now.
+    pub(super) async fn read_shared(&self, shared: &Shared, id: SignatureId) -> bool {
+        let Some(mut view) = shared.read(&id).await else { return false };
+        for (region, epoch) in view.purges() {
+            self.store.purge_if_new(Purge { id, regions: RegionSet::only(region), epoch });
+        }
+        self.store.take_in(id, &mut view).is_some()
     }
 }
 
@@ -87,25 +89,27 @@ impl Fill {
                 None => Landed::Failed(Fault::new(Kind::Overloaded)),
             },
         };
-        self.share(begun, &landed).await;
-        let sender = self.ticket.landed.clone();
-        // The key is free when those who wait learn of it.
-        drop(self);
-        sender.send_replace(Some(landed));
+        // Those who wait need not wait for the other replicas' sake. What is sent to these is on its way before: whatever a
+        // caller does next comes after it.
+        let told = async { self.ticket.landed.send_replace(Some(landed.clone())) };
+        join(self.share(begun, &landed), told).await;
     }
 
     /// Learns what other replicas know, and whether one of them fetches the id: then waits for what it brings.
     async fn begin(&self) -> (Option<Begun>, Option<Arc<Entry>>) {
         let Some(shared) = &self.fills.shared else { return (None, None) };
         let Ticket { key, is_refresh, .. } = &self.ticket;
-        // On the heap, here and below: a fill without replicas beside it should not be larger for them.
-        let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
-        if begun.is_late() {
-            Box::pin(shared.wait_for_leader(key, &mut begun)).await;
+        let mut patience = shared.patience();
+        loop {
+            // On the heap, here and below: a fill without replicas beside it should not be larger for them.
+            let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
+            let view = begun.view.as_mut().filter(|_| !is_refresh);
+            let entry = view.and_then(|view| self.fills.store.take_in(key.0, view));
+            let followed = entry.filter(|entry| entry.region() == key.1);
+            if followed.is_some() || !begun.is_late() || !Box::pin(patience.pause()).await {
+                return (Some(begun), followed);
+            }
         }
-        let view = begun.view.as_mut().filter(|_| !is_refresh);
-        let entry = view.and_then(|view| self.fills.store.take_in(key.0, view));
-        (Some(begun), entry.filter(|entry| entry.region() == key.1))
     }
 
     /// Waits for its turn and asks the region. `None`: no request waits any more, and the region was not asked.
@@ -139,7 +143,7 @@ impl Fill {
             shared.purge_later(older);
         }
         let known = self.fills.store.knowledge(&id);
-        let was_pending = begun.was_pending() || known.pending_for.is_some();
+        let was_pending = begun.was_pending() || known.pending.is_some();
         let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { stored: false, .. });
         Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
         if is_conflict {

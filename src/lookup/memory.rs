@@ -29,7 +29,7 @@ const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
 /// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
 const INDEX_BYTES_PER_ID: u64 = 720;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
-const PENDING_LIFE: Duration = Duration::from_secs(3600);
+pub(super) const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
 const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -208,10 +208,14 @@ pub(super) struct Pending {
 }
 
 impl Known {
+    /// When the id was seen pending, if that is remembered at `now`.
+    pub(super) fn remembered_pending(&self, now: Instant) -> Option<Pending> {
+        self.pending.filter(|pending| now < pending.seen + PENDING_LIFE)
+    }
+
     /// For how long the id has been seen pending by `now`; zero if it was not, or is not remembered.
     pub(super) fn pending_for(&self, now: Instant) -> Duration {
-        let remembered = self.pending.filter(|pending| now < pending.seen + PENDING_LIFE);
-        remembered.map_or(Duration::ZERO, |pending| now - pending.since)
+        self.remembered_pending(now).map_or(Duration::ZERO, |pending| now - pending.since)
     }
 }
 

@@ -19,9 +19,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::domain::failure::Failure;
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
+use crate::remote::Client;
 use crate::telemetry::metrics::{CallbackOutcome, LookupOutcome, Metrics};
 use crate::telemetry::traces::Span;
 use crate::upstream::Upstream;
@@ -30,8 +33,7 @@ pub(crate) use ask::{Ask, Fetched, Found, Missed, Source};
 use fill::Fills;
 use find::Finder;
 pub(crate) use record::Lifetimes;
-use shared::Purge;
-pub(crate) use shared::Shared;
+use shared::{Purge, Shared};
 use store::Store;
 use wait::Waits;
 pub(crate) use wait::{WaitLimits, Waiter};
@@ -59,13 +61,18 @@ pub(crate) struct Settings {
     pub waits: WaitLimits,
     /// The regions by name.
     pub regions: Regions,
-    /// What replicas share, if there are several.
-    pub shared: Option<Arc<Shared>>,
+    /// Where replicas share what they know, if there are several.
+    pub remote: Option<Arc<Client>>,
 }
 
 impl Lookup {
     /// A lookup with an empty memory.
     pub(crate) fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Self {
+        let (final_ttl, timeout) = (settings.lifetimes.final_ttl, settings.timeout);
+        let shared = settings.remote.map(|client| {
+            let (regions, upstream) = (settings.regions.clone(), Arc::clone(&upstream));
+            Arc::new(Shared::new(client, regions, upstream, final_ttl, timeout))
+        });
         let store =
             Store::new(settings.max_bytes, settings.lifetimes, settings.regions.all(), Arc::clone(&metrics));
         let fills = Arc::new(Fills {
@@ -73,10 +80,10 @@ impl Lookup {
             upstream,
             regions: settings.regions,
             fill_timeout: settings.fill_timeout,
-            shared: settings.shared,
+            shared,
             metrics: Arc::clone(&metrics),
         });
-        let finder = Arc::new(Finder::new(fills, settings.timeout, settings.discovery_wait));
+        let finder = Arc::new(Finder::new(fills, timeout, settings.discovery_wait));
         let waits = Waits::new(Arc::clone(&finder), settings.waits, Arc::clone(&metrics));
         Self { finder, waits, metrics }
     }
@@ -146,6 +153,18 @@ impl Lookup {
     pub(crate) async fn keep_up(&self) {
         if let Some(shared) = &self.finder.fills.shared {
             self.finder.fills.keep_up(shared).await;
+        }
+    }
+
+    /// Tries once more, until `deadline`, what other replicas are still to learn; says what they did not.
+    pub(crate) async fn leave(&self, deadline: Instant) {
+        let Some(shared) = &self.finder.fills.shared else { return };
+        let unwritten = shared.finish_purging(deadline).await;
+        if unwritten > 0 {
+            tracing::error!(
+                purges = unwritten,
+                "other replicas did not get these purges; send the DELETE requests of the last minutes again once Valkey or Redis is back"
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::ask::Landed;
 use super::memory::Pending;
 use super::record::Entry;
-use super::shared::{Knowledge, Purge, View};
+use super::shared::{Knowledge, Purge, SeenPending, View};
 use super::store::Store;
 use super::table::Ticket;
 use crate::domain::region::RegionSet;
@@ -30,8 +30,7 @@ impl Store {
         known.holders = before.holders.minus(contested).or(holders);
         known.answered = before.answered.or(view.answered()).minus(contested);
         self.memory.results.forget(&id, contested);
-        let seen_pending = view.pending_for().and_then(|pending_for| now.checked_sub(pending_for));
-        known.pending = before.pending.or(seen_pending.map(|since| Pending { since, seen: now }));
+        known.pending = before.remembered_pending(now).or_else(|| pending(view, now));
         self.memory.absent.remove(id, holders);
         let entry = view
             .take_record()
@@ -42,6 +41,7 @@ impl Store {
         self.memory.index.set(id, known);
         if known.holders.len() > 1 && before.holders.len() < 2 {
             self.memory.results.forget(&id, RegionSet::ALL);
+            fills.watches.tell(&id);
             return None;
         }
         self.memory.results.put(id, Arc::clone(entry.as_ref()?));
@@ -61,12 +61,14 @@ impl Store {
     /// What is known of an id, for other replicas.
     pub(super) fn knowledge(&self, id: &SignatureId) -> Knowledge {
         let fills = self.lock();
-        let known = self.memory.index.get(id).unwrap_or_default();
+        let (known, now) = (self.memory.index.get(id).unwrap_or_default(), Instant::now());
         let epochs = fills.regions().iter().map(|region| self.memory.purges.epoch(id, region));
         Knowledge {
             holders: known.holders,
             answered: known.answered,
-            pending_for: known.pending.map(|_| known.pending_for(Instant::now())),
+            pending: known
+                .remembered_pending(now)
+                .map(|Pending { since, seen }| SeenPending::ago(now - since, now - seen)),
             epochs: epochs.collect(),
         }
     }
@@ -98,4 +100,10 @@ impl Store {
             self.purge(purge);
         }
     }
+}
+
+/// When other replicas saw an id pending.
+fn pending(view: &View, now: Instant) -> Option<Pending> {
+    let (since, seen) = view.pending()?.ages();
+    Some(Pending { since: now.checked_sub(since)?, seen: now.checked_sub(seen)? })
 }

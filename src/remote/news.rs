@@ -12,7 +12,7 @@ use crate::telemetry::metrics::{RemoteOperation, RemoteOutcome};
 /// How long it may take to subscribe, or to hear that the subscription lives.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often that is asked.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The pause before another subscription.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) enum Heard {
     /// Messages are heard from now on; earlier ones may have been missed.
     Subscribed,
+    /// The subscription lives. There may have been messages all the same.
+    Nothing,
     /// A message that a replica has sent. It may have been sent before.
     Message(Vec<u8>),
 }
@@ -77,6 +79,7 @@ impl Client {
                     if !matches!(timeout(PATIENCE, sink.ping::<()>()).await, Ok(Ok(()))) {
                         return RemoteOutcome::Timeout;
                     }
+                    heard = Some(Heard::Nothing);
                 }
                 () = self.rekeyed.notified() => return RemoteOutcome::Ok,
             }

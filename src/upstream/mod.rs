@@ -84,6 +84,11 @@ impl Upstream {
         self.regions[place.region.index()].fetch(id, deadline, fill).await
     }
 
+    /// What tells the answers of `region` apart from those of others: its name, its host and its account.
+    pub(crate) fn source(&self, region: RegionId) -> String {
+        self.regions[region.index()].source()
+    }
+
     /// Tries out what a request to `region` needs, until `deadline`.
     pub(crate) async fn diagnose(&self, region: RegionId, deadline: Instant) -> Vec<Check> {
         self.regions[region.index()].diagnose(deadline).await

@@ -47,6 +47,7 @@ struct Call<'a> {
 
 /// One region.
 pub(super) struct Region {
+    name: RegionName,
     uri: Uri,
     attempt_timeout: Duration,
     connections: Arc<Connections>,
@@ -79,7 +80,8 @@ impl Region {
             attempt_timeout: settings.attempt_timeout,
             connections,
             tokens: Tokens::new(client, shared),
-            bulkhead: Bulkhead::new(settings.name, settings.concurrency),
+            bulkhead: Bulkhead::new(settings.name.clone(), settings.concurrency),
+            name: settings.name,
             breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
@@ -219,6 +221,10 @@ impl Region {
     /// Tries out what a request to this region needs, until `deadline`.
     pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
         diagnose::diagnose(&self.uri, self.connections.connector(), self.tokens.client(), deadline).await
+    }
+
+    pub(super) fn source(&self) -> String {
+        format!("{} {} {}", self.name, self.uri, self.tokens.client().account())
     }
 
     /// Whether it asks the account of `keys` at the same host as `other`.

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::place::Place;
-use super::stored::{self, Marker};
+use super::stored::{self, Marker, SeenPending};
 use super::view::View;
-use super::{Shared, now_micros, places, purge_field};
+use super::{Shared, ask_for, now_micros};
 use crate::domain::region::{RegionId, RegionSet};
-use crate::domain::signature_id::SignatureId;
 use crate::lookup::ask::Landed;
 use crate::lookup::record::Entry;
 use crate::lookup::table::Key;
-use crate::remote::{Commands, Reply, Vaults};
+use crate::remote::{Commands, Reply};
 use crate::telemetry::metrics::RemoteOperation;
 
-/// How long one replica may fetch an id before another does so too, and how long that one waits for it.
-const LEASE: Duration = Duration::from_secs(3);
+/// How long one replica may fetch an id before another does so too, and how long that one waits for it at the most.
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 /// How often a replica looks whether another has fetched: at first, and at the least.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(150));
 
@@ -43,12 +41,18 @@ enum Lease {
     None,
 }
 
+/// How long a fill goes on waiting for another replica's.
+pub(in crate::lookup) struct Patience {
+    end: Instant,
+    pause: Duration,
+}
+
 /// What memory knows of an id when a fill has landed.
 pub(in crate::lookup) struct Knowledge {
     pub(in crate::lookup) holders: RegionSet,
     pub(in crate::lookup) answered: RegionSet,
-    /// For how long it has been seen pending.
-    pub(in crate::lookup) pending_for: Option<Duration>,
+    /// When it was seen pending, if that is remembered.
+    pub(in crate::lookup) pending: Option<SeenPending>,
     /// The last purge, by region.
     pub(in crate::lookup) epochs: Vec<u64>,
 }
@@ -61,73 +65,84 @@ impl Begun {
 
     /// Whether some replica has seen the id pending.
     pub(in crate::lookup) fn was_pending(&self) -> bool {
-        self.view.as_ref().is_some_and(|view| view.pending_for().is_some())
+        self.view.as_ref().is_some_and(|view| view.pending().is_some())
+    }
+}
+
+impl Patience {
+    /// Pauses before another look. Returns whether there may be one.
+    pub(in crate::lookup) async fn pause(&mut self) -> bool {
+        let is_over = timeout_at(self.end, sleep(self.pause)).await.is_err();
+        self.pause = (self.pause * 2).min(LOOK.1);
+        !is_over
     }
 }
 
 impl Shared {
-    /// A fill begins: with a lease, unless it is a refresh, which asks the upstream whatever others do.
+    /// The patience of a fill that begins now.
+    pub(in crate::lookup) fn patience(&self) -> Patience {
+        Patience { end: Instant::now() + self.patience, pause: LOOK.0 }
+    }
+
+    /// A fill begins: with the lease of its id, unless it is a refresh, which asks the upstream whatever others do. Another
+    /// replica that has the lease may bring the result, or leave the lease to the next one that begins.
     pub(in crate::lookup) async fn begin(&self, (id, region): &Key, is_refresh: bool) -> Begun {
         let mut begun = Begun { view: None, turn: None, lease: Lease::None };
         if !self.client.is_healthy() {
             return begun;
         }
         let vaults = self.client.vaults();
-        let now = Instant::now();
-        let mut view = View::empty(self.tags.len());
-        for (at, place) in places(&vaults, id).iter().enumerate() {
-            let mut commands = Commands::default();
-            self.ask_for(place, &mut commands);
-            if at == 0 {
-                commands.take_turn(&place.turns(), now_micros(), self.life);
-            }
-            if at == 0 && !is_refresh {
-                commands.write_new(&place.lease(&self.tags[region.index()]), b"held", LEASE);
-            }
-            let Some(mut replies) = self.send(RemoteOperation::Lease, &commands).await else { return begun };
-            if self.open(place, &mut replies, &mut view).await.is_none() {
-                return begun;
-            }
-            if at == 0 {
-                begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok());
-            }
-            match replies.next() {
-                None => {}
-                Some(Reply::Nothing) => begun.lease = Lease::Theirs,
-                Some(_) => begun.lease = Lease::Ours(now),
-            }
+        let places = self.places(&vaults, id);
+        let Some((current, older)) = places.split_first() else { return begun };
+        let lease = current.lease(*region);
+        let mut commands = Commands::default();
+        // First of all: whoever gets it reads all that the one before has written.
+        if !is_refresh {
+            commands.write_new(&lease, b"held", LEASE);
+            commands.life(&lease);
         }
-        view.forget_purged(|_| 0);
-        begun.view = Some(view);
+        commands.take_turn(&current.turns(), now_micros(), self.life);
+        ask_for(current, &mut commands);
+        let since = Instant::now();
+        let Some(mut replies) = self.send(RemoteOperation::Lease, &commands).await else { return begun };
+        if !is_refresh {
+            begun.lease = self.lease(&lease, replies.next().zip(replies.next()), since).await;
+        }
+        begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok());
+        let mut view = self.empty_view();
+        if self.open(current, &mut replies, &mut view).await.is_some()
+            && self.read_into(&mut view, RemoteOperation::Lease, older).await.is_some()
+        {
+            view.forget_purged(|_| 0);
+            begun.view = Some(view);
+        }
         begun
     }
 
-    /// Waits until the replica that fetches an id has done so, but not for long, and reads what it brought.
-    pub(in crate::lookup) async fn wait_for_leader(&self, (id, region): &Key, begun: &mut Begun) {
-        let vaults = self.client.vaults();
-        let lease = Place::new(&vaults[0], id).lease(&self.tags[region.index()]);
-        let end = Instant::now() + LEASE;
-        let mut pause = LOOK.0;
-        let mut is_held = true;
-        while is_held && Instant::now() < end {
-            sleep(pause).await;
-            pause = (pause * 2).min(LOOK.1);
-            let mut commands = Commands::default();
-            commands.read(&lease);
-            let replies = self.send(RemoteOperation::Lease, &commands).await;
-            is_held = matches!(replies.and_then(|mut replies| replies.next()), Some(Reply::Bytes(_)));
+    /// Whose a lease is, by the replies to taking it and to how long it lives.
+    async fn lease(&self, key: &str, replies: Option<(Reply, Reply)>, since: Instant) -> Lease {
+        match replies {
+            None => Lease::None,
+            Some((Reply::Nothing, life)) if is_of_a_replica(&life) => Lease::Theirs,
+            Some((Reply::Nothing, _)) => {
+                let mut commands = Commands::default();
+                commands.remove(key);
+                self.send(RemoteOperation::Lease, &commands).await;
+                Lease::None
+            }
+            Some(_) => Lease::Ours(since),
         }
-        begun.view = self.read(id).await;
     }
 
     /// Writes what a fill brought, as far as it is to be shared, and gives up its lease.
     pub(in crate::lookup) async fn end(&self, key: &Key, begun: Begun, landed: &Landed, known: &Knowledge) {
         let (id, region) = key;
         let vaults = self.client.vaults();
-        let place = Place::new(&vaults[0], id);
+        let places = self.places(&vaults, id);
+        let Some((place, older)) = places.split_first() else { return };
         let mut commands = Commands::default();
         if let (Some(view), Some(turn)) = (begun.view, begun.turn) {
-            let sharing = Sharing { shared: self, place: &place, region: *region, view: &view, turn, known };
+            let sharing = Sharing { shared: self, place, region: *region, view: &view, turn, known };
             sharing.write(landed, &mut commands);
         }
         let supersedes = !commands.is_empty();
@@ -135,25 +150,31 @@ impl Shared {
         if let Lease::Ours(since) = &begun.lease
             && since.elapsed() < LEASE.mul_f64(0.8)
         {
-            commands.remove(&place.lease(&self.tags[region.index()]));
+            commands.remove(&place.lease(*region));
         }
         if !commands.is_empty() && self.client.is_healthy() {
             self.send(RemoteOperation::Write, &commands).await;
         }
         if supersedes {
-            self.forget_under_old_keys(&vaults, id).await;
+            self.forget(older).await;
         }
     }
 
     /// What an older key sealed is older than what was just written: it would come back when that ends.
-    async fn forget_under_old_keys(&self, vaults: &Vaults, id: &SignatureId) {
-        for place in places(vaults, id).iter().skip(1) {
+    async fn forget(&self, places: &[Place<'_>]) {
+        for place in places {
             let mut commands = Commands::default();
             commands.remove(&place.result);
-            commands.remove_fields(&place.index, &self.tags);
+            commands.remove_fields(&place.index, &place.tags(self.regions.all()));
             self.send(RemoteOperation::Write, &commands).await;
         }
     }
+}
+
+/// Whether a replica has taken a lease that lives on for so long. It may have ended since.
+fn is_of_a_replica(life: &Reply) -> bool {
+    const NO_END: i64 = -1;
+    life.number().is_some_and(|life| life != NO_END && life <= LEASE.as_millis() as i64)
 }
 
 /// Writing what one fill brought.
@@ -185,7 +206,7 @@ impl Sharing<'_> {
         let only = RegionSet::only(self.region);
         if self.view.holders().contains(self.region) {
             commands.remove(&self.place.result);
-            commands.remove_fields(&self.place.index, &self.shared.tags);
+            commands.remove_fields(&self.place.index, &self.place.tags(self.shared.regions.all()));
         }
         let holders = self.known.holders.or(self.view.holders().minus(only));
         if !holders.is_empty() {
@@ -196,18 +217,14 @@ impl Sharing<'_> {
     fn write_markers(&self, regions: RegionSet, commands: &mut Commands) {
         let mut fields = Vec::new();
         for region in regions.iter() {
-            let tag = &self.shared.tags[region.index()];
             let epoch = self.epoch(region);
             let holds = self.known.holders.contains(region);
-            let pending_since = self.known.pending_for.filter(|_| holds).map(pending_since);
-            let marker = Marker { holds, epoch, pending_since };
+            let marker = Marker { holds, epoch, pending: self.known.pending.filter(|_| holds) };
             let marker = serde_json::to_vec(&marker).unwrap_or_default();
-            fields.push((tag.clone(), self.place.seal_field(tag, &marker)));
+            fields.push(self.place.seal_field(self.place.tag(region).to_owned(), &marker));
             if epoch > self.view.epoch(region) {
                 // The second tier has lost a purge that this replica remembers.
-                let field = purge_field(tag);
-                let sealed = self.place.seal_field(&field, &epoch.to_be_bytes());
-                fields.push((field, sealed));
+                fields.push(self.place.seal_field(self.place.purge_field(region), &epoch.to_be_bytes()));
             }
         }
         commands.write_fields(&self.place.index, &fields, self.shared.life);
@@ -221,23 +238,13 @@ impl Sharing<'_> {
         if left.is_zero() {
             return;
         }
-        let tag = &self.shared.tags[self.region.index()];
+        let tag = self.place.tag(self.region);
         let value = stored::write(entry.record(), tag, left, self.epoch(self.region), self.turn);
-        commands.write_in_turn(
-            &self.place.result,
-            self.turn,
-            &self.place.seal_result(self.turn, &value),
-            left,
-        );
+        let sealed = self.place.seal_result(self.turn, &value);
+        commands.write_in_turn(&self.place.result, self.turn, &sealed, left);
     }
 
     fn epoch(&self, region: RegionId) -> u64 {
         self.view.epoch(region).max(self.known.epochs[region.index()])
     }
-}
-
-/// By the clock, in milliseconds since 1970.
-fn pending_since(pending_for: Duration) -> i64 {
-    let millis = i64::try_from(pending_for.as_millis()).unwrap_or_default();
-    Timestamp::now().as_millisecond().saturating_sub(millis)
 }

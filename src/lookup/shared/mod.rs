@@ -14,18 +14,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::domain::region::RegionId;
+use crate::domain::region::{RegionId, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::remote::{Client, Commands, Reply, Unreadable, Vaults};
 use crate::telemetry::metrics::RemoteOperation;
+use crate::upstream::Upstream;
 
 pub(super) use fill::{Begun, Knowledge};
 use place::Place;
 pub(super) use purge::Purge;
 use purge::Purges;
+pub(super) use stored::SeenPending;
 use stored::Stored;
 pub(super) use view::View;
 
@@ -36,14 +37,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What replicas share of ids.
-pub(crate) struct Shared {
+pub(super) struct Shared {
     client: Arc<Client>,
-    /// What stands for each region, by its index.
-    tags: Box<[String]>,
-    /// The fields of an index: what each region said, and when it was purged there.
-    fields: Box<[String]>,
+    regions: Regions,
+    upstream: Arc<Upstream>,
     /// How long regions, holders and purges are kept: a purge must outlive every result that it comes after.
     life: Duration,
+    /// How long a fill waits for another replica's: the requests that wait for it still want an answer after that.
+    patience: Duration,
     /// Ids that are being read.
     reads: Mutex<HashMap<SignatureId, Read>>,
     purges: Purges,
@@ -53,17 +54,24 @@ pub(crate) struct Shared {
 type Read = watch::Receiver<Option<bool>>;
 
 impl Shared {
-    /// What replicas share through `client`; `regions` are the names and URLs of the regions, and no result is kept much
-    /// longer than `final_ttl`.
-    pub(crate) fn new<'a>(
+    /// What replicas share through `client`. No result is kept much longer than `final_ttl`, and no request waits longer than
+    /// `timeout`.
+    pub(super) fn new(
         client: Arc<Client>,
-        regions: impl Iterator<Item = (&'a str, &'a str)>,
+        regions: Regions,
+        upstream: Arc<Upstream>,
         final_ttl: Duration,
+        timeout: Duration,
     ) -> Self {
-        let tags: Box<[String]> = regions.map(|(name, url)| tag(name, url)).collect();
-        let fields = tags.iter().flat_map(|tag| [tag.clone(), purge_field(tag)]).collect();
-        let life = DAY.max(final_ttl * 2);
-        Self { client, tags, fields, life, reads: Mutex::default(), purges: Purges::default() }
+        Self {
+            client,
+            regions,
+            upstream,
+            life: DAY.max(final_ttl * 2),
+            patience: fill::LEASE.min(timeout / 2),
+            reads: Mutex::default(),
+            purges: Purges::default(),
+        }
     }
 
     /// Joins the read of an id that is under way; else starts one, whose end the sender tells.
@@ -88,27 +96,31 @@ impl Shared {
 
     /// What replicas know of an id. `None`: the second tier does not say.
     pub(super) async fn read(&self, id: &SignatureId) -> Option<View> {
-        self.read_for(RemoteOperation::Read, id).await
+        let vaults = self.client.vaults();
+        self.read_at(RemoteOperation::Read, &self.places(&vaults, id)).await
     }
 
-    async fn read_for(&self, operation: RemoteOperation, id: &SignatureId) -> Option<View> {
-        let vaults = self.client.vaults();
-        let mut view = View::empty(self.tags.len());
-        // One after the other: in a cluster, what lies under two keys lies on two nodes.
-        for place in places(&vaults, id) {
-            let mut commands = Commands::default();
-            self.ask_for(&place, &mut commands);
-            let mut replies = self.send(operation, &commands).await?;
-            self.open(&place, &mut replies, &mut view).await?;
-        }
+    async fn read_at(&self, operation: RemoteOperation, places: &[Place<'_>]) -> Option<View> {
+        let mut view = self.empty_view();
+        self.read_into(&mut view, operation, places).await?;
         view.forget_purged(|_| 0);
         Some(view)
     }
 
-    fn ask_for(&self, place: &Place<'_>, commands: &mut Commands) {
-        commands.read(&place.result);
-        commands.life(&place.result);
-        commands.read_fields(&place.index, &self.fields);
+    /// Reads one place after the other: in a cluster, what lies under two keys lies on two nodes.
+    async fn read_into(
+        &self,
+        view: &mut View,
+        operation: RemoteOperation,
+        places: &[Place<'_>],
+    ) -> Option<()> {
+        for place in places {
+            let mut commands = Commands::default();
+            ask_for(place, &mut commands);
+            let mut replies = self.send(operation, &commands).await?;
+            self.open(place, &mut replies, view).await?;
+        }
+        Some(())
     }
 
     /// Opens what was asked for. `None`: there are too few replies.
@@ -125,7 +137,7 @@ impl Shared {
     }
 
     fn open_index(&self, place: &Place<'_>, index: Reply, view: &mut View) {
-        for (at, (field, sealed)) in self.fields.iter().zip(index.list()).enumerate() {
+        for (at, (field, sealed)) in place.fields().iter().zip(index.list()).enumerate() {
             let Some(value) = sealed.and_then(|sealed| self.opened(place.open_field(field, &sealed))) else {
                 continue;
             };
@@ -151,7 +163,7 @@ impl Shared {
         }
         let stored = self.opened(opened).and_then(Stored::read);
         let Some((stored, left)) = stored.zip(life.number()) else { return };
-        if let Some(region) = self.region(stored.tag()) {
+        if let Some(region) = place.region(stored.tag()) {
             view.found(stored, region, left);
         }
     }
@@ -163,8 +175,15 @@ impl Shared {
         })
     }
 
-    fn region(&self, tag: &str) -> Option<RegionId> {
-        self.tags.iter().position(|known| known == tag).map(RegionId::new)
+    fn empty_view(&self) -> View {
+        View::empty(self.regions.names().len())
+    }
+
+    /// Where an id is kept: under the current key, then under the previous one.
+    fn places<'a>(&self, vaults: &'a Vaults, id: &'a SignatureId) -> Vec<Place<'a>> {
+        let regions = self.regions.all().iter();
+        let sources: Vec<String> = regions.map(|region| self.upstream.source(region)).collect();
+        vaults.iter().map(|vault| Place::new(vault, id, &sources)).collect()
     }
 
     async fn send(
@@ -176,21 +195,13 @@ impl Shared {
     }
 }
 
-fn places<'a>(vaults: &'a Vaults, id: &'a SignatureId) -> Vec<Place<'a>> {
-    vaults.iter().map(|vault| Place::new(vault, id)).collect()
-}
-
-/// What stands for a region: a record of a region that has moved to another host is none of this one's.
-fn tag(name: &str, url: &str) -> String {
-    let hash = Sha256::digest(format!("{name} {url}"));
-    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+fn ask_for(place: &Place<'_>, commands: &mut Commands) {
+    commands.read(&place.result);
+    commands.life(&place.result);
+    commands.read_fields(&place.index, &place.fields());
 }
 
 /// By the clock, in microseconds since 1970.
 fn now_micros() -> u64 {
     u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default()
-}
-
-fn purge_field(tag: &str) -> String {
-    format!("{tag}!")
 }

@@ -1,7 +1,5 @@
 //! What replicas tell each other: that an id was purged, or that one of them has brought its final result.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -24,7 +22,8 @@ const MAX_PURGES: usize = 1_000;
 struct Message {
     said: Said,
     id: String,
-    /// The tags of the regions that it is about.
+    /// The names of the regions that it is about, whatever host and account each replica asks there: forgetting too much is
+    /// a miss, forgetting too little is a broken promise.
     regions: Vec<String>,
     epoch: u64,
 }
@@ -39,6 +38,9 @@ enum Said {
     Conflict,
 }
 
+/// Purges that are written down, newest first, as they lie there.
+type Newest = Vec<Option<Vec<u8>>>;
+
 /// What was heard of other replicas.
 enum News {
     Purged(Purge),
@@ -51,17 +53,18 @@ enum News {
 
 impl Fills {
     /// Keeps the second tier connected, and takes in what other replicas tell, for as long as it is polled.
-    pub(in crate::lookup) async fn keep_up(self: &Arc<Self>, shared: &Shared) {
+    pub(in crate::lookup) async fn keep_up(&self, shared: &Shared) {
         let (sender, mut heard) = mpsc::channel(MAX_HEARD);
         let take_in = async {
+            let mut newest = Newest::default();
             while let Some(heard) = heard.recv().await {
-                self.take_in(shared, heard).await;
+                self.take_in(shared, heard, &mut newest).await;
             }
         };
         tokio::join!(shared.client.keep(), shared.client.listen(sender), shared.keep_purging(), take_in);
     }
 
-    async fn take_in(self: &Arc<Self>, shared: &Shared, heard: Heard) {
+    async fn take_in(&self, shared: &Shared, heard: Heard, newest: &mut Newest) {
         let news = match heard {
             Heard::Subscribed => loop {
                 if let Some(missed) = shared.missed_purges().await {
@@ -69,17 +72,16 @@ impl Fills {
                 }
                 sleep(PAUSE).await;
             },
+            Heard::Nothing => shared.unheard_purges(newest).await.unwrap_or_default(),
             Heard::Message(text) => shared.news(&text).into_iter().collect(),
         };
         for news in news {
             match news {
                 News::Purged(purge) => self.store.purge_if_new(purge),
-                News::Landed(id) if self.store.wants_final(&id) => {
-                    self.recall(id).await;
-                }
-                News::Landed(_) => {}
-                News::Conflict(id) => {
-                    self.recall(id).await;
+                News::Landed(id) if !self.store.wants_final(&id) => {}
+                // A read that is under way may be older than the news.
+                News::Landed(id) | News::Conflict(id) => {
+                    self.read_shared(shared, id).await;
                 }
                 News::TooMany => self.store.forget_all(),
             }
@@ -111,7 +113,9 @@ impl Shared {
     }
 
     fn purge_message(&self, Purge { id, regions, epoch }: &Purge) -> Vec<u8> {
-        let (id, regions) = (id.as_str().to_owned(), self.tags_of(*regions));
+        let regions =
+            regions.and(self.regions.all()).iter().map(|region| self.regions.name(region).to_string());
+        let (id, regions) = (id.as_str().to_owned(), regions.collect());
         Message { said: Said::Purged, id, regions, epoch: *epoch }.text()
     }
 
@@ -126,13 +130,33 @@ impl Shared {
         Some(())
     }
 
+    /// As [`Self::missed_purges`], if there was another purge since the last time: a server may say that this replica listens,
+    /// and pass nothing on.
+    async fn unheard_purges(&self, newest: &mut Newest) -> Option<Vec<News>> {
+        let mut now = Newest::default();
+        for vault in self.client.vaults().iter() {
+            now.extend(self.read_log(&purge_log(vault), 1).await?);
+        }
+        if *newest == now {
+            return Some(Vec::new());
+        }
+        let missed = self.missed_purges().await?;
+        *newest = now;
+        Some(missed)
+    }
+
+    async fn read_log(&self, log: &str, most: usize) -> Option<Newest> {
+        let mut commands = Commands::default();
+        commands.list(log, most);
+        Some(self.send(RemoteOperation::Read, &commands).await?.next()?.list())
+    }
+
     /// The last purges, of which this replica may not have heard, oldest first. `None`: the second tier does not say.
     async fn missed_purges(&self) -> Option<Vec<News>> {
         let mut missed = Vec::new();
         for vault in self.client.vaults().iter() {
-            let (log, mut commands) = (purge_log(vault), Commands::default());
-            commands.list(&log, MAX_PURGES);
-            let list = self.send(RemoteOperation::Read, &commands).await?.next()?.list();
+            let log = purge_log(vault);
+            let list = self.read_log(&log, MAX_PURGES).await?;
             if list.len() >= MAX_PURGES {
                 missed.push(News::TooMany);
             }
@@ -151,7 +175,7 @@ impl Shared {
     fn news(&self, text: &[u8]) -> Option<News> {
         let Message { said, id, regions, epoch } = serde_json::from_slice(text).ok()?;
         let id = SignatureId::parse(&id)?;
-        let regions: RegionSet = regions.iter().filter_map(|tag| self.region(tag)).collect();
+        let regions: RegionSet = regions.iter().filter_map(|name| self.regions.find(name)).collect();
         match said {
             Said::Landed => Some(News::Landed(id)),
             Said::Conflict => Some(News::Conflict(id)),

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{PAUSE, Shared, now_micros, places, purge_field};
-use crate::domain::region::{RegionId, RegionSet};
+use super::{PAUSE, Shared, now_micros};
+use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
@@ -26,7 +26,7 @@ pub(super) struct Purges {
 }
 
 /// One purge.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::lookup) struct Purge {
     pub(in crate::lookup) id: SignatureId,
     pub(in crate::lookup) regions: RegionSet,
@@ -61,6 +61,7 @@ impl Shared {
         unwritten.push_back(purge);
         if unwritten.len() > MAX_WAITING {
             unwritten.pop_front();
+            tracing::warn!("more than {MAX_WAITING} purges wait for the second tier; the oldest is given up");
         }
     }
 
@@ -68,8 +69,10 @@ impl Shared {
     async fn try_purge(&self, purge: &mut Purge) -> Option<()> {
         // First of all, whatever else the second tier takes: others forget it now.
         let is_told = self.tell_purged(purge).await;
-        let view = self.read_for(RemoteOperation::Purge, &purge.id).await?;
-        let purged = purge.regions.and(self.regions());
+        let vaults = self.client.vaults();
+        let places = self.places(&vaults, &purge.id);
+        let view = self.read_at(RemoteOperation::Purge, &places).await?;
+        let purged = purge.regions.and(self.regions.all());
         let latest = purged.iter().map(|region| view.epoch(region)).max().unwrap_or_default();
         let is_late = latest > purge.epoch;
         if is_late {
@@ -77,19 +80,15 @@ impl Shared {
         }
         let has_result = view.result_region().is_none_or(|region| purge.regions.contains(region));
         let leaves_none = view.holders().minus(purge.regions).is_empty();
-        let forgotten = if leaves_none { self.regions() } else { purged };
-        let vaults = self.client.vaults();
-        for place in places(&vaults, &purge.id) {
+        let forgotten = if leaves_none { self.regions.all() } else { purged };
+        for place in &places {
             let mut commands = Commands::default();
             if has_result {
                 commands.remove(&place.result);
             }
-            commands.remove_fields(&place.index, &self.tags_of(forgotten));
-            let fields = self.tags_of(purged).into_iter().map(|tag| {
-                let field = purge_field(&tag);
-                let sealed = place.seal_field(&field, &purge.epoch.to_be_bytes());
-                (field, sealed)
-            });
+            commands.remove_fields(&place.index, &place.tags(forgotten));
+            let epoch = purge.epoch.to_be_bytes();
+            let fields = purged.iter().map(|region| place.seal_field(place.purge_field(region), &epoch));
             commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
@@ -104,18 +103,32 @@ impl Shared {
     pub(in crate::lookup) async fn keep_purging(&self) {
         loop {
             sleep(PAUSE).await;
-            while let Some(mut purge) = self.next_purge() {
-                if self.try_purge(&mut purge).await.is_none() {
-                    lock(&self.purges.unwritten).push_front(purge);
-                    break;
-                }
-            }
+            self.make_up().await;
             self.tell_again().await;
         }
     }
 
-    fn next_purge(&self) -> Option<Purge> {
-        lock(&self.purges.unwritten).pop_front()
+    /// A last try. Returns how many purges the second tier did not take by `deadline`.
+    pub(in crate::lookup) async fn finish_purging(&self, deadline: Instant) -> usize {
+        let _ = timeout_at(deadline, self.make_up()).await;
+        lock(&self.purges.unwritten).len()
+    }
+
+    async fn make_up(&self) {
+        while let Some(oldest) = self.oldest() {
+            if self.try_purge(&mut oldest.clone()).await.is_none() {
+                return;
+            }
+            // It stayed in the queue until now: whoever ends this does not lose it.
+            let mut unwritten = lock(&self.purges.unwritten);
+            if unwritten.front() == Some(&oldest) {
+                unwritten.pop_front();
+            }
+        }
+    }
+
+    fn oldest(&self) -> Option<Purge> {
+        lock(&self.purges.unwritten).front().copied()
     }
 
     /// Who listens is told again, a few times; who does not reads what is written down.
@@ -133,13 +146,5 @@ impl Shared {
                 );
             }
         }
-    }
-
-    fn regions(&self) -> RegionSet {
-        (0..self.tags.len()).map(RegionId::new).collect()
-    }
-
-    pub(super) fn tags_of(&self, regions: RegionSet) -> Vec<String> {
-        regions.and(self.regions()).iter().map(|region| self.tags[region.index()].clone()).collect()
     }
 }

@@ -24,8 +24,39 @@ pub(super) struct Marker {
     pub holds: bool,
     /// The last purge that this comes after.
     pub epoch: u64,
-    /// When the id was first seen pending, in milliseconds since 1970.
-    pub pending_since: Option<i64>,
+    pub pending: Option<SeenPending>,
+}
+
+/// When an id was seen pending, first and last, in milliseconds since 1970.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(in crate::lookup) struct SeenPending {
+    since: i64,
+    seen: i64,
+}
+
+impl SeenPending {
+    /// First and last so long ago.
+    pub(in crate::lookup) fn ago(since: Duration, seen: Duration) -> Self {
+        let at = |ago: Duration| {
+            let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+            Timestamp::now().as_millisecond().saturating_sub(ago)
+        };
+        Self { since: at(since), seen: at(seen) }
+    }
+
+    /// How long ago that was, first and last; no time by a clock that is behind.
+    pub(in crate::lookup) fn ages(&self) -> (Duration, Duration) {
+        let age = |at: i64| {
+            let age = Timestamp::now().as_millisecond().saturating_sub(at);
+            Duration::from_millis(u64::try_from(age).unwrap_or_default())
+        };
+        (age(self.since), age(self.seen))
+    }
+
+    /// First and last by both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { since: self.since.min(other.since), seen: self.seen.max(other.seen) }
+    }
 }
 
 /// A record, and how long it is shared.

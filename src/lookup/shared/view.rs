@@ -1,9 +1,8 @@
 //! What replicas know of one id together.
 
-use jiff::Timestamp;
-
-use super::stored::{Marker, Stored};
+use super::stored::{Marker, SeenPending, Stored};
 use crate::domain::region::{RegionId, RegionSet};
+use crate::lookup::memory::PENDING_LIFE;
 use crate::lookup::record::SharedRecord;
 
 /// What replicas know of one id together. It holds a person's data, so it has no `Debug`.
@@ -72,11 +71,10 @@ impl View {
         self.regions(|marker| !marker.holds)
     }
 
-    /// For how long it has been seen pending.
-    pub(in crate::lookup) fn pending_for(&self) -> Option<std::time::Duration> {
-        let since = self.markers.iter().flatten().filter_map(|marker| marker.pending_since).min()?;
-        let millis = Timestamp::now().as_millisecond().saturating_sub(since);
-        Some(std::time::Duration::from_millis(u64::try_from(millis).unwrap_or_default()))
+    /// When it was seen pending, if that is remembered.
+    pub(in crate::lookup) fn pending(&self) -> Option<SeenPending> {
+        let pending = self.markers.iter().flatten().filter_map(|marker| marker.pending);
+        pending.filter(|pending| pending.ages().1 < PENDING_LIFE).reduce(SeenPending::and)
     }
 
     /// The region of the result.
@@ -95,5 +93,23 @@ impl View {
             marker.as_ref().is_some_and(&is_so).then(|| RegionId::new(index))
         };
         markers.filter_map(is_so).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn when_an_id_was_seen_pending_is_remembered_for_an_hour_after_its_last_sight() {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let mut view = View::empty(2);
+        let said = |pending| Marker { holds: true, epoch: 0, pending: Some(pending) };
+        view.said(RegionId::new(0), said(SeenPending::ago(minutes(300), minutes(61))));
+        assert!(view.pending().is_none());
+        view.said(RegionId::new(1), said(SeenPending::ago(minutes(120), minutes(59))));
+        let (since, seen) = view.pending().expect("it is remembered").ages();
+        assert_eq!((since.as_secs() / 60, seen.as_secs() / 60), (120, 59));
     }
 }

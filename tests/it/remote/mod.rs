@@ -1,5 +1,6 @@
 //! Several replicas, and the Valkey or Redis that they share.
 
+mod leader;
 mod processes;
 mod servers;
 mod sharing;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::support::gateway::{OPEN, region};
+use crate::support::gateway::{OPEN, QUICK_DRAIN, region};
 use crate::support::process::Served;
 use crate::support::redis::Redis;
 use crate::support::upstream::{Reply, Upstream};
@@ -98,4 +98,25 @@ async fn replicas_and_redis_end_and_come_back_in_turn() {
     fleet.read_new(3).await;
     fleet.read_new(1).await;
     fleet.calls_are_few().await;
+}
+
+#[tokio::test]
+async fn a_purge_that_the_others_did_not_get_is_tried_once_more_at_the_end_and_then_named() {
+    let upstream = Upstream::start().await;
+    for comes_back in [true, false] {
+        let redis = Redis::start().await;
+        let (section, region) = (redis.section(), region("my", &upstream));
+        let mut served = Served::with(&[OPEN, QUICK_DRAIN, &section, &region]).await;
+        eventually("the second tier", async || served.metric("idv_remote_up").await == 1.0).await;
+        redis.signal("STOP");
+        assert_eq!(served.send("DELETE", "/idv/S1", &[]).await.status, 204);
+        served.process.signal("TERM");
+        if comes_back {
+            redis.signal("CONT");
+        }
+        let said = served.process.exit().await.stdout;
+        assert_eq!(said.contains("other replicas did not get these purges"), !comes_back, "{said}");
+        redis.signal("CONT");
+        assert_eq!(!redis.keys("*:index").await.is_empty(), comes_back);
+    }
 }

@@ -192,7 +192,7 @@ async fn a_value_of_a_newer_version_is_a_miss_and_no_error() {
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let key = redis.key("*:result").await;
     // After the 16 digits of its turn.
-    redis.ask_bytes(&[b"SETRANGE", key.as_bytes(), b"16", b"\x02"]).await;
+    redis.ask_bytes(&[b"SETRANGE", key.as_bytes(), b"16", b"\x63"]).await;
     let other = replica(&upstream, &redis).await;
     assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
     assert_eq!(other.metric(UNDECRYPTABLE).await, 0.0);
