@@ -1,10 +1,13 @@
-//! What memory keeps of ids, in moka: results weighed in bytes, negative entries per region, and the index of what was
-//! learned beside them. Nothing here decides; [`super::store`] changes it under its lock.
+//! What memory keeps of ids: results in moka, weighed in bytes; negative entries per region, and the index of what was
+//! learned beside results, in small maps. Nothing here decides; [`super::store`] changes it under its lock.
 
+use std::hash::RandomState;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 
+use lru::LruCache;
 use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
@@ -18,16 +21,14 @@ use crate::telemetry::metrics::{EvictionCause, Metrics};
 
 /// What moka and its tables take per result beside key and value, in bytes; measured with a million small entries.
 const OVERHEAD: usize = 256;
-/// The most ids with negative entries. They are small, and a scan of unknown ids must not push out results.
-const MAX_ABSENT: u64 = 100_000;
 /// The most ids whose purges are remembered.
-const MAX_PURGES: u64 = 100_000;
+const MAX_PURGES: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 /// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
 const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
-/// How many ids the index holds, at the least and at the most.
-const INDEX_IDS: RangeInclusive<u64> = 10_000..=100_000;
-/// What one id in the index takes with all that moka keeps beside it, in bytes; measured by filling it.
-const INDEX_BYTES_PER_ID: u64 = 720;
+/// How many ids the index and the negative entries hold, at the least and at the most.
+const MAX_IDS: RangeInclusive<u64> = 10_000..=100_000;
+/// For each id in the index, this many bytes of `cache.max_bytes`: the smallest results are as many as that.
+const BYTES_PER_ID: u64 = 2048;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
 pub(super) const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
@@ -43,10 +44,12 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(max_bytes: u64, not_found_ttl: Duration, metrics: Arc<Metrics>) -> Self {
+        let ids = (max_bytes / BYTES_PER_ID).clamp(*MAX_IDS.start(), *MAX_IDS.end());
+        let ids = NonZeroUsize::new(ids as usize).unwrap_or(NonZeroUsize::MIN);
         Self {
             results: Results::new(max_bytes, metrics),
-            absent: Negative::new(not_found_ttl),
-            index: Index::new(max_bytes),
+            absent: Negative::new(ids, not_found_ttl),
+            index: Index::new(ids),
             purges: Purges::new(),
         }
     }
@@ -144,21 +147,52 @@ impl Expiry<SignatureId, Arc<Entry>> for Keep {
     }
 }
 
+/// A map of a bounded number of ids, whose values are good for a time after they were set. It is small and always used under
+/// the store's lock, so a map with a lock of its own, which nobody waits for, costs a fraction of what a cache does.
+struct Bounded<V> {
+    map: Mutex<LruCache<SignatureId, (Instant, V), RandomState>>,
+    life: Duration,
+}
+
+impl<V: Clone> Bounded<V> {
+    /// A map of at most `ids` ids, least recently used first to go.
+    fn new(ids: NonZeroUsize, life: Duration) -> Self {
+        Self { map: Mutex::new(LruCache::with_hasher(ids, RandomState::new())), life }
+    }
+
+    fn get(&self, id: &SignatureId) -> Option<V> {
+        let mut map = self.lock();
+        let (set, value) = map.get(id)?;
+        (set.elapsed() < self.life).then(|| value.clone())
+    }
+
+    fn set(&self, id: SignatureId, value: V) {
+        self.lock().put(id, (Instant::now(), value));
+    }
+
+    fn remove(&self, id: &SignatureId) {
+        self.lock().pop(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<SignatureId, (Instant, V), RandomState>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Until when each region's "does not exist" is believed, by id.
 pub(super) struct Negative {
-    cache: Cache<SignatureId, Vec<(RegionId, Instant)>>,
+    ids: Bounded<Vec<(RegionId, Instant)>>,
     ttl: Duration,
 }
 
 impl Negative {
-    fn new(ttl: Duration) -> Self {
-        let cache = Cache::builder().max_capacity(MAX_ABSENT).eviction_policy(EvictionPolicy::lru());
-        Self { cache: cache.time_to_live(ttl.mul_f64(1.1)).build(), ttl }
+    fn new(ids: NonZeroUsize, ttl: Duration) -> Self {
+        Self { ids: Bounded::new(ids, ttl.mul_f64(1.1)), ttl }
     }
 
     /// The entries of an id, those past their time included.
     pub(super) fn get(&self, id: &SignatureId) -> Vec<(RegionId, Instant)> {
-        self.cache.get(id).unwrap_or_default()
+        self.ids.get(id).unwrap_or_default()
     }
 
     pub(super) fn add(&self, id: SignatureId, region: RegionId) {
@@ -166,19 +200,19 @@ impl Negative {
         let mut regions = self.get(&id);
         regions.retain(|(known, until)| *known != region && *until > now);
         regions.push((region, now + self.ttl.mul_f64(rand::random_range(0.9..=1.1))));
-        self.cache.insert(id, regions);
+        self.ids.set(id, regions);
     }
 
     pub(super) fn remove(&self, id: SignatureId, removed: RegionSet) {
-        let Some(mut regions) = self.cache.get(&id) else { return };
+        let Some(mut regions) = self.ids.get(&id) else { return };
         regions.retain(|(region, _)| !removed.contains(*region));
-        if regions.is_empty() { self.cache.invalidate(&id) } else { self.cache.insert(id, regions) }
+        if regions.is_empty() { self.ids.remove(&id) } else { self.ids.set(id, regions) }
     }
 }
 
 /// What is known of ids beside their results.
 pub(super) struct Index {
-    cache: Cache<SignatureId, Known>,
+    ids: Bounded<Known>,
 }
 
 /// What is known of one id beside its result.
@@ -220,49 +254,45 @@ impl Known {
 }
 
 impl Index {
-    /// At most a quarter of `cache_bytes`, so that a small container stays small.
-    fn new(cache_bytes: u64) -> Self {
-        let most = (cache_bytes / 4 / INDEX_BYTES_PER_ID).clamp(*INDEX_IDS.start(), *INDEX_IDS.end());
-        let cache = Cache::builder().max_capacity(most).eviction_policy(EvictionPolicy::lru());
-        Self { cache: cache.time_to_live(INDEX_LIFE).build() }
+    fn new(ids: NonZeroUsize) -> Self {
+        Self { ids: Bounded::new(ids, INDEX_LIFE) }
     }
 
     pub(super) fn get(&self, id: &SignatureId) -> Option<Known> {
-        self.cache.get(id)
+        self.ids.get(id)
     }
 
     pub(super) fn set(&self, id: SignatureId, known: Known) {
-        self.cache.insert(id, known);
+        self.ids.set(id, known);
     }
 
     pub(super) fn forget(&self, id: &SignatureId) {
-        self.cache.invalidate(id);
+        self.ids.remove(id);
     }
 }
 
 /// The last purge of ids, by region, for as long as what replicas share may be older than that.
 pub(super) struct Purges {
-    cache: Cache<SignatureId, Vec<(RegionId, u64)>>,
+    ids: Bounded<Vec<(RegionId, u64)>>,
 }
 
 impl Purges {
     fn new() -> Self {
-        let cache = Cache::builder().max_capacity(MAX_PURGES).eviction_policy(EvictionPolicy::lru());
-        Self { cache: cache.time_to_live(PURGES_LIFE).build() }
+        Self { ids: Bounded::new(MAX_PURGES, PURGES_LIFE) }
     }
 
     /// The epoch of the last purge; zero if there was none.
     pub(super) fn epoch(&self, id: &SignatureId, region: RegionId) -> u64 {
-        let purges = self.cache.get(id).unwrap_or_default();
+        let purges = self.ids.get(id).unwrap_or_default();
         purges.iter().find(|(purged, _)| *purged == region).map_or(0, |(_, epoch)| *epoch)
     }
 
     pub(super) fn add(&self, id: SignatureId, regions: RegionSet, epoch: u64) {
-        let mut purges = self.cache.get(&id).unwrap_or_default();
+        let mut purges = self.ids.get(&id).unwrap_or_default();
         purges.retain(|(region, before)| !regions.contains(*region) || *before > epoch);
         let are_newer = |region: &RegionId| !purges.iter().any(|(purged, _)| purged == region);
         let added: Vec<_> = regions.iter().filter(are_newer).map(|region| (region, epoch)).collect();
         purges.extend(added);
-        self.cache.insert(id, purges);
+        self.ids.set(id, purges);
     }
 }

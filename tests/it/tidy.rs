@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper_util", &["http", "net", "sandbox", "fuzzing"]),
     ("jsonwebtoken", &["http"]),
+    ("lru", &["lookup"]),
     ("mimalloc", &["main"]),
     ("moka", &["lookup"]),
     ("opentelemetry", &["telemetry::traces"]),

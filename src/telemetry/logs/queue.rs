@@ -176,7 +176,7 @@ impl Queue {
 }
 
 fn count_lines(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 fn clear(buffer: &mut Vec<u8>) {

@@ -57,5 +57,6 @@ async fn f168_every_audit_line_is_written_or_the_answer_is_refused() {
     let finished = served.stop().await;
     let audit = finished.stdout.lines().filter(|line| line.contains("personal data shown"));
     assert_eq!(audit.count(), shown + 100);
+    assert_eq!(finished.stdout.matches("limit reached: answers with personal data").count(), 1);
     assert_eq!(upstream.hits("F168"), 1);
 }
