@@ -19,8 +19,9 @@ use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::{EvictionCause, Metrics};
 
-/// What moka and its tables take per result beside key and value, in bytes; measured with a million small entries.
-const OVERHEAD: usize = 256;
+/// What a result takes beside key and value, in bytes: in moka, in the index, and what the allocator rounds up. Measured by
+/// filling a cache (`bench/run memory`), so that the process grows by `cache.max_bytes` and little more.
+const OVERHEAD: usize = 700;
 /// The most ids whose purges are remembered.
 const MAX_PURGES: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 /// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
