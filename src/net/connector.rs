@@ -29,7 +29,7 @@ use crate::files;
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A [`Connector`] as hyper's client takes it.
-pub(crate) type ConnectorService = BoxCloneSyncService<Uri, TokioIo<Stream>, NotConnected>;
+pub(crate) type ConnectorService = BoxCloneSyncService<Uri, Stream, NotConnected>;
 
 /// What connections are made with.
 #[derive(Clone)]
@@ -82,20 +82,20 @@ impl Connector {
         let connector = self.clone();
         BoxCloneSyncService::new(service_fn(move |uri: Uri| {
             let connector = connector.clone();
-            async move { connector.connect(&Host::of(&uri)).await.map(TokioIo::new) }
+            async move { connector.connect(&Host::of(&uri)).await }
         }))
     }
 
     async fn connect(&self, host: &Host) -> Result<Stream, NotConnected> {
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let addresses = step(Kind::Dns, deadline, self.addresses(host)).await?;
-        let tcp = Metered::new(step(Kind::Connect, deadline, dial(&addresses)).await?);
-        let meter = tcp.meter();
+        let tcp = step(Kind::Connect, deadline, dial(&addresses)).await?;
+        let tcp = TokioIo::new(Metered::new(tcp));
         if !host.is_https {
-            return Ok(Stream::new(Box::new(tcp), meter));
+            return Ok(tcp.into());
         }
-        let tls = step(Kind::Tls, deadline, self.secure(host, tcp)).await?;
-        Ok(Stream::new(Box::new(tls), meter))
+        let tls = step(Kind::Tls, deadline, self.secure(host, TokioIo::new(tcp))).await?;
+        Ok(tls.into())
     }
 
     /// The addresses of a host.

@@ -66,8 +66,10 @@ pub(crate) async fn send(
     let exchange = async {
         let response = client.request(request).await.map_err(|error| Broken::before_the_answer(&error))?;
         let (head, body) = response.into_parts();
-        let mut answer = Answer::of(&head);
+        let meter = head.extensions.get::<Arc<Meter>>();
+        let mut answer = Answer::of(&head, meter.is_some_and(|meter| meter.count_answer()));
         answer.read(body).await.map_err(|kind| Broken { kind, is_stale: false })?;
+        meter.inspect(|meter| meter.end_answer());
         Ok(answer)
     };
     let timed_out = Broken { kind: Kind::Timeout, is_stale: false };
@@ -75,7 +77,7 @@ pub(crate) async fn send(
 }
 
 impl Answer {
-    fn of(head: &response::Parts) -> Self {
+    fn of(head: &response::Parts, is_first: bool) -> Self {
         let headers = &head.headers;
         let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let charset =
@@ -89,7 +91,7 @@ impl Answer {
             retry_after: retry_after
                 .and_then(|text| retry_after::parse(text, date.unwrap_or_else(Timestamp::now))),
             date,
-            is_first: head.extensions.get::<Arc<Meter>>().is_some_and(|meter| meter.count_answer()),
+            is_first,
             body: Vec::new(),
         }
     }

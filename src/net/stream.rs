@@ -8,9 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+/// A connection as hyper's client takes it.
+pub(crate) type Stream = MaybeHttpsStream<TokioIo<Metered>>;
 
 /// The largest body, in bytes. The vendor's own have a few KiB.
 pub(super) const MAX_BODY: usize = 1 << 20;
@@ -20,7 +25,7 @@ const MAX_RECEIVED: usize = 2 * MAX_BODY;
 /// What one connection has carried.
 #[derive(Default)]
 pub(super) struct Meter {
-    /// Bytes received since the last byte was sent.
+    /// Bytes received since the last whole answer.
     received: AtomicUsize,
     /// Answers received.
     answers: AtomicUsize,
@@ -32,6 +37,11 @@ impl Meter {
         self.answers.fetch_add(1, Ordering::Relaxed) == 0
     }
 
+    /// The answer that was counted is whole: what comes now belongs to the next one.
+    pub(super) fn end_answer(&self) {
+        self.received.store(0, Ordering::Relaxed);
+    }
+
     /// Whether the connection has carried an answer.
     pub(super) fn is_used(&self) -> bool {
         self.answers.load(Ordering::Relaxed) > 0
@@ -39,7 +49,7 @@ impl Meter {
 }
 
 /// A TCP connection that counts what it receives.
-pub(super) struct Metered {
+pub(crate) struct Metered {
     tcp: TcpStream,
     meter: Arc<Meter>,
 }
@@ -48,29 +58,9 @@ impl Metered {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self { tcp, meter: Arc::default() }
     }
-
-    pub(super) fn meter(&self) -> Arc<Meter> {
-        Arc::clone(&self.meter)
-    }
 }
 
-/// Plain TCP or TLS.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// A connection as hyper's client takes it: each request that is written starts the count again.
-pub(crate) struct Stream {
-    io: Box<dyn Io>,
-    meter: Arc<Meter>,
-}
-
-impl Stream {
-    pub(super) fn new(io: Box<dyn Io>, meter: Arc<Meter>) -> Self {
-        Self { io, meter }
-    }
-}
-
-impl Connection for Stream {
+impl Connection for Metered {
     fn connected(&self) -> Connected {
         Connected::new().extra(Arc::clone(&self.meter))
     }
@@ -103,30 +93,5 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.meter.received.store(0, Ordering::Relaxed);
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -48,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http", "sandbox", "fuzzing"]),
     ("clap", &["cli"]),
+    ("hyper_rustls", &["net"]),
     ("hyper_util", &["http", "net", "sandbox", "fuzzing"]),
     ("jsonwebtoken", &["http"]),
     ("lru", &["lookup"]),
