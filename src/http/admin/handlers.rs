@@ -77,11 +77,10 @@ pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 /// The data of the status page.
-pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
     admin.lookup.refresh_gauges();
-    let report = admin.status.write(admin.lifecycle.stage());
-    let report = report.map_err(|_| ApiError::new(Code::Internal, "The report could not be written."))?;
-    Ok(pages::guarded("application/json", report))
+    let report = admin.status.at(admin.lifecycle.stage());
+    pages::guarded("application/json", report.to_string())
 }
 
 fn data(kind: &'static str, body: impl Into<Body>) -> Response {

@@ -4,7 +4,6 @@
 mod handlers;
 mod history;
 mod pages;
-mod report;
 mod status;
 
 use std::sync::Arc;

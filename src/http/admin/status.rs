@@ -1,15 +1,13 @@
-//! `/status`: makes the report that the status page shows.
+//! `/status`: the numbers that the status page shows, as JSON. They are counts and the names of regions, never an id or a
+//! person's data. Series have one member for each finished step, oldest first. A quantile of nothing is null.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::{Value, json};
 use strum::VariantNames;
 
 use super::history::{History, Moment, STEP};
-use super::report::{
-    AnswerSeries, Answers, Breaker, Build, Cache, Count, Counts, FinalResult, Region, RegionSeries, Report,
-    SecondTier, Token,
-};
 use crate::domain::drift::DriftKind;
 use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
@@ -37,97 +35,119 @@ pub(crate) struct ReportedRegion {
 }
 
 impl StatusReport {
-    /// The report of this moment, as JSON.
-    pub(super) fn write(&self, stage: Stage) -> serde_json::Result<Vec<u8>> {
+    /// The report of this moment. What is `recent` in it happened within its window.
+    pub(super) fn at(&self, stage: Stage) -> Value {
         let window = Window::of(&self.history);
         let (then, now) = (&*window.oldest.reading, &*window.now.reading);
         let regions = self.regions.iter().enumerate();
-        serde_json::to_vec(&Report {
-            at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
-            stage: stage.name(),
-            uptime_seconds: (window.now.at - self.history.started()).as_secs(),
-            window_seconds: (window.now.at - window.oldest.at).as_secs(),
-            step_seconds: STEP.as_secs(),
-            build: Build { version: env!("CARGO_PKG_VERSION"), revision: revision() },
-            answers: answers(&window),
-            lookups: Counts::new(LookupOutcome::VARIANTS, &then.lookups, &now.lookups),
-            fills_in_flight: now.fills_in_flight,
-            cache: Cache {
-                entries: now.cache_entries,
-                bytes: now.cache_bytes,
-                max_bytes: self.cache_max_bytes,
-                evictions: Counts::new(EvictionCause::VARIANTS, &then.evictions, &now.evictions),
+        let second_tier = || {
+            let requests = counts(RemoteOutcome::VARIANTS, &then.remote, &now.remote);
+            json!({ "connected": now.remote_up, "requests": requests })
+        };
+        json!({
+            "at": jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
+            "stage": stage.name(),
+            "uptimeSeconds": (window.now.at - self.history.started()).as_secs(),
+            "windowSeconds": (window.now.at - window.oldest.at).as_secs(),
+            "stepSeconds": STEP.as_secs(),
+            "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },
+            "answers": answers(&window),
+            "lookups": counts(LookupOutcome::VARIANTS, &then.lookups, &now.lookups),
+            "fillsInFlight": now.fills_in_flight,
+            "cache": {
+                "entries": now.cache_entries,
+                "bytes": now.cache_bytes,
+                "maxBytes": self.cache_max_bytes,
+                "evictions": counts(EvictionCause::VARIANTS, &then.evictions, &now.evictions),
             },
-            second_tier: self.has_second_tier.then(|| SecondTier {
-                connected: now.remote_up,
-                requests: Counts::new(RemoteOutcome::VARIANTS, &then.remote, &now.remote),
-            }),
-            rate_limited: Count::new(then.rate_limited, now.rate_limited),
-            panics: Count::new(then.panics, now.panics),
-            reloads_refused: Count::new(then.reloads_refused, now.reloads_refused),
-            regions: regions.filter_map(|(n, reported)| region(&window, n, reported)).collect(),
+            "secondTier": self.has_second_tier.then(second_tier),
+            "rateLimited": count(then.rate_limited, now.rate_limited),
+            "panics": count(then.panics, now.panics),
+            "reloadsRefused": count(then.reloads_refused, now.reloads_refused),
+            "regions": regions.filter_map(|(n, reported)| region(&window, n, reported)).collect::<Vec<_>>(),
         })
     }
 }
 
-fn answers(window: &Window) -> Answers {
+/// Answers of the public listener.
+fn answers(window: &Window) -> Value {
     let (then, now) = (&window.oldest.reading, &window.now.reading);
     let times = now.answer_times.since(&then.answer_times);
     let steps = window.steps.iter().map(|[a, b]| since(&a.reading.answers, &b.reading.answers));
     let times_of_steps =
         window.steps.iter().map(|[a, b]| b.reading.answer_times.since(&a.reading.answer_times));
     let times_of_steps: Vec<Durations> = times_of_steps.collect();
-    Answers {
-        by_class: Counts::new(&ANSWER_CLASSES, &then.answers, &now.answers),
-        p50_ms: milliseconds(&times, 0.5),
-        p99_ms: milliseconds(&times, 0.99),
-        series: AnswerSeries {
-            requests: steps.clone().map(|answers| answers.iter().sum()).collect(),
-            failed: steps.filter_map(|answers| answers.last().copied()).collect(),
-            p50_ms: times_of_steps.iter().map(|times| milliseconds(times, 0.5)).collect(),
-            p99_ms: times_of_steps.iter().map(|times| milliseconds(times, 0.99)).collect(),
+    let quantiles = |q| times_of_steps.iter().map(|times| milliseconds(times, q)).collect::<Vec<_>>();
+    json!({
+        "byClass": counts(&ANSWER_CLASSES, &then.answers, &now.answers),
+        "p50Ms": milliseconds(&times, 0.5),
+        "p99Ms": milliseconds(&times, 0.99),
+        "series": {
+            "requests": steps.clone().map(|answers| answers.iter().sum()).collect::<Vec<u64>>(),
+            "failed": steps.filter_map(|answers| answers.last().copied()).collect::<Vec<_>>(),
+            "p50Ms": quantiles(0.5),
+            "p99Ms": quantiles(0.99),
         },
-    }
-}
-
-/// The `n`th region of the configuration.
-fn region<'a>(window: &Window, n: usize, reported: &'a ReportedRegion) -> Option<Region<'a>> {
-    let (then, now) = (window.oldest.reading.regions.get(n)?, window.now.reading.regions.get(n)?);
-    let times = now.times.since(&then.times);
-    let [refreshed, refresh_failed] = [0, 1].map(|n| Count::new(then.refreshes[n], now.refreshes[n]));
-    Some(Region {
-        name: &reported.name,
-        sandbox: reported.is_sandbox,
-        breaker: Breaker { state: breaker(now.breaker), for_seconds: window.breaker_unchanged_for(n) },
-        token: Token { expires_in_seconds: seconds_until(now.token_expiry), refreshed, refresh_failed },
-        clock_skew_seconds: now.clock_skew,
-        requests: Counts::new(UpstreamOutcome::VARIANTS, &then.requests, &now.requests),
-        retries: Count::new(then.retries, now.retries),
-        p50_ms: milliseconds(&times, 0.5),
-        p95_ms: milliseconds(&times, 0.95),
-        series: region_series(window, n),
-        drift: Counts::new(DriftKind::VARIANTS, &then.drift, &now.drift),
-        results: results(then, now),
     })
 }
 
-fn region_series(window: &Window, n: usize) -> RegionSeries {
+/// The `n`th region of the configuration.
+fn region(window: &Window, n: usize, reported: &ReportedRegion) -> Option<Value> {
+    let (then, now) = (window.oldest.reading.regions.get(n)?, window.now.reading.regions.get(n)?);
+    let times = now.times.since(&then.times);
+    let [refreshed, refresh_failed] = [0, 1].map(|n| count(then.refreshes[n], now.refreshes[n]));
+    Some(json!({
+        "name": reported.name,
+        "sandbox": reported.is_sandbox,
+        "breaker": { "state": breaker(now.breaker), "forSeconds": window.breaker_unchanged_for(n) },
+        "token": {
+            "expiresInSeconds": seconds_until(now.token_expiry),
+            "refreshed": refreshed,
+            "refreshFailed": refresh_failed,
+        },
+        "clockSkewSeconds": now.clock_skew,
+        "requests": counts(UpstreamOutcome::VARIANTS, &then.requests, &now.requests),
+        "retries": count(then.retries, now.retries),
+        "p50Ms": milliseconds(&times, 0.5),
+        "p95Ms": milliseconds(&times, 0.95),
+        "series": region_series(window, n),
+        "drift": counts(DriftKind::VARIANTS, &then.drift, &now.drift),
+        "results": results(then, now),
+    }))
+}
+
+fn region_series(window: &Window, n: usize) -> Value {
     let steps = window.steps.iter();
     let steps = steps.filter_map(|[a, b]| Some((a.reading.regions.get(n)?, b.reading.regions.get(n)?)));
     let requests = steps.clone().map(|(a, b)| since(&a.requests, &b.requests));
-    RegionSeries {
-        requests: requests.clone().map(|requests| requests.iter().sum()).collect(),
-        failed: requests.map(|requests| failed(&requests)).collect(),
-        p95_ms: steps.map(|(a, b)| milliseconds(&b.times.since(&a.times), 0.95)).collect(),
-    }
+    json!({
+        "requests": requests.clone().map(|requests| requests.iter().sum()).collect::<Vec<u64>>(),
+        "failed": requests.map(|requests| failed(&requests)).collect::<Vec<_>>(),
+        "p95Ms": steps.map(|(a, b)| milliseconds(&b.times.since(&a.times), 0.95)).collect::<Vec<_>>(),
+    })
 }
 
 /// The final results that have occurred.
-fn results(then: &RegionSnapshot, now: &RegionSnapshot) -> Vec<FinalResult> {
-    let counts = then.results.iter().zip(&now.results).map(|(then, now)| Count::new(*then, *now));
-    let results = result_names().zip(counts);
-    let results = results.map(|([status, reason], count)| FinalResult { status, reason, count });
-    results.filter(|result| result.count.total > 0).collect()
+fn results(then: &RegionSnapshot, now: &RegionSnapshot) -> Vec<Value> {
+    let mut results = Vec::new();
+    for ([status, reason], (then, now)) in result_names().zip(then.results.iter().zip(&now.results)) {
+        if *now > 0 {
+            let recent = now.saturating_sub(*then);
+            results.push(json!({ "status": status, "reason": reason, "recent": recent, "total": now }));
+        }
+    }
+    results
+}
+
+/// How often something happened: within the window, and since the start of the process.
+fn count(then: u64, now: u64) -> Value {
+    json!({ "recent": now.saturating_sub(then), "total": now })
+}
+
+/// Counts by name, in the order of the names.
+fn counts(names: &[&str], then: &[u64], now: &[u64]) -> Value {
+    let counts = then.iter().zip(now).map(|(then, now)| count(*then, *now));
+    names.iter().copied().zip(counts).collect()
 }
 
 /// Two readings of the metrics, and every step between them.
