@@ -10,7 +10,7 @@ use crate::config::{self, Auth, Config, Jwks};
 use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
-    Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, History, JwksSource, JwtSettings,
+    Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, ExpectedClaims, History, JwksSource,
     Lifecycle, Public, ReportedRegion, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
 };
 use crate::lookup::{self, Lifetimes, Lookup};
@@ -235,9 +235,9 @@ fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>>
             JwksSource::Endpoint(Box::new(JwksEndpoint::new(url, ca_file, token_file)?))
         }
     };
-    let settings = JwtSettings { issuer: jwt.issuer.clone(), audience: jwt.audience.clone(), source };
+    let expected = ExpectedClaims { issuer: jwt.issuer.clone(), audience: jwt.audience.clone() };
     let named = |error| io::Error::other(format!("auth.jwt: {error}"));
-    Ok(Some(Arc::new(Verifier::new(settings, Arc::clone(&metrics.auth.jwks)).map_err(named)?)))
+    Ok(Some(Arc::new(Verifier::new(expected, source, Arc::clone(&metrics.auth.jwks)).map_err(named)?)))
 }
 
 fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {

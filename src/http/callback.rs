@@ -76,14 +76,7 @@ impl Callbacks {
         let (head, body) = request.into_parts();
         let mut record = AccessRecord::new(&head);
         let answer = error::catch_panics(self.receive(&head, body, &mut record), &self.metrics).await;
-        let mut response = answer.unwrap_or_else(|error| {
-            record.refused(error.code, &Traces::off());
-            error.answer(record.request_id(), None)
-        });
-        record.finish(&mut response);
-        record.count(&self.metrics.http);
-        record.log();
-        response
+        record.answer(answer, &Traces::off(), &self.metrics.http)
     }
 
     async fn receive<'a>(

@@ -1,4 +1,4 @@
-//! The closed list of problem codes, each with its HTTP status.
+//! The closed list of problem codes, each with its HTTP status, and what an answer says of its client.
 
 /// A problem code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,4 +78,17 @@ impl Code {
     pub(super) const fn status(self) -> u16 {
         self.parts().1
     }
+}
+
+/// What an answer says of its client: how long the connection may idle, and how soon it is closed for a new one. An answer
+/// carries it as an extension; without one, the client is a caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A caller who proved who it is.
+    #[default]
+    Caller,
+    /// Nobody in particular: a probe, or a connection without a request yet.
+    Stranger,
+    /// Somebody whose request was wrong in a way that takes no rights.
+    Erring,
 }

@@ -14,8 +14,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
-use super::code::Code;
-use super::exchange::Standing;
+use super::code::{Code, Standing};
 use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
@@ -29,16 +28,9 @@ pub(super) struct ApiError {
     retry_after: Option<u64>,
     region: Option<RegionName>,
     upstream: Option<UpstreamSaid>,
-    /// One header of this error alone.
-    header: Option<Header>,
+    /// The value of `Allow` for 405, of `WWW-Authenticate` for 401 and 403.
+    header: Option<&'static str>,
     closes: bool,
-}
-
-/// A header that one kind of error has.
-#[derive(Clone, Copy)]
-enum Header {
-    Allow(&'static str),
-    Challenge(&'static str),
 }
 
 impl ApiError {
@@ -59,22 +51,20 @@ impl ApiError {
     /// A method that the route does not have; `allow` lists those that it has.
     pub(super) const fn method_not_allowed(allow: &'static str) -> Self {
         let detail = "This route does not have that method; see the Allow header.";
-        Self::new(Code::MethodNotAllowed, detail).with_header(Header::Allow(allow))
+        let mut error = Self::new(Code::MethodNotAllowed, detail);
+        error.header = Some(allow);
+        error
     }
 
     /// The same error, with the challenge for a client that has to authenticate in another way.
-    pub(super) const fn challenge(self, challenge: &'static str) -> Self {
-        self.with_header(Header::Challenge(challenge))
+    pub(super) const fn challenge(mut self, challenge: &'static str) -> Self {
+        self.header = Some(challenge);
+        self
     }
 
     /// The same error, worth another request after `delay`.
     pub(super) fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(whole_seconds(delay));
-        self
-    }
-
-    const fn with_header(mut self, header: Header) -> Self {
-        self.header = Some(header);
         self
     }
 
@@ -134,16 +124,15 @@ impl ApiError {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        match self.header {
-            Some(Header::Allow(methods)) => headers.insert(ALLOW, HeaderValue::from_static(methods)),
-            Some(Header::Challenge(text)) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text)),
-            None => None,
-        };
+        if let Some(value) = self.header {
+            let name = if self.code == Code::MethodNotAllowed { ALLOW } else { WWW_AUTHENTICATE };
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.code.takes_no_rights() {
-            Standing::Erring.mark(&mut response);
+            response.extensions_mut().insert(Standing::Erring);
         }
         response
     }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::code::Code;
+use super::error::ApiError;
 use crate::domain::failure::Cause;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
@@ -83,20 +84,28 @@ impl<'a> AccessRecord<'a> {
         }
     }
 
-    /// The request is refused. Without an authenticated caller its span starts here, so that an unknown client does not choose
+    /// The answer to the request, or the error in its form, with the headers that every answer has. Completes the record,
+    /// counts and logs it. Without an authenticated caller its span starts here, so that an unknown client does not choose
     /// whether it is sampled.
-    pub(super) fn refused(&mut self, code: Code, traces: &Traces) {
-        self.code = Some(code);
-        if self.caller.is_none() {
-            self.span = traces.request(self.method.into(), None, self.started.elapsed());
-        }
-    }
-
-    /// The answer is made: completes the record, and the answer's headers.
-    pub(super) fn finish(&mut self, response: &mut Response) {
+    pub(super) fn answer(
+        &mut self,
+        answer: Result<Response, ApiError>,
+        traces: &Traces,
+        metrics: &HttpMetrics,
+    ) -> Response {
+        let mut response = answer.unwrap_or_else(|error| {
+            self.code = Some(error.code);
+            if self.caller.is_none() {
+                self.span = traces.request(self.method.into(), None, self.started.elapsed());
+            }
+            error.answer(self.request_id(), self.span.trace_id())
+        });
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
-        set_common_headers(response, self.request_id.clone());
+        set_common_headers(&mut response, self.request_id.clone());
+        self.count(metrics);
+        self.log();
+        response
     }
 
     /// The request id as text.
@@ -104,16 +113,14 @@ impl<'a> AccessRecord<'a> {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// Counts the request.
-    pub(super) fn count(&self, metrics: &HttpMetrics) {
+    fn count(&self, metrics: &HttpMetrics) {
         metrics.observe(self.route, self.method, self.http_status, self.duration);
         if let Some(status) = self.status {
             metrics.count_answer(status);
         }
     }
 
-    /// Writes the access log line.
-    pub(super) fn log(&self) {
+    fn log(&self) {
         let line = AccessLine {
             request_id: self.request_id(),
             method: self.method.into(),
@@ -159,29 +166,6 @@ impl<'a> AccessRecord<'a> {
         if self.http_status >= 500 {
             span.fail();
         }
-    }
-}
-
-/// What an answer says of its client: how long the connection may idle, and how soon it is closed for a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A caller who proved who it is.
-    Caller,
-    /// Nobody in particular: a probe, or a connection without a request yet.
-    Stranger,
-    /// Somebody whose request was wrong in a way that takes no rights.
-    Erring,
-}
-
-impl Standing {
-    /// The standing that an answer gives its client.
-    pub(super) fn of(answer: &Response) -> Self {
-        answer.extensions().get().copied().unwrap_or(Self::Caller)
-    }
-
-    /// Makes `answer` give its client this standing.
-    pub(super) fn mark(self, answer: &mut Response) {
-        answer.extensions_mut().insert(self);
     }
 }
 

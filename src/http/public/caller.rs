@@ -40,13 +40,14 @@ pub(crate) struct CallerSettings {
 
 /// An authenticated internal service.
 pub(super) struct Caller {
-    name: Box<str>,
-    scopes: Scopes,
-    regions: RegionSet,
-    /// Its place in the configuration.
-    index: usize,
+    pub(super) name: Box<str>,
+    /// What it may see and do.
+    pub(super) scopes: Scopes,
+    /// The regions it may use.
+    pub(super) regions: RegionSet,
     /// Its place in the configuration; `None` without authentication.
-    id: Option<CallerId>,
+    pub(super) id: Option<CallerId>,
+    index: usize,
     limiter: Option<DefaultDirectRateLimiter>,
     was_limited: Once,
 }
@@ -63,26 +64,6 @@ impl Caller {
             limiter: settings.requests_per_second.map(limiter),
             was_limited: Once::new(),
         }
-    }
-
-    /// Its place in the configuration; `None` without authentication.
-    pub(super) const fn id(&self) -> Option<CallerId> {
-        self.id
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What it may see and do.
-    pub(super) const fn scopes(&self) -> Scopes {
-        self.scopes
-    }
-
-    /// The regions it may use.
-    pub(super) const fn regions(&self) -> RegionSet {
-        self.regions
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn handle<'a>(
     record.route = RouteLabel::Idv;
     head::check_method(&head, METHODS, is_bodyless)?;
     let caller = public.callers.identify(&head.headers).await?;
-    record.authenticated(caller.name(), &head, &public.traces);
+    record.authenticated(&caller.name, &head, &public.traces);
     public.callers.check_rate(caller)?;
     let id = signature_id(&head.uri.path()[PATH.len()..])?;
     record.id = Some(id);
@@ -104,12 +104,12 @@ fn wanted(
     options: &RequestOptions<'_>,
 ) -> Result<Wanted, ApiError> {
     let route = route(public, caller, options.region)?;
-    let scopes = if options.decision_only { Scopes::NONE } else { caller.scopes() };
+    let scopes = if options.decision_only { Scopes::NONE } else { caller.scopes };
     let ask = Ask {
         id,
         route,
-        caller: caller.id(),
-        refresh: options.refresh && caller.scopes().contains(Scope::Refresh),
+        caller: caller.id,
+        refresh: options.refresh && caller.scopes.contains(Scope::Refresh),
         wants_media: scopes.contains(Scope::Media),
     };
     let wait = options.wait.map(|seconds| seconds.min(public.max_wait.as_secs())).filter(|wait| *wait > 0);
@@ -187,7 +187,7 @@ async fn purge(
     id: &SignatureId,
     options: &RequestOptions<'_>,
 ) -> Result<Response, ApiError> {
-    if !caller.scopes().contains(Scope::Purge) {
+    if !caller.scopes.contains(Scope::Purge) {
         return Err(ApiError::new(Code::ScopeMissing, "Forgetting an id takes the scope purge.")
             .challenge(r#"Bearer realm="idv-gateway", error="insufficient_scope", scope="purge""#));
     }
@@ -197,12 +197,12 @@ async fn purge(
             "DELETE takes no query parameter: it forgets the id in all regions of the caller.",
         ));
     }
-    public.lookup.purge(*id, caller.regions()).await;
+    public.lookup.purge(*id, caller.regions).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, ApiError> {
-    public.regions.route(pin, caller.regions()).map_err(|error| match error {
+    public.regions.route(pin, caller.regions).map_err(|error| match error {
         RouteError::Unknown => ApiError::new(Code::UnknownRegion, "No region of this gateway has that name."),
         RouteError::Forbidden => ApiError::new(Code::RegionForbidden, "This caller may not use that region."),
     })

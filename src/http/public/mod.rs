@@ -15,15 +15,16 @@ use axum::response::Response;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use super::code::Standing;
 use super::error::{self, ApiError, READ};
-use super::exchange::{self, AccessRecord, Standing};
+use super::exchange::{self, AccessRecord};
 use super::head;
 use super::lifecycle::{Lifecycle, Stage};
 
 pub(crate) use audit::Audit;
 pub(crate) use caller::{CallerSettings, Callers};
 pub(crate) use idv::Public;
-pub(crate) use jwt::{JwksSource, JwtSettings, Verifier};
+pub(crate) use jwt::{ExpectedClaims, JwksSource, Verifier};
 #[cfg(any(test, fuzzing))]
 pub(crate) use options::preferred_wait;
 
@@ -36,16 +37,10 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     let mut record = AccessRecord::new(&head);
     let answer = route(public, head, body.is_end_stream(), &mut record);
     let answer = error::catch_panics(answer, &public.metrics).await;
-    let mut response = answer.unwrap_or_else(|error| {
-        record.refused(error.code, &public.traces);
-        error.answer(record.request_id(), record.span.trace_id())
-    });
+    let mut response = record.answer(answer, &public.traces, &public.metrics.http);
     if let Some(source) = record.source {
         answer::set_cache_status(response.headers_mut(), source);
     }
-    record.finish(&mut response);
-    record.count(&public.metrics.http);
-    record.log();
     record.trace();
     public.audit.write(&record);
     response
@@ -85,6 +80,6 @@ fn health(lifecycle: &Lifecycle, path: &str) -> Response {
     if path == "/readyz" && lifecycle.stage() != Stage::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    Standing::Stranger.mark(&mut response);
+    response.extensions_mut().insert(Standing::Stranger);
     response
 }

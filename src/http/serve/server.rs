@@ -17,7 +17,6 @@ use super::pool::ConnectionPool;
 use super::state::ConnectionState;
 use super::stream::TimeoutStream;
 use super::tls::Tls;
-use crate::http::exchange::Standing;
 use crate::http::lifecycle::{Lifecycle, Stage};
 use crate::http::site::Site;
 use crate::telemetry::metrics::ConnectionMetrics;
@@ -134,7 +133,7 @@ impl Server {
                     if state.is_retired() {
                         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     }
-                    state.answered(Standing::of(&answer));
+                    state.answered(answer.extensions().get().copied().unwrap_or_default());
                     Ok::<_, Infallible>(answer)
                 }
             })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::http::exchange::Standing;
+use crate::http::code::Standing;
 use crate::telemetry::metrics::{CloseReason, ConnectionMetrics};
 
 /// From the first byte of a request's head to its end; on a new connection, from its acceptance.

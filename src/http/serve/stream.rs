@@ -156,7 +156,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::http::exchange::Standing;
+    use crate::http::code::Standing;
     use crate::telemetry::metrics::{Listener, Metrics};
 
     fn state() -> Arc<ConnectionState> {

@@ -9,54 +9,35 @@ mod token;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::telemetry::metrics::JwksMetrics;
 use issuer::IssuerKeys;
-use token::{Expected, Token, Wrong};
+use token::Token;
 
 pub(crate) use issuer::JwksSource;
-
-/// What tokens must say, and whose keys they are checked with.
-pub(crate) struct JwtSettings {
-    /// The `iss` of a good token.
-    pub issuer: String,
-    /// One of the `aud` of a good token.
-    pub audience: String,
-    /// Where the keys are.
-    pub source: JwksSource,
-}
+pub(crate) use token::ExpectedClaims;
+pub(super) use token::Refusal;
 
 /// Checks callers' tokens.
 pub(crate) struct Verifier {
-    expected: Expected,
+    expected: ExpectedClaims,
     keys: Arc<IssuerKeys>,
 }
 
-/// Why a token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is not a token, or not one that we can check.
-    NotAToken,
-    /// Its signature or its claims are wrong.
-    Bad,
-    /// Its time is over.
-    Expired,
-    /// The issuer's keys cannot be fetched, so the token cannot be checked. Ask again after this time.
-    KeysUnavailable(Duration),
-}
-
 impl Verifier {
-    /// A verifier. Keys in a file are read now; an endpoint is asked when the first token comes.
+    /// A verifier with the keys of `source`. Keys in a file are read now; an endpoint is asked when the first token comes.
     ///
     /// # Errors
     /// The key file cannot be read or holds no key that we can use.
-    pub(crate) fn new(settings: JwtSettings, metrics: Arc<JwksMetrics>) -> io::Result<Self> {
-        let expected = Expected { issuer: settings.issuer, audience: settings.audience };
-        let keys = Arc::new(IssuerKeys::new(settings.source, metrics));
+    pub(crate) fn new(
+        expected: ExpectedClaims,
+        source: JwksSource,
+        metrics: Arc<JwksMetrics>,
+    ) -> io::Result<Self> {
+        let keys = Arc::new(IssuerKeys::new(source, metrics));
         keys.reload_file()?;
         Ok(Self { expected, keys })
     }
@@ -80,7 +61,7 @@ impl Verifier {
         if keys.is_empty() {
             return Err(Refusal::KeysUnavailable(self.keys.retry_after()));
         }
-        token.check(&self.expected, Timestamp::now()).map_err(Refusal::from)?;
+        token.check(&self.expected, Timestamp::now())?;
         if !token.is_signed_by(&keys) {
             // By a key that is new, perhaps.
             keys = self.keys.fetched(asked).await;
@@ -92,14 +73,5 @@ impl Verifier {
         }
         self.keys.refresh_if_old(asked);
         Ok(token.into_subject())
-    }
-}
-
-impl From<Wrong> for Refusal {
-    fn from(wrong: Wrong) -> Self {
-        match wrong {
-            Wrong::Expired => Self::Expired,
-            Wrong::Other => Self::Bad,
-        }
     }
 }

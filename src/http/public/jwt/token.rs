@@ -1,5 +1,7 @@
 //! One JSON Web Token (RFC 7519): its parts, and whether its claims are good now. Signatures are checked elsewhere.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,21 +21,25 @@ pub(super) struct Token<'a> {
     signature: Vec<u8>,
 }
 
-/// What claims must say.
-pub(super) struct Expected {
-    /// The `iss` of a good token.
-    pub(super) issuer: String,
-    /// One of the `aud` of a good token.
-    pub(super) audience: String,
+/// What the claims of a good token say.
+pub(crate) struct ExpectedClaims {
+    /// Its `iss`.
+    pub issuer: String,
+    /// One of its `aud`.
+    pub audience: String,
 }
 
-/// What is wrong with a token's claims.
+/// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(in crate::http::public) enum Refusal {
+    /// It is not a token, or not one that we can check.
+    NotAToken,
+    /// Its signature is wrong, or it is not from our issuer, not for us, or not valid yet.
+    Bad,
     /// Its time is over.
     Expired,
-    /// It is not from our issuer, not for us, or not valid yet.
-    Other,
+    /// The issuer's keys cannot be fetched, so the token cannot be checked. Ask again after this time.
+    KeysUnavailable(Duration),
 }
 
 #[derive(Deserialize)]
@@ -79,7 +85,7 @@ impl<'a> Token<'a> {
     }
 
     /// Checks issuer, audience and times.
-    pub(super) fn check(&self, expected: &Expected, now: Timestamp) -> Result<(), Wrong> {
+    pub(super) fn check(&self, expected: &ExpectedClaims, now: Timestamp) -> Result<(), Refusal> {
         let claims = &self.claims;
         let is_for_us = match &claims.aud {
             Audience::One(audience) => *audience == expected.audience,
@@ -87,9 +93,9 @@ impl<'a> Token<'a> {
         };
         let now = now.as_duration().as_secs_f64();
         if claims.iss != expected.issuer || !is_for_us || claims.nbf.is_some_and(|from| from > now + LEEWAY) {
-            return Err(Wrong::Other);
+            return Err(Refusal::Bad);
         }
-        if claims.exp < now - LEEWAY { Err(Wrong::Expired) } else { Ok(()) }
+        if claims.exp < now - LEEWAY { Err(Refusal::Expired) } else { Ok(()) }
     }
 
     /// Whether one of these keys signed it.
