@@ -63,7 +63,8 @@ revoke_tokens, code with message, body, status, retry_after, hang and reset.";
 
 /// The table of ids for `--help`.
 fn ids() -> String {
-    let width = sandbox::IDS.iter().map(|(id, _)| id.len()).max().unwrap_or_default();
-    let rows = sandbox::IDS.iter().map(|(id, meaning)| format!("  {id:width$}  {meaning}"));
+    let ids = sandbox::ids();
+    let width = ids.iter().map(|(id, _)| id.len()).max().unwrap_or_default();
+    let rows = ids.iter().map(|(id, meaning)| format!("  {id:width$}  {meaning}"));
     format!("Ids that say what they do:\n{}\n\n{NOTES}", rows.collect::<Vec<_>>().join("\n"))
 }

@@ -57,17 +57,8 @@ pub(super) struct Fault {
     body: Option<String>,
     status: Option<u16>,
     retry_after: Option<String>,
-    hang: bool,
-    reset: bool,
-}
-
-/// How a call that is struck ends.
-pub(super) enum End {
-    /// It goes on as if nothing had been.
-    Proceed,
-    Answer,
-    Hang,
-    Reset,
+    pub(super) hang: bool,
+    pub(super) reset: bool,
 }
 
 impl Faults {
@@ -132,17 +123,11 @@ impl Fault {
         Duration::from_millis(self.delay_ms).min(LONGEST_HANG)
     }
 
-    pub(super) fn end(&self) -> End {
-        match self {
-            Self { hang: true, .. } => End::Hang,
-            Self { reset: true, .. } => End::Reset,
-            _ if self.is_answer() => End::Answer,
-            _ => End::Proceed,
+    /// The answer about `id`, if the fault is one.
+    pub(super) fn answer(self, id: Option<&str>) -> Option<Response> {
+        if !self.is_answer() {
+            return None;
         }
-    }
-
-    /// The answer about `id`.
-    pub(super) fn answer(self, id: Option<&str>) -> Response {
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or_default();
         let mut response = if let Some(code) = self.code {
             let message = self.message.as_ref().unwrap_or(&code);
@@ -155,7 +140,7 @@ impl Fault {
         if let Some(retry_after) = self.retry_after.and_then(|text| HeaderValue::try_from(text).ok()) {
             response.headers_mut().insert(header::RETRY_AFTER, retry_after);
         }
-        response
+        Some(response)
     }
 }
 

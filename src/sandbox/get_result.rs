@@ -66,10 +66,8 @@ async fn answer(host: &Host, id: &str) -> Response {
         }
         Script::Flaky if visit.asks == 1 => envelope::SERVER.respond(Some(id)),
         Script::Flaky => result(host, id, &ids::PASS),
-        Script::Error => envelope::SERVER.respond(Some(id)),
+        Script::Refused(refusal) => refusal.respond(Some(id)),
         Script::Busy => ([(header::RETRY_AFTER, "10s")], envelope::BUSY.respond(Some(id))).into_response(),
-        Script::Auth => envelope::TOKEN.respond(Some(id)),
-        Script::Account => envelope::ACCOUNT.respond(Some(id)),
         Script::Mismatch => result(host, &format!("{id}-other"), &ids::PASS),
         Script::Reset => Reset.into_response(),
         Script::Html => envelope::page("Service Temporarily Unavailable").into_response(),

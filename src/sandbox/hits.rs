@@ -2,7 +2,7 @@
 
 use super::api::{Endpoint, REGIONS};
 use super::bounded::Bounded;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The oldest id is forgotten beyond it.
@@ -10,12 +10,14 @@ const ROOM: usize = 20_000;
 /// Longer ids are counted with their region only.
 const LONGEST_ID: usize = 128;
 
+/// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
+#[derive(Serialize)]
 pub(super) struct Hits {
     regions: BTreeMap<&'static str, Calls>,
     ids: Bounded<u64>,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Calls {
     token: u64,
     get_result: u64,
@@ -38,18 +40,5 @@ impl Hits {
         if let Some(id) = id.filter(|id| id.len() <= LONGEST_ID) {
             *self.ids.entry(id, || 0) += 1;
         }
-    }
-
-    /// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
-    pub(super) fn report(&self) -> Value {
-        let regions: Map<_, _> = self
-            .regions
-            .iter()
-            .map(|(region, calls)| {
-                ((*region).to_owned(), json!({ "token": calls.token, "get_result": calls.get_result }))
-            })
-            .collect();
-        let ids: Map<_, _> = self.ids.iter().map(|(id, count)| (id.clone(), json!(count))).collect();
-        json!({ "regions": regions, "ids": ids })
     }
 }

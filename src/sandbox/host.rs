@@ -3,7 +3,7 @@
 
 use super::api::Endpoint;
 use super::callbacks::Callback;
-use super::faults::{End, Faults, LONGEST_HANG};
+use super::faults::{Faults, LONGEST_HANG};
 use super::grants::Tokens;
 use super::hits::Hits;
 use super::ledger::Ledger;
@@ -59,14 +59,9 @@ impl Host {
         if fault.revoke_tokens {
             self.books().tokens.revoke(self.region);
         }
-        match fault.end() {
-            End::Proceed => None,
-            End::Answer => Some(fault.answer(id)),
-            End::Reset => Some(Reset.into_response()),
-            End::Hang => {
-                sleep(LONGEST_HANG).await;
-                Some(Reset.into_response())
-            }
+        if fault.hang {
+            sleep(LONGEST_HANG).await;
         }
+        if fault.hang || fault.reset { Some(Reset.into_response()) } else { fault.answer(id) }
     }
 }

@@ -1,33 +1,28 @@
 //! What each id does: the table, and how an id is read against it. It knows neither time nor what a body looks like.
 
 use super::api::REGIONS;
+use super::envelope::{self, Refusal};
 use std::time::Duration;
 
-/// Pattern and meaning of every id the simulator knows; `N` stands for seconds, `…` for anything.
-pub const IDS: &[(&str, &str)] = &[
-    ("sim-pass-…", "PASS"),
-    ("sim-fail-liveness-…", "FAIL, LIVENESS_ATTACK"),
-    ("sim-fail-similarity-…", "FAIL, SIMILARITY_FAIL"),
-    ("sim-fail-noface-…", "FAIL, NO_FACE_DETECTED"),
-    ("sim-fail-card-…", "FAIL, CARD_INFO_MISMATCH"),
-    ("sim-fail-forgery-…", "FAIL, ID_FORGERY_DETECTED"),
-    ("sim-fail-strategy-…", "FAIL, STRATEGY_HIT"),
-    ("sim-fail-notsupported-…", "fail, NOT_SUPPORTED_CARD and nulls, as in the vendor's sample"),
-    ("sim-fail-unsupported-…", "FAIL, NO_SUPPORTED_CARD"),
-    ("sim-fail-custom-…", "FAIL, NO_SUPPORTED_CARD_CUSTOMIZED"),
-    ("sim-fail-type-…", "FAIL, CARD_TYPE_MISMATCH"),
-    ("sim-fail-blur-…", "FAIL, CARD_LOW_QUALITY_IMAGE"),
-    ("sim-fail-cut-…", "FAIL, INCOMPLETED_CARD"),
-    ("sim-fail-many-…", "FAIL, TOO_MANY_CARDS"),
-    ("sim-fail-nocard-…", "FAIL, CARD_NOT_FOUND"),
-    ("sim-fail-noocr-…", "FAIL, OCR_NO_RESULT"),
-    ("sim-fail-parameter-…", "FAIL, PARAMETER_ERROR"),
-    ("sim-fail-timeout-…", "FAIL, USER_TIMEOUT"),
-    ("sim-fail-error-…", "FAIL, ERROR"),
-    ("sim-fail-other-…", "FAIL, NEW_VENDOR_CODE: a code that the vendor's table does not have"),
+/// Ids of one word: what it does, and how that is told. What follows the word is anything.
+const WORDS: [(&str, Script, &str); 11] = [
+    ("pass", Script::Result(PASS), "PASS"),
+    ("both", Script::Result(PASS), "PASS in every region"),
+    ("unrecognized", Script::Result(REVIEW), "REVIEW: a result word that nobody knows"),
+    ("flaky", Script::Flaky, "envelope ERROR on the first request, PASS afterwards"),
+    ("error", Script::Refused(envelope::SERVER), "envelope ERROR"),
+    ("busy", Script::Busy, "envelope SERVICE_BUSY with Retry-After: 10s"),
+    ("html", Script::Html, "an HTML page with status 200"),
+    ("auth", Script::Refused(envelope::TOKEN), "IAM_FAILED, whatever the token"),
+    ("account", Script::Refused(envelope::ACCOUNT), "INSUFFICIENT_BALANCE"),
+    ("mismatch", Script::Mismatch, "PASS with the signatureId of another id"),
+    ("reset", Script::Reset, "the connection is reset instead of an answer"),
+];
+
+/// Ids of several words, and the vendor's samples.
+const PATTERNS: [(&str, &str); 16] = [
     ("sim-incomplete-…", "INCOMPLETE, USER_TIMEOUT"),
     ("sim-incomplete-blur-…", "INCOMPLETE, CARD_LOW_QUALITY_IMAGE; any word above from unsupported on"),
-    ("sim-unrecognized-…", "REVIEW: a result word that nobody knows"),
     ("sim-pending-N-…", "null result; submitted N/2 s after the first request, PASS after N"),
     ("sim-pending-N-fail-liveness-…", "the same, then FAIL; any verdict above"),
     ("sim-pending-N-incomplete-…", "never submitted, INCOMPLETE after N, no callbacks"),
@@ -36,19 +31,10 @@ pub const IDS: &[(&str, &str)] = &[
     ("sim-pending-N-twice-…", "its callback twice"),
     ("sim-pending-N-silent-…", "no callback"),
     ("sim-slow-N-…", "PASS, each answer N seconds late (60 at most)"),
-    ("sim-flaky-…", "envelope ERROR on the first request, PASS afterwards"),
-    ("sim-error-…", "envelope ERROR"),
-    ("sim-busy-…", "envelope SERVICE_BUSY with Retry-After: 10s"),
-    ("sim-html-…", "an HTML page with status 200"),
-    ("sim-auth-…", "IAM_FAILED, whatever the token"),
-    ("sim-account-…", "INSUFFICIENT_BALANCE"),
-    ("sim-mismatch-…", "PASS with the signatureId of another id"),
-    ("sim-reset-…", "the connection is reset instead of an answer"),
-    ("sim-notfound-…", "SIGNATURE_NOT_EXIST"),
     ("sim-old-…", "pass in the oldest field generation; sim-old-fail-liveness-… and so on"),
     ("sim-new-…", "PASS in the newest field generation, video PENDING; sim-new-fail-liveness-… and so on"),
     ("sim-video-…", "PASS in the newest field generation, with a link to the face video"),
-    ("sim-both-…", "PASS in every region"),
+    ("sim-notfound-…", "SIGNATURE_NOT_EXIST"),
     ("f302f5d2454a85c2", "the vendor's first sample: PASS with the forgery label photocopy"),
     ("681760d460df34eb", "the vendor's second sample: FAIL, LIVENESS_ATTACK"),
 ];
@@ -71,11 +57,9 @@ pub(super) enum Script {
     Pending(Pending),
     Slow(Duration),
     Flaky,
-    Error,
+    Refused(Refusal),
     Busy,
     Html,
-    Auth,
-    Account,
     Mismatch,
     Reset,
 }
@@ -147,6 +131,17 @@ pub(super) enum Generation {
     },
 }
 
+impl Generation {
+    pub(super) fn is_old(self) -> bool {
+        matches!(self, Self::Oldest | Self::Old)
+    }
+
+    /// A word of the protocol as this generation writes it.
+    pub(super) fn spell(self, word: &str) -> String {
+        if self == Self::Oldest { word.to_ascii_lowercase() } else { word.to_owned() }
+    }
+}
+
 struct Code {
     word: &'static str,
     code: &'static str,
@@ -155,6 +150,8 @@ struct Code {
 
 pub(super) const PASS: Outcome =
     Outcome { result: "PASS", code: "SUCCESS", flaw: Flaw::None, generation: Generation::Current };
+
+const REVIEW: Outcome = Outcome { result: "REVIEW", ..PASS };
 
 const CODES: &[Code] = &[
     Code { word: "liveness", code: "LIVENESS_ATTACK", flaw: Flaw::Liveness },
@@ -177,6 +174,21 @@ const CODES: &[Code] = &[
     Code { word: "error", code: "ERROR", flaw: Flaw::Session },
     Code { word: "other", code: "NEW_VENDOR_CODE", flaw: Flaw::Policy },
 ];
+
+/// Pattern and meaning of every id the simulator knows; `N` stands for seconds, `…` for anything.
+pub fn ids() -> Vec<(String, String)> {
+    let words = WORDS.iter().map(|(word, _, meaning)| (format!("sim-{word}-…"), (*meaning).to_owned()));
+    let fails = CODES.iter().map(|Code { word, code, .. }| {
+        let remark = match *word {
+            "notsupported" => " and nulls in lower case, as in the vendor's sample",
+            "other" => ": a code that the vendor's table does not have",
+            _ => "",
+        };
+        (format!("sim-fail-{word}-…"), format!("FAIL, {code}{remark}"))
+    });
+    let others = PATTERNS.iter().map(|(id, meaning)| ((*id).to_owned(), (*meaning).to_owned()));
+    words.chain(fails).chain(others).collect()
+}
 
 /// None for every id that exists nowhere.
 pub(super) fn parse(id: &str) -> Option<Known> {
@@ -212,23 +224,16 @@ fn home(words: &[&str]) -> Home {
 
 fn script(words: &[&str]) -> Option<Script> {
     let script = match words {
-        ["pass" | "both", ..] => Script::Result(PASS),
         ["fail" | "incomplete", ..] => Script::Result(verdict(words)?),
         ["old", rest @ ..] => in_generation(Generation::Oldest, rest),
         ["new", rest @ ..] => in_generation(Generation::New { video: false }, rest),
         ["video", rest @ ..] => in_generation(Generation::New { video: true }, rest),
         ["pending", seconds, rest @ ..] => Script::Pending(pending(seconds, rest)?),
-        ["slow", seconds, ..] => Script::Slow(Duration::from_secs(seconds.parse().map(clamp).ok()?)),
-        ["flaky", ..] => Script::Flaky,
-        ["error", ..] => Script::Error,
-        ["busy", ..] => Script::Busy,
-        ["html", ..] => Script::Html,
-        ["auth", ..] => Script::Auth,
-        ["account", ..] => Script::Account,
-        ["mismatch", ..] => Script::Mismatch,
-        ["reset", ..] => Script::Reset,
-        ["unrecognized", ..] => Script::Result(Outcome { result: "REVIEW", ..PASS }),
-        _ => return None,
+        ["slow", seconds, ..] => {
+            Script::Slow(Duration::from_secs(seconds.parse::<u64>().ok()?.min(LONGEST_DELAY)))
+        }
+        [word, ..] => WORDS.iter().find(|(known, ..)| known == word)?.1,
+        [] => return None,
     };
     Some(script)
 }
@@ -265,10 +270,6 @@ impl Pending {
     }
 }
 
-fn clamp(seconds: u64) -> u64 {
-    seconds.min(LONGEST_DELAY)
-}
-
 /// The verdict the words spell, else PASS, in that generation.
 fn in_generation(generation: Generation, words: &[&str]) -> Script {
     Script::Result(Outcome { generation, ..verdict(words).unwrap_or(PASS) })
@@ -302,18 +303,18 @@ mod tests {
         match parse(id)?.script {
             Script::Result(outcome) => Some((outcome.result, outcome.code)),
             Script::Pending(_) | Script::Slow(_) | Script::Flaky => None,
-            Script::Error | Script::Busy | Script::Html | Script::Reset => None,
-            Script::Auth | Script::Account | Script::Mismatch => None,
+            Script::Refused(_) | Script::Busy | Script::Html | Script::Reset | Script::Mismatch => None,
         }
     }
 
     #[test]
-    fn every_code_has_its_row_in_the_table() {
+    fn the_table_tells_what_each_id_does() {
         for code in CODES {
-            let row = format!("sim-fail-{}-…", code.word);
-            let (_, meaning) = IDS.iter().find(|(pattern, _)| *pattern == row).unwrap();
-            assert!(meaning.contains(code.code), "{row}");
-            assert_eq!(outcome(&row.replace('…', "1")), Some(("FAIL", code.code)));
+            assert_eq!(outcome(&format!("sim-fail-{}-1", code.word)), Some(("FAIL", code.code)));
+        }
+        for (pattern, _) in ids() {
+            let id = pattern.replace('…', "1").replace("-N-", "-1-");
+            assert_eq!(parse(&id).is_none(), id.starts_with("sim-notfound"), "{id}");
         }
     }
 

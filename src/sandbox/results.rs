@@ -10,46 +10,24 @@ pub(super) fn data(scene: &Scene<'_>, outcome: &Outcome) -> Value {
     if outcome.flaw == Flaw::Nulls {
         return nulls(scene, outcome);
     }
-    match outcome.generation {
-        Generation::Oldest => old(scene, outcome, str::to_ascii_lowercase),
-        Generation::Old => old(scene, outcome, str::to_owned),
-        Generation::Current => current(scene, outcome),
-        Generation::New { video } => new(scene, outcome, video),
-    }
-}
-
-fn current(scene: &Scene<'_>, outcome: &Outcome) -> Value {
-    json!({
+    let Outcome { result, code, generation, .. } = *outcome;
+    let data = json!({
         "signatureId": scene.id,
-        "idvResult": outcome.result,
-        "errorCode": outcome.code,
-        "faceDetail": shapes::face(scene, outcome.flaw),
+        "idvResult": generation.spell(result),
+        "errorCode": code,
+        "faceDetail": shapes::face(scene, outcome),
         "docDetail": shapes::document(scene, outcome),
-    })
-}
-
-fn old(scene: &Scene<'_>, outcome: &Outcome, spell: fn(&str) -> String) -> Value {
-    json!({
-        "signatureId": scene.id,
-        "idvResult": spell(outcome.result),
-        "errorCode": outcome.code,
-        "faceDetail": shapes::old_face(scene, outcome.flaw, spell),
-        "docDetail": shapes::old_document(scene, outcome, spell),
-    })
-}
-
-fn new(scene: &Scene<'_>, outcome: &Outcome, video: bool) -> Value {
-    json!({
-        "signatureId": scene.id,
-        "overallResult": outcome.result,
-        "submissionCompleted": outcome.result != "INCOMPLETE",
-        "idvResult": outcome.result,
-        "errorCode": outcome.code,
+    });
+    if !matches!(generation, Generation::New { .. }) {
+        return data;
+    }
+    let new = json!({
+        "overallResult": result,
+        "submissionCompleted": result != "INCOMPLETE",
         "countryCodeIso3": scene.citizen(),
         "inputParameters": { "userId": format!("user-{}", scene.marker), "region": scene.citizen() },
-        "faceDetail": shapes::new_face(scene, outcome.flaw, video),
-        "docDetail": shapes::new_document(scene, outcome),
-    })
+    });
+    shapes::with(data, new)
 }
 
 /// The vendor's third sample: a card it does not support, with a spelling of the code that its own table lacks.
@@ -82,7 +60,7 @@ pub(super) fn pending(scene: &Scene<'_>, submitted: bool) -> Value {
             "auditImageUrl": scene.link("audit.zip"),
             "faceLivenessScore": 99,
             "faceSimilarityScore": null,
-            "eventDetails": shapes::events("createTimestmap", "PASS"),
+            "eventDetails": shapes::events(Generation::Current, "PASS"),
         },
         "docDetail": {
             "ocrResult": "PASS",
@@ -99,14 +77,14 @@ pub(super) fn pending(scene: &Scene<'_>, submitted: bool) -> Value {
             },
             "qualityLabels": { "front": [], "back": [] },
             "forgeryLabels": null,
-            "eventDetails": shapes::events("createTimestmap", "PASS"),
+            "eventDetails": shapes::events(Generation::Current, "PASS"),
         },
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ids::{self, IDS, Script};
+    use super::super::ids::{self, Script};
     use super::*;
     use jiff::Timestamp;
 
@@ -133,14 +111,13 @@ mod tests {
             Some(Script::Pending(_)) => vec![pending(&scene, true), data(&scene, &ids::PASS)],
             Some(Script::Slow(_) | Script::Flaky) => vec![data(&scene, &ids::PASS)],
             Some(Script::Mismatch) => vec![data(&scene, &ids::PASS)],
-            Some(Script::Error | Script::Busy | Script::Html | Script::Reset) => vec![],
-            Some(Script::Auth | Script::Account) | None => vec![],
+            Some(Script::Refused(_) | Script::Busy | Script::Html | Script::Reset) | None => vec![],
         }
     }
 
     #[test]
     fn whatever_is_said_of_an_id_carries_its_marker() {
-        for (pattern, _) in IDS {
+        for (pattern, _) in ids::ids() {
             let id = pattern.replace('…', "t1").replace("-N-", "-1-");
             let marker = super::super::people::marker(&id);
             for answer in every_answer(&id) {

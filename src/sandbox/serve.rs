@@ -8,10 +8,9 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -29,16 +28,8 @@ const PATIENCE: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// An answer that marks its connection to be cut with a TCP reset, without a byte of it sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Reset;
-
-impl fmt::Display for Reset {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("connection reset on demand")
-    }
-}
-
-impl std::error::Error for Reset {}
 
 impl IntoResponse for Reset {
     fn into_response(self) -> Response {
@@ -88,7 +79,8 @@ async fn converse(stream: TcpStream, router: Router, mut stopped: watch::Receive
         let answer = service.call(request);
         async move {
             let Ok(response) = answer.await;
-            if response.extensions().get::<Reset>().is_some() { Err(Reset) } else { Ok(response) }
+            let is_reset = response.extensions().get::<Reset>().is_some();
+            if is_reset { Err(io::Error::from(io::ErrorKind::ConnectionReset)) } else { Ok(response) }
         }
     });
     let mut connection = http1::Builder::new()
@@ -96,13 +88,9 @@ async fn converse(stream: TcpStream, router: Router, mut stopped: watch::Receive
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
-        _ = stopped.changed() => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
+        ended = &mut connection => ended,
+        _ = stopped.changed() => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
         }
     };

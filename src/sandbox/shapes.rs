@@ -1,135 +1,113 @@
 //! `faceDetail` and `docDetail` in each generation of the vendor's fields.
 
-use super::ids::{Flaw, Outcome};
+use super::ids::{Flaw, Generation, Outcome};
 use super::people::Scene;
 use serde_json::{Value, json};
 
 /// The time in the vendor's samples, epoch milliseconds.
 const EVENT_AT: i64 = 1_665_993_522_952;
 
-pub(super) fn events(time_field: &str, result: &str) -> Value {
-    json!([{ "event": "FE_DOCUMENT_SCAN", "result": result, time_field: EVENT_AT }])
+/// `object` and the members of `more`, which take the place of those of the same name.
+pub(super) fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(members), Value::Object(more)) = (&mut object, more) {
+        members.extend(more);
+    }
+    object
+}
+
+pub(super) fn events(generation: Generation, result: &str) -> Value {
+    let is_new = matches!(generation, Generation::New { .. });
+    // All but the newest misspell it.
+    let time_field = if is_new { "createTimestamp" } else { "createTimestmap" };
+    json!([{ "event": "FE_DOCUMENT_SCAN", "result": generation.spell(result), time_field: EVENT_AT }])
+}
+
+fn link(scene: &Scene<'_>, generation: Generation, file: &str) -> String {
+    if generation.is_old() { scene.old_link(file) } else { scene.link(file) }
 }
 
 /// Null where the flow never came to the face.
-pub(super) fn face(scene: &Scene<'_>, flaw: Flaw) -> Value {
-    if !came_to_face(flaw) {
+pub(super) fn face(scene: &Scene<'_>, outcome: &Outcome) -> Value {
+    let Outcome { flaw, generation, .. } = *outcome;
+    if matches!(flaw, Flaw::Card | Flaw::Session) {
         return Value::Null;
     }
-    json!({
-        "faceResult": face_result(flaw),
-        "faceImageFar": scene.link("face-far.jpg"),
-        "faceImageNear": scene.link("face-near.jpg"),
-        "auditImageUrl": scene.link("audit.zip"),
+    let link = |file| link(scene, generation, file);
+    let face = json!({
+        "faceResult": generation.spell(face_result(flaw)),
+        "faceImageFar": link("face-far.jpg"),
+        "faceImageNear": link("face-near.jpg"),
+        "auditImageUrl": link("audit.zip"),
         "faceLivenessScore": liveness(flaw),
         "faceSimilarityScore": similarity(flaw),
-        "eventDetails": events("createTimestmap", "PASS"),
-    })
-}
-
-pub(super) fn old_face(scene: &Scene<'_>, flaw: Flaw, spell: fn(&str) -> String) -> Value {
-    if !came_to_face(flaw) {
-        return Value::Null;
-    }
-    json!({
-        "faceResult": spell(face_result(flaw)),
-        "faceImageFar": scene.old_link("face-far.jpg"),
-        "faceImageNear": scene.old_link("face-near.jpg"),
-        "auditImageUrl": scene.old_link("audit.zip"),
-        "faceLivenessScore": liveness(flaw),
-        "faceSimilarityScore": similarity(flaw),
-        "eventDetails": events("createTimestmap", &spell("PASS")),
-    })
-}
-
-pub(super) fn new_face(scene: &Scene<'_>, flaw: Flaw, video: bool) -> Value {
-    if !came_to_face(flaw) {
-        return Value::Null;
-    }
-    let video = if video { scene.link("face.mp4") } else { "PENDING".to_owned() };
-    json!({
-        "faceResult": face_result(flaw),
-        "faceImage": scene.link("face.jpg"), "faceImageTime": EVENT_AT,
-        "faceImageFar": scene.link("face-far.jpg"), "faceImageFarTime": EVENT_AT,
-        "faceImageNear": scene.link("face-near.jpg"), "faceImageNearTime": EVENT_AT,
-        "silentImage": scene.link("face-silent.jpg"), "silentImageTime": EVENT_AT,
-        "auditImageUrl": scene.link("audit.zip"),
-        "faceLivenessScore": liveness(flaw),
+        "eventDetails": events(generation, "PASS"),
+    });
+    let Generation::New { video } = generation else { return face };
+    let new = json!({
+        "faceImage": link("face.jpg"), "faceImageTime": EVENT_AT,
+        "faceImageFarTime": EVENT_AT,
+        "faceImageNearTime": EVENT_AT,
+        "silentImage": link("face-silent.jpg"), "silentImageTime": EVENT_AT,
         "livenessAttackType": if flaw == Flaw::Liveness { json!(1) } else { Value::Null },
         "livenessType": "SILENT",
-        "faceSimilarityScore": similarity(flaw),
-        "faceVideoUrl": video,
-        "eventDetails": events("createTimestamp", "PASS"),
-    })
+        "faceVideoUrl": if video { link("face.mp4") } else { "PENDING".to_owned() },
+    });
+    with(face, new)
 }
 
 /// Null where the flow ended before the document.
 pub(super) fn document(scene: &Scene<'_>, outcome: &Outcome) -> Value {
-    if outcome.flaw == Flaw::Session {
+    let Outcome { flaw, generation, .. } = *outcome;
+    if flaw == Flaw::Session {
         return Value::Null;
+    }
+    let [front, back] = ["document-front.jpg", "document-back.jpg"].map(|file| link(scene, generation, file));
+    let result = generation.spell(document_result(flaw));
+    let labels = json!({ "qualityLabels": quality(outcome), "forgeryLabels": forgery(flaw) });
+    if generation.is_old() {
+        let back_number = json!({ "secondaryIdNumber": scene.back_number() });
+        let old = json!({
+            "docResult": result,
+            "idFrontImage": front,
+            "idBackImage": back,
+            "ocrInfo": ocr(scene, outcome, back_number),
+        });
+        return with(labels, old);
     }
     let card = json!({ "front": scene.card(), "back": scene.card() });
-    json!({
-        "ocrResult": document_result(outcome.flaw),
-        "docFrontImage": scene.link("document-front.jpg"),
-        "docBackImage": scene.link("document-back.jpg"),
+    let current = json!({
+        "ocrResult": result,
+        "docFrontImage": front,
+        "docBackImage": back,
         "docType": card,
         "subDocType": card,
-        "ocrInfo": ocr(scene, outcome.flaw, json!({ "idNumber": scene.id_number() })),
-        "qualityLabels": quality(outcome),
-        "forgeryLabels": forgery(outcome.flaw),
-        "eventDetails": events("createTimestmap", document_result(outcome.flaw)),
-    })
+        "ocrInfo": ocr(scene, outcome, json!({ "idNumber": scene.id_number() })),
+        "eventDetails": events(generation, document_result(flaw)),
+    });
+    with(labels, current)
 }
 
-pub(super) fn old_document(scene: &Scene<'_>, outcome: &Outcome, spell: fn(&str) -> String) -> Value {
-    if outcome.flaw == Flaw::Session {
+/// The newest generation has an absent value in the vendor's oddest form.
+fn ocr(scene: &Scene<'_>, outcome: &Outcome, back: Value) -> Value {
+    if outcome.flaw == Flaw::Card {
         return Value::Null;
     }
-    json!({
-        "docResult": spell(document_result(outcome.flaw)),
-        "idFrontImage": scene.old_link("document-front.jpg"),
-        "idBackImage": scene.old_link("document-back.jpg"),
-        "ocrInfo": ocr(scene, outcome.flaw, json!({ "secondaryIdNumber": scene.back_number() })),
-        "qualityLabels": quality(outcome),
-        "forgeryLabels": forgery(outcome.flaw),
-    })
-}
-
-/// As the current one, with the documented spelling of the time and an absent value in the vendor's oddest form.
-pub(super) fn new_document(scene: &Scene<'_>, outcome: &Outcome) -> Value {
-    let mut document = document(scene, outcome);
-    if document.is_object() {
-        document["eventDetails"] = events("createTimestamp", document_result(outcome.flaw));
-    }
-    if document["ocrInfo"].is_object() {
-        document["ocrInfo"]["front"]["placeOfBirth"] = json!("null");
-        document["ocrInfo"]["front"]["birthdayParsed"] = json!(scene.birthday());
-        document["ocrInfo"]["front"]["birthday"] = json!(scene.printed_birthday());
-    }
-    document
-}
-
-fn ocr(scene: &Scene<'_>, flaw: Flaw, back: Value) -> Value {
-    if flaw == Flaw::Card {
-        return Value::Null;
-    }
-    json!({
-        "front": {
-            "gender": scene.gender(),
-            "name": scene.name(),
-            "address": scene.address(),
-            "idNumber": scene.id_number(),
-            "religion": "",
-            "birthday": scene.birthday(),
-            "citizen": scene.citizen(),
-        },
-        "back": back,
-    })
-}
-
-fn came_to_face(flaw: Flaw) -> bool {
-    !matches!(flaw, Flaw::Card | Flaw::Session)
+    let front = json!({
+        "gender": scene.gender(),
+        "name": scene.name(),
+        "address": scene.address(),
+        "idNumber": scene.id_number(),
+        "religion": "",
+        "birthday": scene.birthday(),
+        "citizen": scene.citizen(),
+    });
+    let new = json!({
+        "placeOfBirth": "null",
+        "birthdayParsed": scene.birthday(),
+        "birthday": scene.printed_birthday(),
+    });
+    let is_new = matches!(outcome.generation, Generation::New { .. });
+    json!({ "front": if is_new { with(front, new) } else { front }, "back": back })
 }
 
 fn face_result(flaw: Flaw) -> &'static str {
