@@ -1,6 +1,7 @@
 //! The callback listener, the only one that faces the Internet. A callback is a hint and never a result: all it can do is
 //! cause one fetch of an id that callers have asked about.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,10 @@ impl Callbacks {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let mut record = AccessRecord::new(&head);
-        let answer = error::catch_panics(self.receive(&head, body, &mut record), &self.metrics).await;
+        let answer = {
+            let answer = pin!(self.receive(&head, body, &mut record));
+            error::catch_panics(answer, &self.metrics).await
+        };
         record.answer(answer, &Traces::off(), &self.metrics.http)
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,9 +260,9 @@ pub(super) async fn get_only() -> ApiError {
     ApiError::method_not_allowed(READ)
 }
 
-/// Waits for an answer; a panic becomes one, too.
+/// Waits for an answer; a panic becomes one, too. The future stays where it is: every connection has room for it once.
 pub(super) async fn catch_panics(
-    answer: impl Future<Output = Result<Response, ApiError>>,
+    answer: Pin<&mut impl Future<Output = Result<Response, ApiError>>>,
     metrics: &Metrics,
 ) -> Result<Response, ApiError> {
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(panicked(metrics)))

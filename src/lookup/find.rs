@@ -47,14 +47,15 @@ impl Finder {
         loop {
             match self.fills.store.step(ask, &progress, lookup) {
                 Step::Answer(answer) => return answer,
+                // What takes long is on the heap, so that a connection has no room for it while it idles.
                 Step::Recall => {
-                    let brought = self.fills.recall(ask.id).await;
+                    let brought = Box::pin(self.fills.recall(ask.id)).await;
                     progress.recall = Recall::Done { brought };
                 }
                 Step::Wait(purpose, fills) => {
                     progress.asks(fills.iter().map(|(region, _)| *region).collect());
                     let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));
-                    self.listen(fills.collect(), &mut progress, purpose, deadline).await;
+                    Box::pin(self.listen(fills.collect(), &mut progress, purpose, deadline)).await;
                 }
             }
         }

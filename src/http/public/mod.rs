@@ -8,6 +8,8 @@ mod idv;
 mod jwt;
 mod options;
 
+use std::pin::pin;
+
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -35,8 +37,10 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
         return probe(public, &head, body.is_end_stream());
     }
     let mut record = AccessRecord::new(&head);
-    let answer = route(public, head, body.is_end_stream(), &mut record);
-    let answer = error::catch_panics(answer, &public.metrics).await;
+    let answer = {
+        let answer = pin!(route(public, head, body.is_end_stream(), &mut record));
+        error::catch_panics(answer, &public.metrics).await
+    };
     let mut response = record.answer(answer, &public.traces, &public.metrics.http);
     if let Some(source) = record.source {
         answer::set_cache_status(response.headers_mut(), source);
