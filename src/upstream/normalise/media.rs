@@ -1,6 +1,10 @@
 //! Links to images and videos: which ones are passed on, and how long they are valid.
 
+use std::borrow::Cow;
+
+use hyper::Uri;
 use jiff::{SignedDuration, Timestamp, civil};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::fields;
@@ -43,11 +47,14 @@ impl AllowedHosts {
     }
 
     fn allow(&self, host: &str) -> bool {
-        let matches = |pattern: &String| match pattern.strip_prefix('*') {
+        if self.0.is_empty() {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        self.0.iter().any(|pattern| match pattern.strip_prefix('*') {
             Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
-            None => host == pattern,
-        };
-        self.0.is_empty() || self.0.iter().any(matches)
+            None => host == *pattern,
+        })
     }
 }
 
@@ -74,7 +81,7 @@ pub(super) fn links(
             match https_url(text, hosts) {
                 Some(url) => {
                     let expires_at = expires_at(&url, observed_at);
-                    media.push(Medium { kind: *kind, url: url.into(), expires_at });
+                    media.push(Medium { kind: *kind, url: url.to_string(), expires_at });
                 }
                 None => drift.add(DriftKind::UnknownValue),
             }
@@ -83,20 +90,25 @@ pub(super) fn links(
     media
 }
 
-fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Url> {
-    // The parser forgives blanks, control characters and slashes amiss. Whoever follows the link may not, or may read
-    // another host in it.
+/// The link that `text` is, as it is handed on: a plain https URI.
+fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Uri> {
     let (scheme, rest) = text.split_once("://")?;
-    let is_forgiven = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
-    let is_clean = is_uri(text);
-    let is_amiss = rest.starts_with('/') || (!is_clean && text.chars().any(is_forgiven));
-    if is_amiss || !scheme.eq_ignore_ascii_case("https") {
+    if !scheme.eq_ignore_ascii_case("https") || rest.starts_with('/') {
         return None;
     }
-    let url = Url::parse(text).ok()?;
-    let is_plain = url.username().is_empty() && url.password().is_none();
-    let is_uri = (is_clean && url.as_str() == text) || is_uri(url.as_str());
-    (is_plain && is_uri && hosts.allow(url.host_str()?)).then_some(url)
+    let url = if is_uri(text) { Uri::try_from(text).ok()? } else { Uri::try_from(encoded(text)?).ok()? };
+    let (authority, host) = (url.authority()?.as_str(), url.host()?);
+    let is_plain = authority == host || (url.port_u16().is_some() && !authority.contains('@'));
+    (is_plain && hosts.allow(host)).then_some(url)
+}
+
+/// The URI that was meant by a URL with characters that a URI may not have.
+fn encoded(url: &str) -> Option<String> {
+    // The parser forgives blanks, control characters and slashes amiss. Whoever follows the link may not, or may read
+    // another host in it.
+    let is_forgiven = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    let url = if url.chars().any(is_forgiven) { None } else { Url::parse(url).ok() };
+    url.map(String::from).filter(|url| is_uri(url))
 }
 
 /// Whether `url` has a URI's characters alone (RFC 3986); the parser leaves some that are none.
@@ -109,9 +121,10 @@ fn is_uri(url: &str) -> bool {
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
-fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
+fn expires_at(url: &Uri, observed_at: Timestamp) -> Timestamp {
     // A year before 0 could not even be written down in an answer.
-    let own = own_end(url, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
+    let own =
+        own_end(url.query().unwrap_or_default(), observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
     let end = own.or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
     let life = end.duration_since(observed_at);
     let margin = (life / 10).clamp(SignedDuration::ZERO, MAX_MARGIN);
@@ -120,16 +133,18 @@ fn expires_at(url: &Url, observed_at: Timestamp) -> Timestamp {
 
 /// The end that the link itself carries, in the words of S3, Google, OSS, Azure or COS, or as a plain `Expires`. The
 /// earliest counts.
-fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
-    let parameters: Vec<_> = url.query_pairs().collect();
+fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let parameters: Vec<_> = pairs.map(|(name, value)| (decoded(name), value)).collect();
     let parameter = |name: &str| {
         let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_ref())
+        found.map(|(_, value)| decoded(value))
     };
-    let number = |name: &str| wire::whole(parameter(name)?)?.parse::<i64>().ok();
-    let signed = |date: &str, life: &str| after(basic_date(parameter(date)?)?, number(life)?);
+    let number = |name: &str| wire::whole(&parameter(name)?)?.parse::<i64>().ok();
+    let date = |name: &str| basic_date(&parameter(name)?);
+    let signed = |from: &str, life: &str| after(date(from)?, number(life)?);
     // Without a date it is an absolute time if it is as large as one.
-    let oss = || match (parameter("x-oss-date").and_then(basic_date), number("x-oss-expires")?) {
+    let oss = || match (date("x-oss-date"), number("x-oss-expires")?) {
         (None, end) if end > 1_000_000_000 => epoch(end),
         (from, life) => after(from.unwrap_or(observed_at), life),
     };
@@ -138,11 +153,20 @@ fn own_end(url: &Url, observed_at: Timestamp) -> Option<Timestamp> {
         signed("X-Amz-Date", "X-Amz-Expires"),
         signed("X-Goog-Date", "X-Goog-Expires"),
         oss(),
-        parameter("se").and_then(azure_date),
+        parameter("se").and_then(|end| azure_date(&end)),
         cos(),
         number("Expires").and_then(epoch),
     ];
     ends.into_iter().flatten().min()
+}
+
+/// What a part of a query means.
+fn decoded(part: &str) -> Cow<'_, str> {
+    if !part.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return part.into();
+    }
+    let part = part.replace('+', " ");
+    percent_decode_str(&part).decode_utf8_lossy().into_owned().into()
 }
 
 fn after(from: Timestamp, seconds: i64) -> Option<Timestamp> {
@@ -201,7 +225,7 @@ mod tests {
             ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),
         ];
         for (url, end) in cases {
-            assert_eq!(expires_at(&Url::parse(url).unwrap(), observed), at(end), "{url}");
+            assert_eq!(expires_at(&Uri::from_static(url), observed), at(end), "{url}");
         }
     }
 
@@ -212,7 +236,7 @@ mod tests {
             ("HTTPS://M.example/ä", "https://m.example/%C3%A4"),
         ] {
             let url = https_url(text, &AllowedHosts::default());
-            assert_eq!(url.as_ref().map(Url::as_str), Some(uri), "{text}");
+            assert_eq!(url.map(|url| url.to_string()).as_deref(), Some(uri), "{text}");
         }
     }
 
@@ -234,6 +258,8 @@ mod tests {
             "https://m.example/a|b",
             "https://m.example/a?b={c}",
             "https://m.example/100%",
+            "https://m%2eexample/a",
+            "https://m.example:99999/a",
             "file:///etc/passwd",
         ] {
             assert!(https_url(bad, &any).is_none(), "{bad}");
