@@ -83,10 +83,7 @@ pub(super) fn agree(one: Says, other: Says, drift: &mut Drift) -> Says {
 
 /// Whether a part of `data` contradicts a PASS, be it a part of a product that we do not know, or a result beside the parts.
 fn is_contradicted(data: &Object) -> bool {
-    data.iter().any(|(name, value)| {
-        let name = name.to_ascii_lowercase();
-        contradicts(&name, value) || (name.ends_with("detail") && fails(value))
-    })
+    data.iter().any(|(name, value)| contradicts(name, value) || (ends_with(name, "detail") && fails(value)))
 }
 
 /// Whether a part says FAIL in one of its results, at any depth, or names an attack. Its events may fail: the person tried
@@ -94,18 +91,29 @@ fn is_contradicted(data: &Object) -> bool {
 fn fails(part: &Json) -> bool {
     match part {
         Json::Object(members) => members.iter().any(|(name, value)| {
-            let name = name.to_ascii_lowercase();
-            contradicts(&name, value) || (!name.contains("event") && fails(value))
+            let has_members = matches!(value, Json::Object(_) | Json::Array(_));
+            contradicts(name, value) || (has_members && !names_events(name) && fails(value))
         }),
         Json::Array(parts) => parts.iter().any(fails),
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => false,
     }
 }
 
-/// Whether a member says FAIL by itself; `name` is in lower case.
+/// Whether a member says FAIL by itself, whatever the case of its name.
 fn contradicts(name: &str, value: &Json) -> bool {
-    let is_attack = name == "livenessattacktype" && matches!(value.as_whole(), Some(1 | 2));
-    is_attack || (name.ends_with("result") && says_fail(value))
+    let is_attack =
+        name.eq_ignore_ascii_case("livenessAttackType") && matches!(value.as_whole(), Some(1 | 2));
+    is_attack || (ends_with(name, "result") && says_fail(value))
+}
+
+fn names_events(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("event")
+}
+
+/// Whether `name` ends with `word`, whatever its case.
+fn ends_with(name: &str, word: &str) -> bool {
+    let start = name.len().checked_sub(word.len());
+    start.is_some_and(|start| name.as_bytes()[start..].eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn says_fail(result: &Json) -> bool {
