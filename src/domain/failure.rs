@@ -96,15 +96,8 @@ pub enum Failure {
     NotFound(Option<RegionId>),
     /// Two regions know the id and the request named none.
     Ambiguous,
-    /// Not found in some regions, and another could not be asked.
-    RegionUndetermined {
-        /// The region that could not be asked, if it is known.
-        region: Option<RegionId>,
-        /// Why it could not.
-        cause: Option<Cause>,
-        /// When another request makes sense.
-        retry_after: Option<Duration>,
-    },
+    /// Not found in some regions, and this other one could not be asked.
+    RegionUndetermined(RegionId, Fault),
     /// No room for another fill.
     Overloaded,
     /// The process is shutting down.
@@ -162,28 +155,16 @@ impl Failure {
     /// The region it is about, if it is one.
     pub const fn region(&self) -> Option<RegionId> {
         match self {
-            Self::NotFound(region) | Self::RegionUndetermined { region, .. } => *region,
-            Self::Upstream(region, _) => Some(*region),
+            Self::NotFound(region) => *region,
+            Self::RegionUndetermined(region, _) | Self::Upstream(region, _) => Some(*region),
             Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => None,
         }
     }
 
-    /// When another request makes sense, if the upstream or a limit says so.
-    pub const fn retry_after(&self) -> Option<Duration> {
+    /// What the region gave back that could not be asked, or has no answer.
+    pub const fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::RegionUndetermined { retry_after, .. } => *retry_after,
-            Self::Upstream(_, fault) => fault.retry_after,
-            Self::NotFound(_) | Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => {
-                None
-            }
-        }
-    }
-
-    /// Why the call to the upstream failed, if there was one.
-    pub const fn cause(&self) -> Option<Cause> {
-        match self {
-            Self::RegionUndetermined { cause, .. } => *cause,
-            Self::Upstream(_, fault) => fault.cause,
+            Self::RegionUndetermined(_, fault) | Self::Upstream(_, fault) => Some(fault),
             Self::NotFound(_) | Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => {
                 None
             }

@@ -1,6 +1,5 @@
 //! The body of an upstream's answer, up to the JSON that callers are given.
 
-use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -19,8 +18,7 @@ pub fn upstream_body(body: &[u8]) {
     let id = SignatureId::parse(ID).expect("it is an id");
     let regions = Regions::new(RegionName::parse("my"));
     let region = regions.find("my").expect("it is a region");
-    let now = Timestamp::from_second(1_795_000_000).expect("a moment of 2026");
-    let Some(verification) = understand(body, id, region, now) else { return };
+    let Some(verification) = understand(body, id, region) else { return };
     let text = String::from_utf8_lossy(body);
     serde_json::from_str::<IgnoredAny>(&text).expect("only JSON can be understood");
     // The other reader knows of no half characters and of no number that is too large.
@@ -33,7 +31,8 @@ pub fn upstream_body(body: &[u8]) {
     assert!(rendered.size() <= 4096 + 16 * body.len(), "{} bytes of {}", rendered.size(), body.len());
     for scopes in [Scopes::NONE, Scopes::ALL] {
         for stale in [false, true] {
-            let answer = rendered.cut(scopes, Moment { stale, retry_after: None }, now).concat();
+            let moment = Moment { stale, retry_after: None };
+            let answer = rendered.cut(scopes, moment, verification.observed_at).concat();
             check_answer(&answer, scopes, has_passed);
         }
     }

@@ -102,7 +102,7 @@ impl ApiError {
     /// A failed lookup.
     pub(super) fn from_failure(failure: &Failure, regions: &Regions) -> Self {
         let (code, detail) = describe(failure);
-        let delay = failure.retry_after().map(whole_seconds);
+        let delay = failure.fault().and_then(|fault| fault.retry_after).map(whole_seconds);
         Self {
             retryable: failure.is_retryable(),
             retry_after: match code.status() {

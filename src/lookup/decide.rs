@@ -177,8 +177,11 @@ impl View<'_> {
     /// A stale final result if there is one and no region gave an answer that speaks against it; else the failure.
     fn fail(&self, region: RegionId, fault: &Fault) -> Decision {
         let route_is_one = self.route().len() == 1 || self.learned().is_some();
-        let failure =
-            if route_is_one { fault.clone().in_region(region) } else { undetermined(region, fault) };
+        let failure = if route_is_one {
+            fault.clone().in_region(region)
+        } else {
+            Failure::RegionUndetermined(region, fault.clone())
+        };
         if let Some(entry) = self.entry().filter(|entry| entry.is_final() && failure.is_no_answer()) {
             return found(entry, Source::Stale { age: entry.age_past_ttl(self.now), cause: fault.cause });
         }
@@ -196,11 +199,6 @@ fn found(entry: &Arc<Entry>, source: Source) -> Decision {
 
 const fn missed(failure: Failure, source: Source) -> Decision {
     Decision::Answer(Err(Missed { failure, source }))
-}
-
-/// A region that could not be asked turns "not found" into "not known".
-fn undetermined(region: RegionId, fault: &Fault) -> Failure {
-    Failure::RegionUndetermined { region: Some(region), cause: fault.cause, retry_after: fault.retry_after }
 }
 
 #[cfg(test)]

@@ -259,7 +259,8 @@ impl Poller {
             Ok(found) if found.entry.is_final() => (PollOutcome::Final, Instant::now()),
             Ok(found) => (PollOutcome::Pending, found.entry.fresh_until()),
             Err(missed) => {
-                let pause = missed.failure.retry_after().unwrap_or_default().max(backoff);
+                let asked_for = missed.failure.fault().and_then(|fault| fault.retry_after);
+                let pause = asked_for.unwrap_or_default().max(backoff);
                 (failed(&missed.failure), Instant::now() + pause)
             }
         }

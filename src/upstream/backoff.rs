@@ -14,15 +14,25 @@ const MAX_GAP: Duration = Duration::from_secs(60);
 /// After this long without a refusal, the next ones are a new burst.
 const QUIET: Duration = Duration::from_secs(300);
 
-/// 1 s, 2 s, 4 s … 60 s.
+/// Pauses of 1 s, 2 s, 4 s … 60 s.
 #[derive(Default)]
-pub(super) struct Backoff(Option<Duration>);
+pub(super) struct Backoff {
+    pause: Option<Duration>,
+    until: Option<Instant>,
+}
 
 impl Backoff {
-    pub(super) fn next(&mut self) -> Duration {
-        let next = self.0.map_or(FIRST_BACKOFF, |last| (last * 2).min(MAX_BACKOFF));
-        self.0 = Some(next);
-        next
+    /// Begins the next pause, of at least `least`, and says how long it is.
+    pub(super) fn begin(&mut self, now: Instant, least: Duration) -> Duration {
+        let next = self.pause.map_or(FIRST_BACKOFF, |last| (last * 2).min(MAX_BACKOFF));
+        self.pause = Some(next);
+        self.until = Some(now + next.max(least));
+        next.max(least)
+    }
+
+    /// What is left of the pause, if there is one.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        self.until.filter(|until| now < *until).map(|until| until - now)
     }
 }
 
@@ -64,9 +74,11 @@ mod tests {
 
     #[test]
     fn the_pause_between_refreshes_doubles_up_to_a_minute() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let (mut backoff, now) = (Backoff::default(), Instant::now());
+        let mut pause = |least| backoff.begin(now, Duration::from_secs(least)).as_secs();
+        assert_eq!([0, 0, 7, 0, 0, 0, 0, 0].map(&mut pause), [1, 2, 7, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff.left(now + Duration::from_secs(59)), Some(Duration::from_secs(1)));
+        assert_eq!(backoff.left(now + Duration::from_secs(60)), None);
     }
 
     #[test]

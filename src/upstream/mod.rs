@@ -11,7 +11,6 @@ mod envelope;
 mod findings;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod life;
 mod normalise;
 mod region;
 mod reply;
@@ -20,7 +19,7 @@ mod settings;
 mod shared_token;
 mod token;
 mod token_client;
-mod token_request;
+mod token_messages;
 mod wire;
 
 use std::io;

@@ -6,7 +6,6 @@ use std::{io, panic};
 
 use hyper::Uri;
 use hyper::header::HeaderName;
-use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, Phase};
@@ -181,9 +180,9 @@ impl Region {
     async fn send(&self, call: &Call<'_>, client: &Client, token: &Token) -> Reply {
         let span = call.span.attempt(Operation::GetResult);
         let started = Instant::now();
-        let body = json!({ "signatureId": call.id.as_str() }).to_string();
+        let body = format!(r#"{{"signatureId":"{}"}}"#, call.id.as_str());
         let mut request = net::post(&self.uri, body.into());
-        request.headers_mut().insert(ACCESS_TOKEN, token.value().clone());
+        request.headers_mut().insert(ACCESS_TOKEN, token.value.clone());
         // Cut off here rather than from outside, so that it is counted.
         let left = call.deadline.saturating_duration_since(started);
         let time_limit = self.attempt_timeout.min(left);
@@ -220,20 +219,20 @@ impl Region {
 
     /// Tries out what a request to this region needs, until `deadline`.
     pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
-        diagnose::diagnose(&self.uri, self.connections.connector(), self.tokens.client(), deadline).await
+        diagnose::diagnose(&self.uri, self.connections.connector(), &self.tokens.client, deadline).await
     }
 
     pub(super) fn source(&self) -> String {
-        format!("{} {} {}", self.name, self.uri, self.tokens.client().account())
+        format!("{} {} {}", self.name, self.uri, self.tokens.client.account())
     }
 
     /// Whether it asks the account of `keys` at the same host as `other`.
     pub(super) fn is_account(&self, other: &Self, keys: &Keys) -> bool {
-        self.uri == other.uri && self.tokens.client().has_access_key(&keys.access)
+        self.uri == other.uri && self.tokens.client.has_access_key(&keys.access)
     }
 
     pub(super) fn rotate_keys(&self, keys: Keys) -> bool {
-        let are_new = self.tokens.client().rotate(keys);
+        let are_new = self.tokens.client.rotate(keys);
         if are_new {
             self.tokens.keys_changed();
         }

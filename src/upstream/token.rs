@@ -22,7 +22,8 @@ use crate::telemetry::traces::Span;
 const EARLY: std::ops::Range<f64> = 0.72..0.80;
 /// An access token. Its value is marked sensitive and has no `Debug`.
 pub(super) struct Token {
-    value: HeaderValue,
+    /// For the header that carries it.
+    pub(super) value: HeaderValue,
     generation: u64,
     refresh_at: Instant,
     expires_at: Instant,
@@ -31,11 +32,6 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The value for the header that carries it.
-    pub(super) const fn value(&self) -> &HeaderValue {
-        &self.value
-    }
-
     /// The upstream has accepted it.
     pub(super) fn prove(&self) {
         self.is_unproven.store(false, Ordering::Relaxed);
@@ -44,7 +40,8 @@ impl Token {
 
 /// The tokens of one region.
 pub(super) struct Tokens {
-    client: TokenClient,
+    /// For what concerns keys alone.
+    pub(super) client: TokenClient,
     /// The token that replicas share, if they do.
     shared: Option<SharedToken>,
     state: Mutex<State>,
@@ -59,12 +56,11 @@ struct State {
     keeper: Option<AbortHandle>,
     /// The generation that was refused; not used while its replacement is fetched.
     rejected: Option<u64>,
-    /// The last refresh failed: how, and until when none is tried again.
-    failed: Option<(Fault, Instant)>,
-    failed_backoff: Backoff,
-    /// A fresh token was refused: until when refusals are final.
-    refused_until: Option<Instant>,
-    refused_backoff: Backoff,
+    /// How the last refresh failed, if it did. None is tried again before its pause ends.
+    failure: Option<Fault>,
+    failed: Backoff,
+    /// A fresh token was refused. Refusals are final before its pause ends.
+    refused: Backoff,
     refusals: RefusalLimit,
 }
 
@@ -115,7 +111,7 @@ impl Tokens {
             if let Some(newer) = newer.filter(|newer| now < newer.expires_at) {
                 return Ok(newer);
             }
-            if state.refused_until.is_some_and(|until| now < until) {
+            if state.refused.left(now).is_some() {
                 return Err(Fault::new(Kind::Auth));
             }
             state.may_refresh(now)?;
@@ -140,32 +136,21 @@ impl Tokens {
     pub(super) fn refused_again(&self) {
         let mut state = self.lock();
         let now = Instant::now();
-        if state.refused_until.is_none_or(|until| until <= now) {
-            state.refused_until = Some(now + state.refused_backoff.next());
+        if state.refused.left(now).is_none() {
+            state.refused.begin(now, Duration::ZERO);
             state.refusals.take_back();
         }
     }
 
     /// Says that the replacement was accepted.
     pub(super) fn accepted_again(&self) {
-        let mut state = self.lock();
-        state.refused_until = None;
-        state.refused_backoff = Backoff::default();
+        self.lock().refused = Backoff::default();
     }
 
     /// New keys have come: whatever the old ones ran into is no longer a reason to wait.
     pub(super) fn keys_changed(&self) {
         let mut state = self.lock();
-        state.failed = None;
-        state.failed_backoff = Backoff::default();
-        state.refused_until = None;
-        state.refused_backoff = Backoff::default();
-        state.refusals = RefusalLimit::default();
-    }
-
-    /// The client, for what concerns keys alone.
-    pub(super) const fn client(&self) -> &TokenClient {
-        &self.client
+        (state.failed, state.refused, state.refusals) = Default::default();
     }
 
     /// The refresh under way, or a new one. It is a task of its own: a caller that disconnects does not end it for others. When
@@ -249,9 +234,9 @@ impl State {
 
     /// Whether the token endpoint may be asked now.
     fn may_refresh(&self, now: Instant) -> Result<(), Fault> {
-        match &self.failed {
-            Some((failure, until)) if now < *until => Err(told(failure, *until - now)),
-            _ => Ok(()),
+        match self.failure.as_ref().zip(self.failed.left(now)) {
+            Some((failure, pause)) => Err(told(failure, pause)),
+            None => Ok(()),
         }
     }
 
@@ -262,8 +247,7 @@ impl State {
         match fetched {
             Ok(Fetched { value, life, is_shared }) => {
                 self.generation += 1;
-                self.failed = None;
-                self.failed_backoff = Backoff::default();
+                self.failed = Backoff::default();
                 if is_shared {
                     // It cost the vendor nothing.
                     self.refusals.take_back();
@@ -280,10 +264,9 @@ impl State {
                 (Ok(token), next_at)
             }
             Err(failure) => {
-                let asked_for = failure.retry_after.unwrap_or_default();
-                let pause = self.failed_backoff.next().max(asked_for);
+                let pause = self.failed.begin(now, failure.retry_after.unwrap_or_default());
                 let told = told(&failure, pause);
-                self.failed = Some((failure, now + pause));
+                self.failure = Some(failure);
                 (Err(told), now + pause)
             }
         }

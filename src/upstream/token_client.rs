@@ -13,10 +13,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::envelope::{self, AuthHint, Refusal, Success};
-use super::life::life;
 use super::retry;
 use super::settings::{Keys, RegionSettings};
-use super::token_request;
+use super::token_messages::{self, life};
 use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind};
@@ -185,7 +184,7 @@ impl TokenClient {
         let span = span.attempt(Operation::Token);
         let started = Instant::now();
         let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
-        let body = token_request::write(keys, timestamp, self.period);
+        let body = token_messages::request(keys, timestamp, self.period);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
         let client = self.connections.clients().fresh;
         let answer = net::send(&client, net::post(&self.uri, body), self.time_limit).await;

@@ -152,7 +152,7 @@ async fn show<'a>(
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
-            record.cause = failure.cause();
+            record.cause = failure.fault().and_then(|fault| fault.cause);
             let error = ApiError::from_failure(&failure, &public.regions);
             let is_not_found = matches!(failure, Failure::NotFound(_));
             Err(if is_not_found { error.retry_after(public.not_found_ttl) } else { error })

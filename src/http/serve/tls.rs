@@ -1,7 +1,7 @@
 //! TLS on the public listener: our certificate, and callers' certificates if they are required. The files are watched.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,13 +10,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
-use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::domain::certificate;
-use crate::files;
+use crate::files::{self, Content};
 use crate::telemetry::metrics::Metrics;
 
 const CERT_FILE: &str = "server.tls.cert_file";
@@ -44,9 +43,28 @@ pub(crate) struct Tls {
 
 /// What the files held when they were last taken into use.
 struct Loaded {
-    digest: [u8; 32],
+    contents: Contents,
     /// When the first authority of callers' certificates ends.
     client_ca_end: Option<Timestamp>,
+}
+
+/// What the files hold.
+#[derive(PartialEq, Eq)]
+struct Contents {
+    cert: Content,
+    key: Content,
+    client_ca: Option<Content>,
+}
+
+impl TlsFiles {
+    fn read(&self) -> io::Result<Contents> {
+        let read = |name, path| files::read(path).map_err(|error| named(name, error));
+        Ok(Contents {
+            cert: read(CERT_FILE, &self.cert)?,
+            key: read(KEY_FILE, &self.key)?,
+            client_ca: self.client_ca.as_deref().map(|path| read(CLIENT_CA_FILE, path)).transpose()?,
+        })
+    }
 }
 
 impl Tls {
@@ -55,10 +73,10 @@ impl Tls {
     /// # Errors
     /// A file cannot be read or used; the message names its key in the configuration.
     pub(crate) fn new(files: TlsFiles, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let digest = digest(&files)?;
-        let (config, ends) = config(&files)?;
+        let contents = files.read()?;
+        let (config, ends) = config(&contents)?;
         metrics.certificate_expiry.set(ends.own.as_second());
-        let loaded = Mutex::new(Loaded { digest, client_ca_end: ends.client_ca });
+        let loaded = Mutex::new(Loaded { contents, client_ca_end: ends.client_ca });
         Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), loaded, metrics }))
     }
 
@@ -67,16 +85,16 @@ impl Tls {
     /// # Errors
     /// As [`Self::new`], and if an authority in use has ended meanwhile; what is in use stays in use.
     pub(crate) fn reload(&self) -> io::Result<bool> {
-        let digest = digest(&self.files)?;
+        let contents = self.files.read()?;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.digest == digest {
+        if loaded.contents == contents {
             loaded.client_ca_end.map_or(Ok(()), check_end)?;
             return Ok(false);
         }
-        let (config, ends) = config(&self.files)?;
+        let (config, ends) = config(&contents)?;
         self.config.store(Arc::new(config));
         self.metrics.certificate_expiry.set(ends.own.as_second());
-        *loaded = Loaded { digest, client_ca_end: ends.client_ca };
+        *loaded = Loaded { contents, client_ca_end: ends.client_ca };
         Ok(true)
     }
 
@@ -94,20 +112,19 @@ struct Ends {
     client_ca: Option<Timestamp>,
 }
 
-fn config(files: &TlsFiles) -> io::Result<(ServerConfig, Ends)> {
-    let certificates = certificates(CERT_FILE, &files.cert)?;
+fn config(contents: &Contents) -> io::Result<(ServerConfig, Ends)> {
+    let certificates = certificates(CERT_FILE, &contents.cert)?;
     let own = certificates.first().and_then(|own| certificate::not_after(own));
     let own = own.ok_or_else(|| named(CERT_FILE, "the certificate does not say when it ends"))?;
-    let key = files::read(&files.key).map_err(|error| named(KEY_FILE, error))?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| named(KEY_FILE, error))?;
+    let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let (builder, client_ca) = match &files.client_ca {
+    let (builder, client_ca) = match &contents.client_ca {
         None => (builder.with_no_client_auth(), None),
-        Some(path) => {
-            let (roots, end) = client_authorities(path)?;
+        Some(authorities) => {
+            let (roots, end) = client_authorities(authorities)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
             let verifier = verifier.map_err(|error| named(CLIENT_CA_FILE, error))?;
             (builder.with_client_cert_verifier(verifier), Some(end))
@@ -126,9 +143,9 @@ fn config(files: &TlsFiles) -> io::Result<(ServerConfig, Ends)> {
 }
 
 /// The authorities of callers' certificates, and when the first of them ends.
-fn client_authorities(path: &Path) -> io::Result<(RootCertStore, Timestamp)> {
+fn client_authorities(pem: &[u8]) -> io::Result<(RootCertStore, Timestamp)> {
     let (mut roots, mut first_end) = (RootCertStore::empty(), Timestamp::MAX);
-    for authority in certificates(CLIENT_CA_FILE, path)? {
+    for authority in certificates(CLIENT_CA_FILE, pem)? {
         let end = certificate::not_after(&authority);
         let end = end.ok_or_else(|| named(CLIENT_CA_FILE, "an authority does not say when it ends"))?;
         check_end(end)?;
@@ -146,30 +163,13 @@ fn check_end(end: Timestamp) -> io::Result<()> {
     Ok(())
 }
 
-fn certificates(key: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let content = files::read(path).map_err(|error| named(key, error))?;
-    let parsed = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>();
+fn certificates(key: &str, pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let certificates = parsed.map_err(|error| named(key, error))?;
     if certificates.is_empty() {
         return Err(named(key, "holds no certificate in PEM form"));
     }
     Ok(certificates)
-}
-
-fn digest(files: &TlsFiles) -> io::Result<[u8; 32]> {
-    let mut digest = Sha256::new();
-    let named_files = [
-        (CERT_FILE, Some(&files.cert)),
-        (KEY_FILE, Some(&files.key)),
-        (CLIENT_CA_FILE, files.client_ca.as_ref()),
-    ];
-    for (key, path) in named_files {
-        let Some(path) = path else { continue };
-        let content = files::read(path).map_err(|error| named(key, error))?;
-        digest.update(content.len().to_be_bytes());
-        digest.update(&content);
-    }
-    Ok(digest.finalize().into())
 }
 
 fn named(key: &str, why: impl std::fmt::Display) -> io::Error {

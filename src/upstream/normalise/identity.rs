@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use serde_json::value::RawValue;
 
 use super::fields;
@@ -83,45 +83,17 @@ fn open_number(digits: &str) -> OpenValue {
 ///
 /// A date whose day and month could be confused (`03/04/1977`) is not read: the raw text is in `fields`.
 fn birth_date(text: &str) -> Option<Date> {
-    let mut parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let number = |part: &str| part.parse::<i16>().ok();
-    let (year, month, day) = match (month(first), month(second), first.len()) {
-        (Some(month), _, _) => (number(third)?, month, number(second)?),
-        (None, Some(month), _) => (number(third)?, month, number(first)?),
-        (None, None, 4) => (number(first)?, number(second)?, number(third)?),
-        (None, None, _) => return None,
-    };
-    let in_range = (1800..=2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    let whole = in_range.then(|| date(year, month as i8, 1))?;
-    whole.with().day(day as i8).build().ok()
-}
-
-fn month(word: &str) -> Option<i16> {
-    const MONTHS: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    let word = word.to_ascii_lowercase();
-    let named = |month: &&str| **month == word || (word.len() == 3 && month.starts_with(&word));
-    MONTHS.iter().position(named).map(|index| index as i16 + 1)
+    const FORMS: [&str; 5] = ["%Y-%m-%d", "%B-%d-%Y", "%b-%d-%Y", "%d-%B-%Y", "%d-%b-%Y"];
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let text = parts.collect::<Vec<_>>().join("-");
+    let date = FORMS.iter().find_map(|form| Date::strptime(form, &text).ok())?;
+    (1800..=2200).contains(&date.year()).then_some(date)
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
@@ -129,9 +101,17 @@ mod tests {
         for text in ["1977/10/28", "1977-10-28", "OCTOBER 28,1977", "October 28, 1977", "28 Oct 1977"] {
             assert_eq!(birth_date(text), Some(date(1977, 10, 28)), "{text}");
         }
-        for text in
-            ["", "03/04/1977", "1977/02/30", "1977/13/01", "0000/01/01", "28-10", "unknown", "1 2 3 4"]
-        {
+        for text in [
+            "",
+            "03/04/1977",
+            "3 Octo 1977",
+            "1977/02/30",
+            "1977/13/01",
+            "0000/01/01",
+            "28-10",
+            "unknown",
+            "1 2 3 4",
+        ] {
             assert_eq!(birth_date(text), None, "{text}");
         }
     }
