@@ -141,8 +141,7 @@ struct Visible;
 
 impl Formatter for Visible {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
-        let is_plain = text.is_ascii() && !text.as_bytes().contains(&DELETE);
-        if is_plain {
+        if text.bytes().fold(true, |is_plain, byte| is_plain & (byte < DELETE)) {
             return out.write_all(text.as_bytes());
         }
         let mut rest = text;

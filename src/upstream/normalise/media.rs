@@ -113,11 +113,13 @@ fn encoded(url: &str) -> Option<String> {
 
 /// Whether `url` has a URI's characters alone (RFC 3986); the parser leaves some that are none.
 fn is_uri(url: &str) -> bool {
-    let is_uri_byte =
-        |byte| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
-    let mut after_percent = url.as_bytes().split(|byte| *byte == b'%').skip(1);
-    url.bytes().all(is_uri_byte)
-        && after_percent.all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
+    let ranges = [b'!'..=b'!', b'#'..=b';', b'='..=b'=', b'?'..=b'Z', b'_'..=b'_', b'a'..=b'z', b'~'..=b'~'];
+    let is_uri_byte = |byte| ranges.iter().fold(false, |found, range| found | range.contains(&byte));
+    let is_escape =
+        |at| url.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    // All of it is looked at, in large steps: that takes less than an end at the first byte that is none.
+    url.bytes().fold(true, |is_uri, byte| is_uri & is_uri_byte(byte))
+        && memchr::memchr_iter(b'%', url.as_bytes()).all(is_escape)
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
