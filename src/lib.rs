@@ -57,21 +57,14 @@ pub struct Listeners {
 }
 
 /// How a gateway ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Ended {
     /// Everything under way was finished.
     Drained,
     /// The deadline came first.
+    #[strum(serialize = "deadline")]
     CutShort,
-}
-
-impl Ended {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Drained => "drained",
-            Self::CutShort => "deadline",
-        }
-    }
 }
 
 /// Builds every part of a gateway and drops it again: what a configuration's files hold is tried, not only read.
@@ -156,7 +149,7 @@ pub async fn run(
     admin.abort();
     keeping_up.abort();
     callbacks.iter().for_each(tokio::task::JoinHandle::abort);
-    tracing::info!(ended = ended.name(), "gateway stopped");
+    tracing::info!(ended = <&str>::from(ended), "gateway stopped");
     Ok(ended)
 }
 

@@ -1,10 +1,9 @@
 //! `check-config`: every mistake of a configuration file at once.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::terminal::{EX_CONFIG, complain, say};
+use super::terminal::{Failed, Outcome, bad_config, say};
 use crate::config::{self, Config};
 
 #[derive(clap::Args)]
@@ -14,24 +13,15 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
-    match load(&args.config) {
-        Ok(_) => {
-            say(format_args!("{}: good", args.config.display()));
-            ExitCode::SUCCESS
-        }
-        Err(code) => code,
-    }
+pub(super) fn run(args: &Args) -> Outcome {
+    load(&args.config)?;
+    say(format_args!("{}: good", args.config.display()));
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A configuration without a mistake in it or in the files that it names; else the exit code, after all mistakes are printed.
-pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
-    let config = config::load(path).map_err(bad)?;
-    crate::check(&config).map_err(|error| bad(format_args!("{}: {error}", path.display())))?;
+/// A configuration without a mistake in it or in the files that it names; else all mistakes.
+pub(super) fn load(path: &Path) -> Result<Config, Failed> {
+    let config = config::load(path).map_err(bad_config)?;
+    crate::check(&config).map_err(|error| bad_config(format_args!("{}: {error}", path.display())))?;
     Ok(config)
-}
-
-fn bad(why: impl Display) -> ExitCode {
-    complain(why);
-    ExitCode::from(EX_CONFIG)
 }

@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 
 use super::serve::{bind, run_until_stopped};
-use super::terminal::{block_on, fail, say};
+use super::terminal::{Outcome, block_on, say};
 use crate::config::{self, Config, Mistakes};
 use crate::{Listeners, sandbox};
 
@@ -29,42 +28,29 @@ pub(super) struct Args {
     sandbox_listen: Option<SocketAddr>,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> Outcome {
     if args.listen.is_some_and(|listen| !listen.ip().is_loopback()) {
-        return fail(
-            "demo asks nobody for a key, so --listen must be a loopback address such as 127.0.0.1:8080",
-        );
+        let why = "demo asks nobody for a key, so --listen must be a loopback address such as 127.0.0.1:8080";
+        return Err(why.into());
     }
     block_on(demo(args))
 }
 
-async fn demo(args: &Args) -> ExitCode {
-    let (listeners, upstream) = match bind_all(args) {
-        Ok(bound) => bound,
-        Err(why) => {
-            return fail(format_args!(
-                "{why}\n--listen, --admin-listen and --sandbox-listen choose other ports"
-            ));
-        }
-    };
-    let addresses = match Addresses::of(&listeners, &upstream) {
-        Ok(addresses) => addresses,
-        Err(error) => return fail(format_args!("the listeners have no addresses: {error}")),
-    };
-    let keys = match KeyFile::create() {
-        Ok(keys) => keys,
-        Err(error) => return fail(format_args!("cannot write a key for callbacks: {error}")),
-    };
+async fn demo(args: &Args) -> Outcome {
+    let bound = bind_all(args);
+    let (listeners, upstream) = bound
+        .map_err(|why| format!("{why}\n--listen, --admin-listen and --sandbox-listen choose other ports"))?;
+    let addresses = Addresses::of(&listeners, &upstream)
+        .map_err(|error| format!("the listeners have no addresses: {error}"))?;
+    let keys = KeyFile::create().map_err(|error| format!("cannot write a key for callbacks: {error}"))?;
+    let config = configuration(&addresses, &keys)?;
     let callback_url =
         format!("http://{}/callbacks/{{region}}?key={}", addresses.callbacks, keys.key).parse();
     let sandbox = tokio::spawn(sandbox::run(upstream, callback_url.ok(), std::future::pending()));
     say(what_to_try(&addresses));
-    let code = match configuration(&addresses, &keys) {
-        Ok(config) => run_until_stopped(listeners, &config).await,
-        Err(mistakes) => fail(mistakes),
-    };
+    let outcome = run_until_stopped(listeners, &config).await;
     sandbox.abort();
-    code
+    outcome
 }
 
 fn bind_all(args: &Args) -> Result<(Listeners, TcpListener), String> {

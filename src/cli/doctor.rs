@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::check_config;
-use super::terminal::{block_on, complain, fail, say};
+use super::terminal::{Failed, Outcome, block_on, say};
 use crate::config::{Config, Region, Secret};
 use crate::{Check, Fact, Finding, Problem, Step};
 
@@ -38,35 +38,27 @@ pub(super) struct Args {
     timeout: u64,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
-    let mut config = match check_config::load(&args.config) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    if let Some(name) = &args.region
-        && let Err(why) = keep_region(&mut config, name)
-    {
-        complain(why);
-        return ExitCode::from(EX_USAGE);
+pub(super) fn run(args: &Args) -> Outcome {
+    let mut config = check_config::load(&args.config)?;
+    if let Some(name) = &args.region {
+        keep_region(&mut config, name).map_err(|why| Failed { why, code: EX_USAGE })?;
     }
     block_on(async {
-        match crate::diagnose(&config, Duration::from_secs(args.timeout)).await {
-            Ok(found) => report(&config.regions.iter().zip(&found).collect::<Vec<_>>()),
-            Err(error) => fail(error),
-        }
+        let found = crate::diagnose(&config, Duration::from_secs(args.timeout)).await?;
+        report(&config.regions.iter().zip(&found).collect::<Vec<_>>())
     })
 }
 
-/// Tells what was found, and gives the exit code for it.
-fn report(regions: &[(&Region, &Vec<Check>)]) -> ExitCode {
+/// Tells what was found.
+fn report(regions: &[(&Region, &Vec<Check>)]) -> Outcome {
     say(table(regions));
     let advice = advice(regions);
     if !advice.is_empty() {
         say(format_args!("\n{}", advice.join("\n")));
     }
     match regions.iter().filter(|(_, checks)| checks.iter().any(is_failure)).count() {
-        0 => ExitCode::SUCCESS,
-        failed => fail(format_args!("regions that failed: {failed} of {}", regions.len())),
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(format!("regions that failed: {failed} of {}", regions.len()).into()),
     }
 }
 
@@ -90,7 +82,8 @@ fn table(regions: &[(&Region, &Vec<Check>)]) -> String {
     for (region, checks) in regions {
         for (index, check) in checks.iter().enumerate() {
             let name = if index == 0 { region.name.as_str() } else { "" };
-            let (step, result, took, detail) = (step(check.step), result(check), took(check), detail(check));
+            let (step, result, took, detail) =
+                (<&str>::from(check.step), result(check), took(check), detail(check));
             // Writing to a string does not fail.
             let _ = write!(table, "\n{name:width$}  {step:7}  {result:6}  {took:>7}  {detail}");
         }
@@ -98,36 +91,12 @@ fn table(regions: &[(&Region, &Vec<Check>)]) -> String {
     table
 }
 
-const fn step(step: Step) -> &'static str {
-    match step {
-        Step::Dns => "dns",
-        Step::Connect => "connect",
-        Step::Tls => "tls",
-        Step::Token => "token",
-        Step::Skew => "skew",
-    }
-}
-
-const fn result(check: &Check) -> &'static str {
+fn result(check: &Check) -> &'static str {
     match &check.finding {
-        Finding::Good(fact) if is_worrying(fact) => "warn",
+        Finding::Good(fact) if worry(fact, &check.host).is_some() => "warn",
         Finding::Good(Fact::NoClock) | Finding::NotTried => "-",
         Finding::Good(_) => "ok",
         Finding::Bad(_) => "FAILED",
-    }
-}
-
-const fn is_worrying(fact: &Fact) -> bool {
-    match fact {
-        Fact::Skew(skew) => skew.abs() > WORRYING_SKEW,
-        Fact::Secured(_, Some(days)) => *days < WORRYING_DAYS,
-        Fact::Secured(_, None)
-        | Fact::IsAddress
-        | Fact::Addresses(_)
-        | Fact::Connected(_)
-        | Fact::PlainHttp
-        | Fact::Token(_)
-        | Fact::NoClock => false,
     }
 }
 
@@ -210,10 +179,10 @@ fn advice(regions: &[(&Region, &Vec<Check>)]) -> Vec<String> {
     let of_check = |region: &Region, check: &Check| {
         let advice = match &check.finding {
             Finding::Bad(problem) => what_to_do(problem, check, region),
-            Finding::Good(fact) if is_worrying(fact) => what_to_watch(fact, &check.host)?,
-            Finding::Good(_) | Finding::NotTried => return None,
+            Finding::Good(fact) => worry(fact, &check.host)?,
+            Finding::NotTried => return None,
         };
-        Some(wrapped(&format!("regions.{}: {}: {advice}", region.name, step(check.step))))
+        Some(wrapped(&format!("regions.{}: {}: {advice}", region.name, <&str>::from(check.step))))
     };
     let of_region = |(region, checks): &(&Region, &Vec<Check>)| {
         checks.iter().filter_map(|check| of_check(region, check)).collect::<Vec<_>>()
@@ -234,11 +203,18 @@ fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-fn what_to_watch(fact: &Fact, host: &str) -> Option<String> {
+/// What to do about a fact that will be a failure if nobody looks after it.
+fn worry(fact: &Fact, host: &str) -> Option<String> {
     match fact {
-        Fact::Skew(_) => Some("set this machine's clock, before it is 300 s off".to_owned()),
-        Fact::Secured(..) => Some(format!("ask who runs {host} to renew its certificate")),
-        Fact::IsAddress
+        Fact::Skew(skew) if skew.abs() > WORRYING_SKEW => {
+            Some("set this machine's clock, before it is 300 s off".to_owned())
+        }
+        Fact::Secured(_, Some(days)) if *days < WORRYING_DAYS => {
+            Some(format!("ask who runs {host} to renew its certificate"))
+        }
+        Fact::Skew(_)
+        | Fact::Secured(..)
+        | Fact::IsAddress
         | Fact::Addresses(_)
         | Fact::Connected(_)
         | Fact::PlainHttp

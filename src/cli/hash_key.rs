@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use sha2::{Digest, Sha256};
 
-use super::terminal::{fail, say};
+use super::terminal::{Outcome, say};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -14,19 +14,16 @@ pub(super) struct Args {
     stdin: bool,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> Outcome {
     let key = if args.stdin {
-        match key_from_stdin() {
-            Ok(key) => key,
-            Err(why) => return fail(why),
-        }
+        key_from_stdin()?
     } else {
         let key = hex(&rand::random::<[u8; 32]>());
         say(format_args!("key         {key}\n            give it to the caller; it is not stored anywhere"));
         key
     };
     say(format_args!("key_sha256  {}", hex(&Sha256::digest(&key))));
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 fn key_from_stdin() -> Result<String, String> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::terminal::{EX_CONFIG, block_on, complain, fail};
+use super::terminal::{Outcome, bad_config, block_on};
 use crate::config;
 
 /// A gateway that takes longer than this to answer is not alive.
@@ -24,22 +25,16 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> Outcome {
     let from_config =
         || config::admin_address_from_env(args.config.as_deref()).map(|admin| admin.to_string());
-    let admin = match args.admin.clone().map_or_else(from_config, Ok) {
-        Ok(admin) => admin,
-        Err(mistakes) => {
-            complain(mistakes);
-            return ExitCode::from(EX_CONFIG);
-        }
-    };
+    let admin = args.admin.clone().map_or_else(from_config, Ok).map_err(bad_config)?;
     block_on(async move {
-        match tokio::time::timeout(PATIENCE, is_alive(&admin)).await {
-            Ok(Ok(true)) => ExitCode::SUCCESS,
-            Ok(Ok(false)) => fail(format_args!("http://{admin}/livez does not answer 200")),
-            Ok(Err(error)) => fail(format_args!("cannot ask http://{admin}/livez: {error}")),
-            Err(_) => fail(format_args!("http://{admin}/livez does not answer within {PATIENCE:?}")),
+        match timeout(PATIENCE, is_alive(&admin)).await {
+            Ok(Ok(true)) => Ok(ExitCode::SUCCESS),
+            Ok(Ok(false)) => Err(format!("http://{admin}/livez does not answer 200").into()),
+            Ok(Err(error)) => Err(format!("cannot ask http://{admin}/livez: {error}").into()),
+            Err(_) => Err(format!("http://{admin}/livez does not answer within {PATIENCE:?}").into()),
         }
     })
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::serve::bind;
 use super::signals::StopSignals;
-use super::terminal::{block_on, fail, say};
+use super::terminal::{Outcome, block_on, say};
 use crate::sandbox::{self, CallbackUrl};
 
 #[derive(clap::Args)]
@@ -19,16 +19,12 @@ pub(super) struct Args {
     callback_url: Option<CallbackUrl>,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
+pub(super) fn run(args: &Args) -> Outcome {
     block_on(serve(args.listen, args.callback_url.clone()))
 }
 
-async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> ExitCode {
-    let (listener, mut signals) = match (bind(address), StopSignals::new()) {
-        (Ok(listener), Ok(signals)) => (listener, signals),
-        (Err(why), _) => return fail(why),
-        (_, Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
-    };
+async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> Outcome {
+    let (listener, mut signals) = (bind(address)?, StopSignals::new()?);
     let address = listener.local_addr().unwrap_or(address);
     say(format_args!(
         "sandbox at http://{address}/<region> for the regions {}; access key {}, secret key {}",
@@ -36,10 +32,9 @@ async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> ExitCo
         sandbox::ACCESS_KEY,
         sandbox::SECRET_KEY,
     ));
-    match sandbox::run(listener, callback_url, async move { signals.next().await }).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(format_args!("the sandbox stopped: {error}")),
-    }
+    let ended = sandbox::run(listener, callback_url, async move { signals.next().await }).await;
+    ended.map_err(|error| format!("the sandbox stopped: {error}"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 const NOTES: &str = "\

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
 use super::signals::StopSignals;
-use super::terminal::{EX_CONFIG, block_on, complain, fail};
+use super::terminal::{Outcome, bad_config, block_on};
 use crate::config::{self, Config, LogFormat};
 use crate::telemetry::logs::{self, Format};
 use crate::{Ended, Listeners};
@@ -25,30 +25,16 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> ExitCode {
-    match config::load(&args.config) {
-        Ok(config) => block_on(serve(&config)),
-        Err(mistakes) => {
-            complain(mistakes);
-            ExitCode::from(EX_CONFIG)
-        }
-    }
-}
-
-async fn serve(config: &Config) -> ExitCode {
-    let callbacks = config.callbacks.as_ref().map(|callbacks| bind(callbacks.listen)).transpose();
-    let listeners = listen(config.server.listen, config.server.admin_listen)
-        .and_then(|listeners| Ok(Listeners { callbacks: callbacks?, ..listeners }));
-    let listeners = match listeners {
-        Ok(listeners) => listeners,
-        Err(why) => return fail(why),
-    };
-    run_until_stopped(listeners, config).await
-}
-
-/// Opens the listeners for callers and operators.
-pub(super) fn listen(public: SocketAddr, admin: SocketAddr) -> Result<Listeners, String> {
-    Ok(Listeners { public: bind(public)?, admin: bind(admin)?, callbacks: None })
+pub(super) fn run(args: &Args) -> Outcome {
+    let config = config::load(&args.config).map_err(bad_config)?;
+    block_on(async {
+        let listeners = Listeners {
+            public: bind(config.server.listen)?,
+            admin: bind(config.server.admin_listen)?,
+            callbacks: config.callbacks.as_ref().map(|callbacks| bind(callbacks.listen)).transpose()?,
+        };
+        run_until_stopped(listeners, &config).await
+    })
 }
 
 /// Opens one listener.
@@ -65,20 +51,15 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Runs a gateway until a signal, and at a second one stops at once.
-pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> ExitCode {
+pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> Outcome {
     let format = match config.telemetry.log_format {
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
     };
-    let _logs = match logs::start(&config.telemetry.log, format) {
-        Ok(logs) => logs,
-        Err(error) => return fail(format_args!("cannot start logging: {error}")),
-    };
+    let _logs = logs::start(&config.telemetry.log, format)
+        .map_err(|error| format!("cannot start logging: {error}"))?;
     logs::hide_panic_payloads();
-    let mut signals = match StopSignals::new() {
-        Ok(signals) => signals,
-        Err(error) => return fail(format_args!("cannot listen for signals: {error}")),
-    };
+    let mut signals = StopSignals::new()?;
     let (stop, stopped) = oneshot::channel();
     let gateway = crate::run(listeners, config, async {
         let _ = stopped.await;
@@ -90,13 +71,10 @@ pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> 
     };
     tokio::select! {
         ended = gateway => match ended {
-            Ok(Ended::Drained) => ExitCode::SUCCESS,
-            Ok(Ended::CutShort) => ExitCode::FAILURE,
-            Err(error) => {
-                complain(format_args!("cannot start: {error}"));
-                ExitCode::from(EX_CONFIG)
-            }
+            Ok(Ended::Drained) => Ok(ExitCode::SUCCESS),
+            Ok(Ended::CutShort) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(bad_config(format_args!("cannot start: {error}"))),
         },
-        () = second_signal => ExitCode::FAILURE,
+        () = second_signal => Ok(ExitCode::FAILURE),
     }
 }

@@ -1,7 +1,5 @@
 //! What ends a command: SIGTERM or SIGINT once, to stop in order; twice, to stop at once.
 
-use std::io;
-
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask to stop.
@@ -12,8 +10,9 @@ pub(super) struct StopSignals {
 
 impl StopSignals {
     /// Listens from now on, so that none is missed.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    pub(super) fn new() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     /// Waits for the next one.

@@ -1,4 +1,4 @@
-//! What every command shares: the runtime, what a person reads, the exit codes.
+//! What every command shares: the runtime, what a person reads, how a command ends.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -6,33 +6,47 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// The exit code for a bad configuration (`EX_CONFIG` of sysexits.h).
-pub(super) const EX_CONFIG: u8 = 78;
+const EX_CONFIG: u8 = 78;
+
+/// How a command ends: with an exit code, or with a reason to print as well.
+pub(super) type Outcome = Result<ExitCode, Failed>;
+
+/// Why a command failed.
+pub(super) struct Failed {
+    pub(super) why: String,
+    pub(super) code: u8,
+}
+
+impl<E: Display> From<E> for Failed {
+    fn from(why: E) -> Self {
+        Self { why: why.to_string(), code: 1 }
+    }
+}
+
+/// The configuration is bad.
+pub(super) fn bad_config(why: impl Display) -> Failed {
+    Failed { code: EX_CONFIG, ..why.into() }
+}
 
 /// Runs a command that needs the runtime.
-pub(super) fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(command);
-            // Name look-ups that hang must not keep a stopped process alive.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => fail(format_args!("cannot start: {error}")),
-    }
+pub(super) fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let outcome = runtime.block_on(command);
+    // Name look-ups that hang must not keep a stopped process alive.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The exit code of a command that has ended, after the reason is written to standard error.
+pub(super) fn end(outcome: Outcome) -> ExitCode {
+    outcome.unwrap_or_else(|Failed { why, code }| {
+        let _ = writeln!(std::io::stderr().lock(), "{why}");
+        ExitCode::from(code)
+    })
 }
 
 /// Writes to standard output. A reader that went away is no reason to fail.
 pub(super) fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-/// Writes why a command failed.
-pub(super) fn fail(why: impl Display) -> ExitCode {
-    complain(why);
-    ExitCode::FAILURE
-}
-
-/// Writes to standard error.
-pub(super) fn complain(why: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{why}");
 }

@@ -1,13 +1,11 @@
 //! How settings are shown at `/config`: as they are written in the file, with `***` for what is secret.
 
-use std::fmt::Display;
 use std::time::Duration;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 
 use super::secret::Secret;
 use super::value::{show_bytes, show_duration};
-use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 
 const MASK: &str = "***";
@@ -18,10 +16,6 @@ pub(super) fn duration<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S
 
 pub(super) fn bytes<S: Serializer>(size: &u64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&show_bytes(*size))
-}
-
-pub(super) fn display<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
 }
 
 /// A URL; its query may hold a key.
@@ -38,11 +32,6 @@ pub(super) fn hashes<S: Serializer>(hashes: &[[u8; 32]], to: S) -> Result<S::Ok,
 
 pub(super) fn scopes<S: Serializer>(scopes: &Scopes, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(scopes.names())
-}
-
-pub(super) fn regions<S: Serializer>(regions: &Option<Vec<RegionName>>, to: S) -> Result<S::Ok, S::Error> {
-    let names = regions.as_ref().map(|regions| regions.iter().map(RegionName::as_str).collect::<Vec<_>>());
-    names.serialize(to)
 }
 
 pub(super) fn access_key<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 /// The most regions one gateway can have: a set of them is one machine word.
 pub const MAX_REGIONS: usize = 64;
 
@@ -17,7 +19,7 @@ const PRESETS: [(&str, &str); 6] = [
 ];
 
 /// A region's name: 1 to 32 bytes of `a-z 0-9 -`. It is a metric label and part of answers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct RegionName(Arc<str>);
 
 impl RegionName {

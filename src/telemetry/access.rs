@@ -42,7 +42,7 @@ impl AccessLine<'_> {
             return;
         }
         match logs::format() {
-            Format::Json => logs::push(&self.json(Timestamp::now())),
+            Format::Json => logs::QUEUE.push(&self.json(Timestamp::now())),
             Format::Text => self.text(),
         }
     }

@@ -23,7 +23,7 @@ impl AuditLine<'_> {
     /// Writes the line. No setting of the log silences it.
     pub fn write(&self) {
         match logs::format() {
-            Format::Json => logs::push_audit(&self.json(Timestamp::now())),
+            Format::Json => logs::QUEUE.push_audit(&self.json(Timestamp::now())),
             Format::Text => self.text(),
         }
     }

@@ -22,7 +22,8 @@ pub(crate) struct Check {
 }
 
 /// The steps, in order. Each needs the one before it, except the clock, which a refusal shows too.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Step {
     /// The host's addresses.
     Dns,

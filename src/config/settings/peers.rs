@@ -18,7 +18,6 @@ use crate::domain::scope::Scopes;
 #[derive(Clone, Serialize)]
 pub struct Region {
     /// `name`: 1 to 32 of `a-z 0-9 -`; a metric label and part of answers. Required.
-    #[serde(serialize_with = "show::display")]
     pub name: RegionName,
     /// `base_url`: where results are requested. Default the URL of a preset's name: see [presets](#presets).
     pub base_url: String,
@@ -135,7 +134,6 @@ pub struct Caller {
     #[serde(serialize_with = "show::scopes")]
     pub scopes: Scopes,
     /// `regions`: names of the regions that exist for this caller. Default all.
-    #[serde(serialize_with = "show::regions")]
     pub regions: Option<Vec<RegionName>>,
     /// `requests_per_second`: how often this caller may ask, with a burst of one second's worth. Default none: hits cost
     /// little, and upstream calls have limits of their own.

@@ -8,10 +8,9 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -33,7 +32,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 const LAST_AUDIT_LINES: Duration = Duration::from_secs(10);
 
 /// Logging is started once per process, and so are its lines.
-static QUEUE: Queue = Queue::new();
+pub(super) static QUEUE: Queue = Queue::new();
 
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
@@ -55,7 +54,7 @@ pub struct Logs {
 impl Drop for Logs {
     fn drop(&mut self) {
         QUEUE.close();
-        let limit = if audit_lines() > 0 { LAST_AUDIT_LINES } else { LAST_LINES };
+        let limit = if QUEUE.audit_lines() > 0 { LAST_AUDIT_LINES } else { LAST_LINES };
         let _ = self.is_done.recv_timeout(limit);
     }
 }
@@ -65,50 +64,15 @@ pub(super) fn format() -> Format {
     FORMAT.get().copied().unwrap_or(Format::Json)
 }
 
-/// Adds a line that was formatted elsewhere, with its line end; it is dropped and counted if too many wait.
-pub(super) fn push(line: &[u8]) {
-    QUEUE.push(line);
-}
-
-/// Adds an audit line that was formatted elsewhere, with its line end; a place for it was reserved.
-pub(super) fn push_audit(line: &[u8]) {
-    QUEUE.push_audit(line);
-}
-
 /// Takes a place for an audit line, to be kept until the line is written; `None` while too many lines wait. Whoever has
 /// no place must not show what the line would tell of.
 pub fn reserve_audit_line() -> Option<AuditPlace> {
     QUEUE.reserve_audit()
 }
 
-/// How many audit lines wait to be written.
-pub fn audit_lines() -> usize {
-    QUEUE.audit_lines()
-}
-
-/// How many ordinary lines were dropped because standard output was too slow.
-pub fn dropped_lines() -> u64 {
-    QUEUE.dropped()
-}
-
-/// Gives each event its queue.
-struct Lines;
-
 /// Takes one line at a time.
 struct Line {
     is_audit: bool,
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line { is_audit: false }
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
-        Line { is_audit: metadata.target() == AUDIT }
-    }
 }
 
 impl Write for Line {
@@ -148,15 +112,17 @@ pub fn start_to(
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
     let cap =
         filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
+    let audit = (|| Line { is_audit: true }).with_filter(|metadata| metadata.target() == AUDIT);
+    let writer_of_each = audit.or_else(|| Line { is_audit: false });
     let lines = match format {
         Format::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .with_writer(Lines)
+            .with_writer(writer_of_each)
             .boxed(),
-        Format::Text => fmt::layer().with_ansi(false).with_writer(Lines).boxed(),
+        Format::Text => fmt::layer().with_ansi(false).with_writer(writer_of_each).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
     let _ = FORMAT.set(format);

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(100);
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// The lines of this process, and what writes them.
-pub(super) struct Queue {
+pub(in crate::telemetry) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     /// Places of audit lines in use: reserved, waiting or being written.
@@ -66,7 +66,7 @@ impl Queue {
     }
 
     /// Adds an ordinary line, or drops and counts it.
-    pub(super) fn push(&self, line: &[u8]) {
+    pub(in crate::telemetry) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         if state.lines.len() + line.len() > MAX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +77,7 @@ impl Queue {
     }
 
     /// Adds an audit line, for which a place was reserved.
-    pub(super) fn push_audit(&self, line: &[u8]) {
+    pub(in crate::telemetry) fn push_audit(&self, line: &[u8]) {
         self.audit_places.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         state.audit.extend_from_slice(line);
@@ -92,12 +92,12 @@ impl Queue {
     }
 
     /// How many places of audit lines are in use.
-    pub(super) fn audit_lines(&self) -> usize {
+    pub(in crate::telemetry) fn audit_lines(&self) -> usize {
         self.audit_places.load(Ordering::Relaxed)
     }
 
     /// How many ordinary lines were dropped.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(in crate::telemetry) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 

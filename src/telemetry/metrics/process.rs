@@ -41,12 +41,12 @@ impl Collector for Process {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.audit_lines.set(logs::audit_lines() as i64);
+        self.audit_lines.set(logs::QUEUE.audit_lines() as i64);
         let mut families: Vec<_> = self.all().into_iter().flat_map(Collector::collect).collect();
         for family in &mut families {
             let total = match family.name() {
                 CPU_SECONDS => cpu_seconds(),
-                LINES_DROPPED => Some(logs::dropped_lines() as f64),
+                LINES_DROPPED => Some(logs::QUEUE.dropped() as f64),
                 _ => None,
             };
             if let Some(total) = total {

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::trace::{SpanKind, TraceContextExt, TracerProvider};
+use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
@@ -26,8 +26,8 @@ use export::Exporter;
 use places::{Bounded, Places};
 
 pub use export::Collector;
+use span::Pipeline;
 pub use span::{Link, Span};
-use span::{Origin, Pipeline};
 
 /// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
 const SERVICE_NAME: &str = "idv-gateway";
@@ -78,8 +78,9 @@ impl Traces {
         let parent = traceparent
             .and_then(traceparent::parse)
             .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        let start = SystemTime::now().checked_sub(age);
-        let span = Span::new(pipeline, "request", SpanKind::Server, &parent, Origin { start, region: None });
+        let mut span = SpanBuilder::from_name("request").with_kind(SpanKind::Server);
+        span.start_time = SystemTime::now().checked_sub(age);
+        let span = Span::new(pipeline, span, &parent, None);
         span.text("http.request.method", method);
         span
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
@@ -43,14 +43,6 @@ struct Live {
     span: Mutex<opentelemetry_sdk::trace::Span>,
 }
 
-/// Where a span begins.
-pub(super) struct Origin {
-    /// When; `None` = now.
-    pub(super) start: Option<SystemTime>,
-    /// In which region, for what belongs to one.
-    pub(super) region: Option<RegionName>,
-}
-
 /// What another span needs to point at one.
 #[derive(Clone)]
 pub struct Link(Option<Box<SpanContext>>);
@@ -61,16 +53,14 @@ impl Span {
         Self(None)
     }
 
+    /// A span below `parent`; `region` is that of what belongs to one.
     pub(super) fn new(
         pipeline: &Arc<Pipeline>,
-        name: &'static str,
-        kind: SpanKind,
+        span: SpanBuilder,
         parent: &Context,
-        Origin { start, region }: Origin,
+        region: Option<RegionName>,
     ) -> Self {
-        let mut builder = SpanBuilder::from_name(name).with_kind(kind);
-        builder.start_time = start;
-        let span = pipeline.tracer.build_with_context(builder, parent);
+        let span = pipeline.tracer.build_with_context(span, parent);
         let context = span.span_context().clone();
         if !context.is_sampled() {
             return Self(None);
@@ -185,7 +175,8 @@ impl Span {
     fn child(&self, name: &'static str, kind: SpanKind) -> Self {
         let Some(live) = &self.0 else { return Self(None) };
         let parent = Context::new().with_remote_span_context(live.context.clone());
-        Self::new(&live.pipeline, name, kind, &parent, Origin { start: None, region: live.region.clone() })
+        let span = SpanBuilder::from_name(name).with_kind(kind);
+        Self::new(&live.pipeline, span, &parent, live.region.clone())
     }
 
     fn say_region(&self) {
