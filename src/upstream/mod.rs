@@ -12,6 +12,7 @@ mod findings;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod normalise;
+mod number;
 mod region;
 mod reply;
 mod retry;
@@ -65,7 +66,7 @@ impl Upstream {
     /// # Errors
     /// The region's queue is full (`Kind::Overloaded`).
     pub(crate) async fn enter(&self, region: RegionId, caller: Option<CallerId>) -> Result<Place, Fault> {
-        let permit = self.regions[region.index()].enter(caller).await?;
+        let permit = self.regions[region.index()].bulkhead.enter(caller).await?;
         Ok(Place { region, _permit: permit })
     }
 

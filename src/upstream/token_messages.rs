@@ -12,8 +12,9 @@ use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::number;
 use super::settings::Keys;
-use super::wire::{self, Json};
+use super::wire::Json;
 
 /// The longest life the vendor gives a token.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
@@ -63,7 +64,7 @@ pub(super) fn life(
     period: Duration,
 ) -> Option<Duration> {
     let Some(end) = expired_time.filter(|end| !end.is_null()) else { return Some(period) };
-    let end = wire::millis(end.as_whole()?)?;
+    let end = number::millis(end.as_whole()?)?;
     let Some(server_time) = server_time else { return Some(period) };
     let life = end.checked_sub(server_time.as_millisecond()).filter(|life| *life >= SMALLEST_LIFE)?;
     let life = Duration::from_millis(life.unsigned_abs());
@@ -73,6 +74,7 @@ pub(super) fn life(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::wire;
 
     #[test]
     fn the_signature_is_the_vendors() {

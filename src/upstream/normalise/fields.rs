@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::drift::{Drift, DriftKind};
-use crate::upstream::wire::{self, Json, Object};
+use crate::upstream::number;
+use crate::upstream::wire::{Json, Object};
 
 /// A member that should be text.
 pub(in crate::upstream) fn text<'a>(object: &'a Object<'_>, key: &str, drift: &mut Drift) -> Option<&'a str> {
@@ -45,7 +46,7 @@ pub(super) fn score(object: &Object, key: &str, drift: &mut Drift) -> Option<f64
 pub(super) fn moment(object: &Object, key: &str, drift: &mut Drift) -> Option<Timestamp> {
     let value = object.get(key)?;
     read(value, Json::as_digits, drift)?;
-    let millis = value.as_whole().and_then(wire::millis);
+    let millis = value.as_whole().and_then(number::millis);
     let moment = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     if moment.is_none() {
         drift.add(DriftKind::UnknownValue);

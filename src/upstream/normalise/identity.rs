@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::fields;
 use crate::domain::drift::Drift;
 use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
-use crate::upstream::wire::{self, Json, Object};
+use crate::upstream::number;
+use crate::upstream::wire::{Json, Object};
 
 /// The identity read from the document part, and the caller's own name for the person.
 pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
@@ -45,7 +46,7 @@ fn plain(value: &Json) -> Option<String> {
     match value {
         Json::Text(text) if is_blank(text) => None,
         Json::Text(text) => Some(text.to_string()),
-        Json::Number(digits) => Some(wire::whole(digits).unwrap_or(Cow::from(*digits)).into_owned()),
+        Json::Number(digits) => Some(number::whole(digits).unwrap_or(Cow::from(*digits)).into_owned()),
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }

@@ -10,7 +10,8 @@ use url::Url;
 use super::fields;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{LINK_LIFE, Medium, MediumKind};
-use crate::upstream::wire::{self, Object};
+use crate::upstream::number;
+use crate::upstream::wire::Object;
 
 /// The face fields that hold links.
 const FACE: &[(&str, MediumKind)] = &[
@@ -142,7 +143,7 @@ fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
         let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| decoded(value))
     };
-    let number = |name: &str| wire::whole(&parameter(name)?)?.parse::<i64>().ok();
+    let number = |name: &str| number::whole(&parameter(name)?)?.parse::<i64>().ok();
     let date = |name: &str| basic_date(&parameter(name)?);
     let signed = |from: &str, life: &str| after(date(from)?, number(life)?);
     // Without a date it is an absolute time if it is as large as one.
@@ -150,7 +151,7 @@ fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
         (None, end) if end > 1_000_000_000 => epoch(end),
         (from, life) => after(from.unwrap_or(observed_at), life),
     };
-    let cos = || epoch(wire::whole(parameter("q-sign-time")?.split_once(';')?.1)?.parse().ok()?);
+    let cos = || epoch(number::whole(parameter("q-sign-time")?.split_once(';')?.1)?.parse().ok()?);
     let ends = [
         signed("X-Amz-Date", "X-Amz-Expires"),
         signed("X-Goog-Date", "X-Goog-Expires"),
@@ -176,7 +177,7 @@ fn after(from: Timestamp, seconds: i64) -> Option<Timestamp> {
 }
 
 fn epoch(time: i64) -> Option<Timestamp> {
-    Timestamp::from_millisecond(wire::millis(time)?).ok()
+    Timestamp::from_millisecond(number::millis(time)?).ok()
 }
 
 /// `20261122T100000Z`

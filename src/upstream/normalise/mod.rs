@@ -15,7 +15,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::wire::{self, Json, Object};
+use super::number;
+use super::wire::{Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
@@ -94,7 +95,7 @@ pub(super) fn echo(data: &Object, asked: &SignatureId, drift: &mut Drift) -> Ech
         Some(Json::Text(text)) => Cow::from(text.as_ref()),
         Some(Json::Number(digits)) => {
             drift.add(DriftKind::TypeMismatch);
-            wire::whole(digits).unwrap_or(Cow::from(*digits))
+            number::whole(digits).unwrap_or(Cow::from(*digits))
         }
         Some(Json::Bool(_) | Json::Array(_) | Json::Object(_)) => {
             drift.add(DriftKind::TypeMismatch);

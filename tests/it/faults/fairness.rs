@@ -55,8 +55,8 @@ pub fn rows() -> Vec<Row> {
             "times in seconds, zero, float form; whole numbers in float form; a BOM; invalid UTF-8",
             "the right value, or null with drift",
             &[
-                "upstream::wire::a_time_is_in_milliseconds_or_in_seconds_and_0_is_none",
-                "upstream::wire::a_whole_number_is_one_however_it_is_written",
+                "upstream::number::a_time_is_in_milliseconds_or_in_seconds_and_0_is_none",
+                "upstream::number::a_whole_number_is_one_however_it_is_written",
                 "upstream::wire::invalid_utf8_inside_a_string_is_replaced_and_counted_and_a_byte_order_mark_is_skipped",
             ],
         ),
