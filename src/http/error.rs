@@ -69,28 +69,9 @@ impl ApiError {
         self
     }
 
-    /// An error that ends by itself: the same request is worth sending again after that many seconds.
-    const fn passing(code: Code, detail: &'static str, retry_after: u64) -> Self {
-        let mut error = Self::new(code, detail);
-        error.retryable = true;
-        error.retry_after = Some(retry_after);
-        error
-    }
-
-    /// The caller asks too often.
-    pub(super) const fn rate_limited(retry_after: u64) -> Self {
-        Self::passing(Code::RateLimited, "This caller's requests per second are used up.", retry_after)
-    }
-
-    /// A token that cannot be judged, because the issuer's keys cannot be fetched.
-    pub(super) const fn authentication_unavailable(retry_after: u64) -> Self {
-        let detail = "The keys of the token issuer cannot be fetched, so the token cannot be judged.";
-        Self::passing(Code::AuthenticationUnavailable, detail, retry_after)
-    }
-
-    /// An answer with personal data, while its audit line would have to be dropped.
-    pub(super) const fn audit_overloaded() -> Self {
-        Self::passing(Code::Overloaded, "The audit trail cannot be written fast enough.", 1)
+    /// An error that ends by itself: the same request is worth sending again after `delay`.
+    pub(super) fn passing(code: Code, detail: &'static str, delay: Duration) -> Self {
+        Self { retryable: true, ..Self::new(code, detail).retry_after(delay) }
     }
 
     /// The same error, after which the connection is closed: what follows on it cannot be trusted.

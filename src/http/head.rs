@@ -1,4 +1,4 @@
-//! What a request's head must be before anything else of it counts.
+//! The checks of a request's head that come before everything else.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,7 +10,7 @@ use axum::http::{Method, Version};
 use super::code::Code;
 use super::error::ApiError;
 
-/// Refuses a head that can be read in two ways. Nothing more is read from its connection.
+/// Refuses an ambiguous head. Nothing more is read from its connection.
 pub(super) fn check_framing(head: &Parts) -> Result<(), ApiError> {
     let given = |name| head.headers.get_all(name).iter().count();
     let complaint = if head.uri.scheme().is_some() || head.method == Method::CONNECT {

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::connector::{Connector, ConnectorService};
@@ -36,7 +36,8 @@ pub(crate) struct Clients {
 
 /// The connections to one server.
 pub(crate) struct Connections {
-    connector: Connector,
+    /// What the connections are made with.
+    pub(crate) connector: Connector,
     renew_after: Duration,
     current: Mutex<(Clients, Instant)>,
 }
@@ -50,19 +51,14 @@ impl Connections {
         Ok(Self::over(Connector::new(ca_file)?, RENEW_AFTER))
     }
 
-    fn over(connector: Connector, renew_after: Duration) -> Self {
+    pub(super) fn over(connector: Connector, renew_after: Duration) -> Self {
         let current = Mutex::new((clients(&connector), next_renewal(renew_after)));
         Self { connector, renew_after, current }
     }
 
-    /// What the connections are made with.
-    pub(crate) const fn connector(&self) -> &Connector {
-        &self.connector
-    }
-
     /// The current clients. Those before them end with their last request.
     pub(crate) fn clients(&self) -> Clients {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if Instant::now() >= current.1 {
             *current = (clients(&self.connector), next_renewal(self.renew_after));
         }
@@ -85,64 +81,4 @@ fn clients(connector: &Connector) -> Clients {
             .build(connector.service())
     };
     Clients { pooled: client(usize::MAX), fresh: client(0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::sync::Arc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::super::connector::tls;
-    use super::super::dns::tests::{Names, resolver};
-    use super::super::exchange;
-    use super::*;
-
-    /// A server that answers everything with its name, over connections that stay open.
-    async fn server(address: &str, name: &'static str) -> SocketAddr {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                tokio::spawn(async move {
-                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
-                    let mut request = [0; 4096];
-                    while stream.read(&mut request).await.is_ok_and(|length| length > 0) {
-                        let _ = stream.write_all(answer.as_bytes()).await;
-                    }
-                });
-            }
-        });
-        address
-    }
-
-    /// With the default period this takes ten minutes; the test does not show that the gateway uses it.
-    #[tokio::test]
-    async fn f059_all_traffic_follows_a_moved_name_although_connections_are_kept() {
-        let old = server("127.0.0.1:0", "old").await;
-        let new = server(&format!("127.0.0.2:{}", old.port()), "new").await;
-        let names = Arc::new(Mutex::new(Names::Say(old.ip())));
-        let connector = Connector::over(resolver(&names, &Arc::default()), tls(None).unwrap());
-        let connections = Connections::over(connector, Duration::from_millis(300));
-        let uri = format!("http://upstream.test:{}/", old.port()).parse().unwrap();
-        let ask = async || {
-            let request = exchange::post(&uri, Bytes::new());
-            let answer = exchange::send(&connections.clients().pooled, request, RENEW_AFTER).await;
-            String::from_utf8(answer.ok().expect("it answers").body).unwrap()
-        };
-        assert_eq!(ask().await, "old");
-        *names.lock().unwrap() = Names::Say(new.ip());
-        // A steady load keeps the old connection in use, so that nothing but renewal can end it.
-        let moved = async {
-            while ask().await == "old" {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), moved).await.expect("it moves");
-        for _ in 0..100 {
-            assert_eq!(ask().await, "new");
-        }
-    }
 }

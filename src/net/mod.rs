@@ -11,6 +11,8 @@ mod exchange;
 mod plain;
 pub(crate) mod retry_after;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 

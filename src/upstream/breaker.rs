@@ -4,9 +4,9 @@
 //! Pure but for its lock: the time comes in as an argument.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::signature_id::SignatureId;
@@ -29,11 +29,12 @@ pub(super) struct Breaker {
     on_change: Box<dyn Fn(Phase) + Send + Sync>,
 }
 
+/// The numbers are those of the gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    Passing,
-    Probing,
-    Tripped,
+    Passing = 0,
+    Probing = 1,
+    Tripped = 2,
 }
 
 /// What one attempt says about the region.
@@ -73,7 +74,7 @@ impl Breaker {
     /// # Errors
     /// The breaker is open: when to ask again.
     pub(super) fn admit(&self, id: SignatureId, now: Instant) -> Result<Permit<'_>, Duration> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_probe = match state.phase {
             Phase::Passing => false,
             Phase::Probing => return Err(FIRST_PAUSE),
@@ -87,10 +88,6 @@ impl Breaker {
         drop(state);
         Ok(Permit { breaker: self, id, is_probe, is_settled: false })
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Permit<'_> {
@@ -98,7 +95,7 @@ impl Permit<'_> {
     pub(super) fn settle(mut self, evidence: Option<Evidence>, now: Instant) {
         let Some(evidence) = evidence else { return };
         self.is_settled = true;
-        let mut state = self.breaker.lock();
+        let mut state = self.breaker.state.lock();
         let before = state.phase;
         let failed = evidence == Evidence::Fails;
         match (self.is_probe, failed) {
@@ -124,7 +121,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.is_probe && !self.is_settled {
-            let mut state = self.breaker.lock();
+            let mut state = self.breaker.state.lock();
             state.phase = Phase::Tripped;
             (self.breaker.on_change)(Phase::Tripped);
         }
@@ -213,7 +210,7 @@ mod tests {
     }
 
     fn phase(breaker: &Breaker) -> Phase {
-        breaker.lock().phase
+        breaker.state.lock().phase
     }
 
     fn tripped(now: Instant) -> Breaker {

@@ -1,9 +1,10 @@
 //! How many fills one region works on at once, how many may queue for it, and what share of both one caller has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::domain::failure::{Fault, Kind};
@@ -64,7 +65,7 @@ impl Bulkhead {
     /// The queue is full, or the caller's half of it.
     pub(super) async fn enter(self: &Arc<Self>, caller: Option<CallerId>) -> Result<Permit, Fault> {
         let (queued, permit) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.free > 0 {
                 state.free -= 1;
                 state.occupy(caller);
@@ -85,10 +86,6 @@ impl Bulkhead {
             let setting = format!("regions.{}.concurrency", self.region);
             tracing::info!(setting, "limit reached: further fetches from this region wait for their turn");
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +121,7 @@ impl State {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.bulkhead.lock();
+        let mut state = self.bulkhead.state.lock();
         *state.held.entry(self.caller).or_insert(1) -= 1;
         let Some(next) = state.next(self.bulkhead.share) else {
             state.free += 1;
@@ -132,14 +129,14 @@ impl Drop for Permit {
         };
         state.occupy(next.caller);
         drop(state);
-        // Who has just gone drops the permit, which then goes to the next.
+        // A fill that has just left drops the permit, and it goes to the next one.
         let _ = next.permit.send(Self { bulkhead: Arc::clone(&self.bulkhead), caller: next.caller });
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.bulkhead.lock().queue.remove(&self.ticket);
+        self.bulkhead.state.lock().queue.remove(&self.ticket);
     }
 }
 
@@ -158,11 +155,11 @@ mod tests {
 
     /// Joins the queue before it returns.
     async fn queue(bulkhead: &Arc<Bulkhead>, caller: Option<CallerId>) -> JoinHandle<Permit> {
-        let before = bulkhead.lock().queue.len();
+        let before = bulkhead.state.lock().queue.len();
         let bulkhead = Arc::clone(bulkhead);
         let entering = Arc::clone(&bulkhead);
         let waiting = tokio::spawn(async move { entering.enter(caller).await.expect("room to queue") });
-        while bulkhead.lock().queue.len() == before {
+        while bulkhead.state.lock().queue.len() == before {
             tokio::task::yield_now().await;
         }
         waiting
@@ -186,7 +183,7 @@ mod tests {
         held.pop();
         third.await.expect("nobody else waits");
         drop((a, b));
-        assert_eq!(bulkhead.lock().free, 3);
+        assert_eq!(bulkhead.state.lock().free, 3);
     }
 
     #[tokio::test]
@@ -213,10 +210,10 @@ mod tests {
         let (left, stays) = (queue(&bulkhead, A).await, queue(&bulkhead, A).await);
         left.abort();
         assert!(left.await.is_err());
-        assert_eq!(bulkhead.lock().queue.len(), 1);
+        assert_eq!(bulkhead.state.lock().queue.len(), 1);
         drop(held);
         drop(stays.await.expect("the place"));
-        let state = bulkhead.lock();
+        let state = bulkhead.state.lock();
         assert_eq!((state.free, state.held[&A]), (1, 0));
     }
 }

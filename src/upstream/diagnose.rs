@@ -25,7 +25,7 @@ pub(super) async fn diagnose(
     client: &TokenClient,
     deadline: Instant,
 ) -> Vec<Check> {
-    let (results, tokens) = (Host::of(results), Host::of(client.uri()));
+    let (results, tokens) = (Host::of(results), Host::of(&client.uri));
     if results == tokens {
         return try_out(&tokens, connector, Some(client), deadline).await;
     }

@@ -1,15 +1,16 @@
 //! One region: what a request there needs, and the order in which it is asked.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, panic};
 
 use hyper::Uri;
 use hyper::header::HeaderName;
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Breaker, Phase};
-use super::bulkhead::{Bulkhead, Permit};
+use super::bulkhead::Bulkhead;
 use super::diagnose;
 use super::findings::Check;
 use super::reply::{Reader, Reply};
@@ -20,7 +21,6 @@ use super::token::{Token, Tokens};
 use super::token_client::TokenClient;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
-use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
 use crate::net::{self, Answer, Client, Connections};
@@ -51,7 +51,7 @@ pub(super) struct Region {
     attempt_timeout: Duration,
     connections: Arc<Connections>,
     tokens: Arc<Tokens>,
-    bulkhead: Arc<Bulkhead>,
+    pub(super) bulkhead: Arc<Bulkhead>,
     breaker: Breaker,
     budget: retry::Budget,
     /// The upstream asked us to slow down until then.
@@ -87,11 +87,6 @@ impl Region {
             reader: Reader::new(settings.id, settings.media_hosts),
             metrics,
         })
-    }
-
-    /// Waits for a place.
-    pub(super) async fn enter(&self, caller: Option<CallerId>) -> Result<Permit, Fault> {
-        self.bulkhead.enter(caller).await
     }
 
     /// Asks for `id`: once, and a second time where that can help. The second attempt goes over a new connection: what
@@ -219,7 +214,7 @@ impl Region {
 
     /// Tries out what a request to this region needs, until `deadline`.
     pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
-        diagnose::diagnose(&self.uri, self.connections.connector(), &self.tokens.client, deadline).await
+        diagnose::diagnose(&self.uri, &self.connections.connector, &self.tokens.client, deadline).await
     }
 
     pub(super) fn source(&self) -> String {
@@ -240,7 +235,7 @@ impl Region {
     }
 
     fn check_pause(&self) -> Result<(), Fault> {
-        let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let paused_until = *self.paused_until.lock();
         let now = Instant::now();
         match paused_until {
             Some(until) if now < until => Err(Fault::new(Kind::Busy).retry_after(until - now)),
@@ -250,7 +245,7 @@ impl Region {
 
     fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paused_until = self.paused_until.lock();
         *paused_until = (*paused_until).max(Some(until));
     }
 }
@@ -258,11 +253,7 @@ impl Region {
 /// Announces a region's breaker in its gauge and in one log line.
 fn announce(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
     move |phase| {
-        metrics.breaker_state.set(match phase {
-            Phase::Passing => 0,
-            Phase::Probing => 1,
-            Phase::Tripped => 2,
-        });
+        metrics.breaker_state.set(phase as i64);
         tracing::warn!(%region, ?phase, "breaker changed");
     }
 }

@@ -1,9 +1,9 @@
-//! One second attempt where it can help, within a budget, so that retries never become the load that keeps a sick
-//! upstream down.
+//! One second attempt where it can help, within a budget, so that retries do not keep an overloaded upstream
+//! down.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// What one first attempt adds to the budget, in attempts.
@@ -47,7 +47,7 @@ impl Budget {
     }
 
     fn change<T>(&self, now: Instant, change: impl FnOnce(f64) -> (f64, T)) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let (tokens, since) = *state;
         let earned = now.saturating_duration_since(since).as_secs_f64() * PER_SECOND;
         let (tokens, result) = change((tokens + earned).min(MAX));

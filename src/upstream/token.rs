@@ -2,12 +2,13 @@
 //! not; rejected by value.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use hyper::header::HeaderValue;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -78,7 +79,7 @@ impl Tokens {
     /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
     pub(super) async fn get(self: &Arc<Self>, fill: &Span) -> Result<Arc<Token>, Fault> {
         let (refresh, rejected) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let now = Instant::now();
             let current = state.current.clone().filter(|token| now < token.expires_at);
             let is_rejected =
@@ -105,7 +106,7 @@ impl Tokens {
     /// As [`Self::get`]; and [`Kind::Auth`] at once while a fresh token was refused a moment ago.
     pub(super) async fn replace(self: &Arc<Self>, token: &Token, fill: &Span) -> Result<Arc<Token>, Fault> {
         let refresh = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let now = Instant::now();
             let newer = state.current.clone().filter(|current| current.generation > token.generation);
             if let Some(newer) = newer.filter(|newer| now < newer.expires_at) {
@@ -134,7 +135,7 @@ impl Tokens {
 
     /// Says that the replacement was refused too: it stays in use, but refusals are final for a growing while.
     pub(super) fn refused_again(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = Instant::now();
         if state.refused.left(now).is_none() {
             state.refused.begin(now, Duration::ZERO);
@@ -144,12 +145,12 @@ impl Tokens {
 
     /// Says that the replacement was accepted.
     pub(super) fn accepted_again(&self) {
-        self.lock().refused = Backoff::default();
+        self.state.lock().refused = Backoff::default();
     }
 
     /// New keys have come: whatever the old ones ran into is no longer a reason to wait.
     pub(super) fn keys_changed(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         (state.failed, state.refused, state.refusals) = Default::default();
     }
 
@@ -169,7 +170,7 @@ impl Tokens {
             let tokens = Arc::downgrade(&{ tokens });
             tokio::time::sleep_until(next_at).await;
             if let Some(tokens) = tokens.upgrade() {
-                tokens.join_refresh(&mut tokens.lock(), &Span::none());
+                tokens.join_refresh(&mut tokens.state.lock(), &Span::none());
             }
         });
         // The one before waits for nothing any more.
@@ -188,7 +189,7 @@ impl Tokens {
         // A refresh that panics is a refresh that failed: the next one waits its time.
         let fetched = AssertUnwindSafe(self.fetch(span)).catch_unwind().await;
         let fetched = fetched.unwrap_or_else(|_| Err(self.client.panicked()));
-        let (result, next_at) = self.lock().settle(fetched);
+        let (result, next_at) = self.state.lock().settle(fetched);
         waiting.send_replace(Some(result));
         next_at
     }
@@ -196,7 +197,7 @@ impl Tokens {
     async fn fetch(&self, span: &Span) -> Result<Fetched, Fault> {
         let Some(shared) = &self.shared else { return self.client.fetch(span).await };
         let (current, rejected) = {
-            let state = self.lock();
+            let state = self.state.lock();
             (state.current.clone(), state.rejected)
         };
         let in_use = current.as_deref().map(|current| InUse {
@@ -206,15 +207,11 @@ impl Tokens {
         });
         shared.fetch(&self.client, in_use, span).await
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Tokens {
     fn drop(&mut self) {
-        if let Some(keeper) = self.lock().keeper.take() {
+        if let Some(keeper) = self.state.lock().keeper.take() {
             keeper.abort();
         }
     }
@@ -273,8 +270,8 @@ impl State {
     }
 }
 
-/// A failed refresh as callers are told of it. Refused keys and accounts do not mend themselves: only the upstream may name
-/// a time for them.
+/// A failed refresh as callers see it. Refused keys and accounts do not recover by themselves: only the upstream may name a
+/// time for them.
 fn told(failure: &Fault, pause: Duration) -> Fault {
     let is_told = !matches!(failure.kind, Kind::Auth | Kind::Account);
     let failure = failure.clone();

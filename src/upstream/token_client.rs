@@ -2,12 +2,13 @@
 //!
 //! Source: the vendor's Token Authentication API.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -42,7 +43,8 @@ pub(super) struct Fetched {
 pub(super) struct TokenClient {
     /// For logs.
     region: RegionName,
-    uri: Uri,
+    /// Where tokens are asked for.
+    pub(super) uri: Uri,
     period: Duration,
     time_limit: Duration,
     connections: Arc<Connections>,
@@ -77,18 +79,18 @@ impl TokenClient {
 
     /// What stands for the account.
     pub(super) fn account(&self) -> String {
-        let hash = Sha256::digest(self.lock().keys.access.expose_secret());
+        let hash = Sha256::digest(self.state.lock().keys.access.expose_secret());
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether the account's access key is this one.
     pub(super) fn has_access_key(&self, access: &SecretString) -> bool {
-        self.lock().keys.access.expose_secret() == access.expose_secret()
+        self.state.lock().keys.access.expose_secret() == access.expose_secret()
     }
 
     /// Uses `keys` from now on. Returns whether they are others than before.
     pub(super) fn rotate(&self, keys: Keys) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let same = state.keys.access.expose_secret() == keys.access.expose_secret()
             && state.keys.secret.expose_secret() == keys.secret.expose_secret();
         if same {
@@ -120,11 +122,6 @@ impl TokenClient {
         result
     }
 
-    /// Where tokens are asked for.
-    pub(super) const fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
     /// Fetches a token as [`Self::fetch`] does, only to see how that goes: how long it would live.
     pub(super) async fn try_out(&self) -> Result<Duration, Refusal> {
         self.fetch_with_corrections(&Span::none()).await.map(|fetched| fetched.life)
@@ -132,7 +129,7 @@ impl TokenClient {
 
     /// The vendor's clock minus ours, in seconds, if an answer had a `Date`.
     pub(super) fn skew(&self) -> Option<i64> {
-        self.lock().skew
+        self.state.lock().skew
     }
 
     /// Counts a refresh that was not made because refused tokens had caused too many.
@@ -149,7 +146,7 @@ impl TokenClient {
 
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
     async fn fetch_with_corrections(&self, span: &Span) -> Result<Fetched, Refusal> {
-        let keys = self.lock().keys.clone();
+        let keys = self.state.lock().keys.clone();
         let mut refusal = match self.request_twice(&keys, span).await {
             Ok(token) => return Ok(token),
             Err(refusal) => refusal,
@@ -160,7 +157,7 @@ impl TokenClient {
                 Err(refusal) => refusal,
             };
         }
-        let previous = self.lock().previous.clone();
+        let previous = self.state.lock().previous.clone();
         if let Some(previous) = previous.filter(|_| is_about_keys(refusal.fault.kind))
             && let Ok(token) = self.request(&previous, span).await
         {
@@ -183,7 +180,7 @@ impl TokenClient {
     async fn request(&self, keys: &Keys, span: &Span) -> Result<Fetched, Refusal> {
         let span = span.attempt(Operation::Token);
         let started = Instant::now();
-        let timestamp = Timestamp::now().as_millisecond() + self.lock().correction;
+        let timestamp = Timestamp::now().as_millisecond() + self.state.lock().correction;
         let body = token_messages::request(keys, timestamp, self.period);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
         let client = self.connections.clients().fresh;
@@ -201,7 +198,7 @@ impl TokenClient {
             // A date is cut to whole seconds, so on average it is half a second old.
             let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round() + 0.0; // never minus nothing
             self.metrics.clock_skew.set(skew);
-            self.lock().skew = Some(skew as i64);
+            self.state.lock().skew = Some(skew as i64);
         }
         let mut drift = Drift::default();
         let text = wire::text(&answer.body, &mut drift);
@@ -229,7 +226,7 @@ impl TokenClient {
     fn learn_clock(&self, date: Option<Timestamp>) -> bool {
         let Some(date) = date else { return false };
         let correction = date.as_millisecond() - Timestamp::now().as_millisecond();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let differs = (correction - state.correction).abs() > 1_500;
         state.correction = correction;
         drop(state);
@@ -238,10 +235,6 @@ impl TokenClient {
             tracing::warn!(region = %self.region, skew_seconds, "the upstream's clock differs from ours");
         }
         differs
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

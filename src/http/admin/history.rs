@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::telemetry::metrics::{Metrics, Snapshot};
@@ -18,7 +19,8 @@ pub(super) const MOST_STEPS: usize = 180;
 /// Readings of the metrics, at most one more than [`MOST_STEPS`].
 pub(crate) struct History {
     metrics: Arc<Metrics>,
-    started: Instant,
+    /// When the process began to count.
+    pub(super) started: Instant,
     readings: Mutex<VecDeque<Moment>>,
 }
 
@@ -57,16 +59,11 @@ impl History {
 
     /// What they said, oldest first. Never empty.
     pub(super) fn past(&self) -> Vec<Moment> {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    /// When the process began to count.
-    pub(super) fn started(&self) -> Instant {
-        self.started
+        self.readings.lock().iter().cloned().collect()
     }
 
     fn add(&self, moment: Moment) {
-        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self.readings.lock();
         if readings.len() > MOST_STEPS {
             readings.pop_front();
         }

@@ -28,10 +28,6 @@ pub(crate) use status::{ReportedRegion, StatusReport};
 pub(super) fn routes(admin: Arc<Admin>) -> Router {
     let metrics = Arc::clone(&admin.metrics);
     let routes = Router::new()
-        .route("/", get(pages::status))
-        .route("/docs", get(pages::docs))
-        .route("/docs/admin", get(pages::admin_docs))
-        .route("/assets/{file}", get(pages::asset))
         .route("/status", get(handlers::status))
         .route("/livez", get(handlers::livez))
         .route("/readyz", get(handlers::readyz))
@@ -39,10 +35,11 @@ pub(super) fn routes(admin: Arc<Admin>) -> Router {
         .route("/openapi.yaml", get(handlers::openapi))
         .route("/openapi-admin.yaml", get(handlers::admin_openapi))
         .route("/config", get(handlers::config))
+        .with_state(Arc::clone(&admin))
+        .merge(pages::routes())
         .method_not_allowed_fallback(error::get_only)
         .fallback(async || error::no_such_route())
-        .layer(from_fn_with_state(Arc::clone(&admin), check_head))
-        .with_state(admin);
+        .layer(from_fn_with_state(admin, check_head));
     surround(routes, metrics)
 }
 
@@ -50,7 +47,7 @@ fn surround(routes: Router, metrics: Arc<Metrics>) -> Router {
     routes.layer(CatchPanicLayer::custom(PanicHandler(metrics))).layer(from_fn(finish))
 }
 
-/// Refuses a head that can be read in two ways and, but for probes, a foreign host.
+/// Refuses an ambiguous head and, except for probes, a foreign host.
 async fn check_head(
     State(admin): State<Arc<Admin>>,
     request: Request,

@@ -47,7 +47,7 @@ impl StatusReport {
         json!({
             "at": jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
             "stage": stage.name(),
-            "uptimeSeconds": (window.now.at - self.history.started()).as_secs(),
+            "uptimeSeconds": (window.now.at - self.history.started).as_secs(),
             "windowSeconds": (window.now.at - window.oldest.at).as_secs(),
             "stepSeconds": STEP.as_secs(),
             "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },

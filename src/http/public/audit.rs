@@ -1,6 +1,7 @@
 //! The audit trail: one line for each answer that carried a person's data, saying who was shown whose.
 
 use std::sync::Once;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -9,6 +10,7 @@ use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::text::hex;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
 use crate::telemetry::audit::AuditLine;
@@ -48,7 +50,11 @@ impl Audit {
                 );
             });
         }
-        place.map(Some).ok_or(ApiError::audit_overloaded())
+        place.map(Some).ok_or(ApiError::passing(
+            Code::Overloaded,
+            "The audit trail cannot be written fast enough.",
+            Duration::from_secs(1),
+        ))
     }
 
     /// Writes the line of one answer, if it carried a person's data.

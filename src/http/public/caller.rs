@@ -165,7 +165,8 @@ impl Callers {
             Refusal::Expired => self.unauthenticated(AuthFailure::ExpiredToken),
             Refusal::KeysUnavailable(retry_after) => {
                 self.metrics.auth.failed(AuthFailure::KeysUnavailable);
-                ApiError::authentication_unavailable(retry_after.as_secs())
+                let detail = "The keys of the token issuer cannot be fetched, so the token cannot be judged.";
+                ApiError::passing(Code::AuthenticationUnavailable, detail, retry_after)
             }
         }
     }
@@ -197,7 +198,7 @@ impl Callers {
             tracing::warn!(setting, "limit reached: further requests of this caller get 429");
         });
         let wait = too_early.wait_time_from(DefaultClock::default().now());
-        Err(ApiError::rate_limited(wait.as_secs_f64().ceil().max(1.0) as u64))
+        Err(ApiError::passing(Code::RateLimited, "This caller's requests per second are used up.", wait))
     }
 }
 

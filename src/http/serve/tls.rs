@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -86,7 +87,7 @@ impl Tls {
     /// As [`Self::new`], and if an authority in use has ended meanwhile; what is in use stays in use.
     pub(crate) fn reload(&self) -> io::Result<bool> {
         let contents = self.files.read()?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
         if loaded.contents == contents {
             loaded.client_ca_end.map_or(Ok(()), check_end)?;
             return Ok(false);
