@@ -21,7 +21,7 @@ use crate::telemetry::metrics::{EvictionCause, Metrics};
 
 /// What a result takes beside key and value, in bytes: in moka, in the index, and what the allocator rounds up. Measured by
 /// filling a cache (`bench/run memory`), so that the process grows by `cache.max_bytes` and little more.
-const OVERHEAD: usize = 760;
+const OVERHEAD: usize = 800;
 /// The most ids whose purges are remembered.
 const MAX_PURGES: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 /// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
