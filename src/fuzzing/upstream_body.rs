@@ -60,11 +60,11 @@ fn is_or_null(value: &Value, word: &str) -> bool {
     value.is_null() || is(value, word)
 }
 
-/// Whether the data name the id that was asked for, or none.
+/// Whether the data name the id that was asked for, in whatever case, or none.
 fn is_about(data: &Value) -> bool {
     match &data["signatureId"] {
         Value::Null => true,
-        Value::String(id) => id.is_empty() || id == ID,
+        Value::String(id) => id.is_empty() || id.eq_ignore_ascii_case(ID),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
     }
 }
