@@ -23,13 +23,16 @@ use crate::telemetry::metrics::{EvictionCause, Metrics};
 /// filling a cache (`bench/run memory`), so that the process grows by `cache.max_bytes` and little more.
 const OVERHEAD: usize = 800;
 /// The most ids whose purges are remembered.
-const MAX_PURGES: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+const MAX_PURGES: usize = 100_000;
 /// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
 const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
-/// How many ids the index and the negative entries hold, at the least and at the most.
-const MAX_IDS: RangeInclusive<u64> = 10_000..=100_000;
-/// For each id in the index, this many bytes of `cache.max_bytes`: the smallest results are as many as that.
-const BYTES_PER_ID: u64 = 2048;
+/// The index holds one id for so many bytes of `cache.max_bytes`: there are no more results than that, and a result that is
+/// not in the index would have to be asked for again.
+const BYTES_PER_ID: u64 = 1536;
+/// How many ids the index holds, at the least and at the most: its table has room for all of them from the start.
+const INDEX_IDS: RangeInclusive<u64> = 10_000..=1 << 22;
+/// The most ids with negative entries: a scan of unknown ids must not take the memory of results.
+const MAX_ABSENT: usize = 100_000;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
 pub(super) const PENDING_LIFE: Duration = Duration::from_secs(3600);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
@@ -45,11 +48,10 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(max_bytes: u64, not_found_ttl: Duration, metrics: Arc<Metrics>) -> Self {
-        let ids = (max_bytes / BYTES_PER_ID).clamp(*MAX_IDS.start(), *MAX_IDS.end());
-        let ids = NonZeroUsize::new(ids as usize).unwrap_or(NonZeroUsize::MIN);
+        let ids = (max_bytes / BYTES_PER_ID).clamp(*INDEX_IDS.start(), *INDEX_IDS.end()) as usize;
         Self {
             results: Results::new(max_bytes, metrics),
-            absent: Negative::new(ids, not_found_ttl),
+            absent: Negative::new(ids.min(MAX_ABSENT), not_found_ttl),
             index: Index::new(ids),
             purges: Purges::new(),
         }
@@ -157,7 +159,8 @@ struct Bounded<V> {
 
 impl<V: Clone> Bounded<V> {
     /// A map of at most `ids` ids, least recently used first to go.
-    fn new(ids: NonZeroUsize, life: Duration) -> Self {
+    fn new(ids: usize, life: Duration) -> Self {
+        let ids = NonZeroUsize::new(ids).unwrap_or(NonZeroUsize::MIN);
         Self { map: Mutex::new(LruCache::with_hasher(ids, RandomState::new())), life }
     }
 
@@ -187,7 +190,7 @@ pub(super) struct Negative {
 }
 
 impl Negative {
-    fn new(ids: NonZeroUsize, ttl: Duration) -> Self {
+    fn new(ids: usize, ttl: Duration) -> Self {
         Self { ids: Bounded::new(ids, ttl.mul_f64(1.1)), ttl }
     }
 
@@ -255,7 +258,7 @@ impl Known {
 }
 
 impl Index {
-    fn new(ids: NonZeroUsize) -> Self {
+    fn new(ids: usize) -> Self {
         Self { ids: Bounded::new(ids, INDEX_LIFE) }
     }
 
