@@ -3,7 +3,6 @@
 
 use std::hash::RandomState;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 
@@ -29,8 +28,8 @@ const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// The index holds one id for so many bytes of `cache.max_bytes`: there are no more results than that, and a result that is
 /// not in the index would have to be asked for again.
 const BYTES_PER_ID: u64 = 1536;
-/// How many ids the index holds, at the least and at the most: its table has room for all of them from the start.
-const INDEX_IDS: RangeInclusive<u64> = 10_000..=1 << 22;
+/// The fewest ids that the index may hold.
+const MIN_IDS: usize = 10_000;
 /// The most ids with negative entries: a scan of unknown ids must not take the memory of results.
 const MAX_ABSENT: usize = 100_000;
 /// When an id was first seen pending is forgotten this long after it was last seen so.
@@ -48,7 +47,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(max_bytes: u64, not_found_ttl: Duration, metrics: Arc<Metrics>) -> Self {
-        let ids = (max_bytes / BYTES_PER_ID).clamp(*INDEX_IDS.start(), *INDEX_IDS.end()) as usize;
+        let ids = usize::try_from(max_bytes / BYTES_PER_ID).unwrap_or(usize::MAX).max(MIN_IDS);
         Self {
             results: Results::new(max_bytes, metrics),
             absent: Negative::new(ids.min(MAX_ABSENT), not_found_ttl),
@@ -160,8 +159,10 @@ struct Bounded<V> {
 impl<V: Clone> Bounded<V> {
     /// A map of at most `ids` ids, least recently used first to go.
     fn new(ids: usize, life: Duration) -> Self {
-        let ids = NonZeroUsize::new(ids).unwrap_or(NonZeroUsize::MIN);
-        Self { map: Mutex::new(LruCache::with_hasher(ids, RandomState::new())), life }
+        // Its table grows with what it holds: an idle gateway is small.
+        let mut map = LruCache::unbounded_with_hasher(RandomState::new());
+        map.resize(NonZeroUsize::new(ids).unwrap_or(NonZeroUsize::MIN));
+        Self { map: Mutex::new(map), life }
     }
 
     fn get(&self, id: &SignatureId) -> Option<V> {
