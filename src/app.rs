@@ -16,7 +16,7 @@ use crate::http::{
 use crate::lookup::{self, Lifetimes, Lookup};
 use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
-use crate::remote::Client;
+use crate::remote::{Client, Servers};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{Collector, Traces};
 use crate::upstream::{RegionSettings, Upstream};
@@ -128,6 +128,14 @@ pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)>
     let metrics = Metrics::new(regions.names(), &[]);
     let upstream = upstream(config, &regions, None, &metrics)?;
     Ok((regions, upstream))
+}
+
+/// The servers of the second tier without a gateway around them.
+///
+/// # Errors
+/// A file that holds their URL, authorities or keys cannot be read any more.
+pub(crate) fn second_tier(config: &Config) -> io::Result<Option<Servers>> {
+    remote::servers(config)
 }
 
 fn upstream(

@@ -35,6 +35,7 @@ use crate::config::{Config, Drain};
 use crate::http::{Lifecycle, Stage};
 use crate::telemetry::metrics::Listener;
 
+pub(crate) use crate::remote::{Check as RemoteCheck, Problem as RemoteProblem, Step as RemoteStep};
 pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 
 /// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
@@ -91,6 +92,15 @@ pub(crate) async fn diagnose(config: &Config, time_limit: Duration) -> io::Resul
         found.push(region.await.map_err(io::Error::other)?);
     }
     Ok(found)
+}
+
+/// Tries out the second tier of a configuration within `time_limit`; no checks if it has none.
+///
+/// # Errors
+/// A file that it is made of cannot be read any more.
+pub(crate) async fn diagnose_remote(config: &Config, time_limit: Duration) -> io::Result<Vec<RemoteCheck>> {
+    let Some(servers) = app::second_tier(config)? else { return Ok(Vec::new()) };
+    Ok(remote::diagnose(&servers, Instant::now() + time_limit).await)
 }
 
 /// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.

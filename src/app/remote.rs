@@ -1,55 +1,96 @@
-//! The second tier: where it is, and its keys, which are read again when their file changes.
+//! The second tier: where it is, and its keys; both follow their files.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::config::{self, Config, EncryptionKeys};
+use secrecy::ExposeSecret;
+
+use crate::config::{self, Config, EncryptionKeys, RedisServers, Secret};
+use crate::files;
 use crate::reload::Reloader;
 use crate::remote::{Client, Servers, Topology, Vault};
 use crate::telemetry::metrics::{Metrics, ReloadMetrics};
 
+/// What the client is made of, as its files hold it now.
+struct Sources {
+    servers: RedisServers,
+    ca: Option<Vec<u8>>,
+    keys: EncryptionKeys,
+}
+
 /// The client of the second tier, if there is one.
 pub(super) fn client(config: &Config, metrics: &Metrics) -> io::Result<Option<Arc<Client>>> {
     let Some(remote) = &config.remote else { return Ok(None) };
-    let named = |error| io::Error::other(format!("remote: {error}"));
-    let servers = remote.servers()?;
-    let topology = match servers.topology {
-        config::Topology::Single => Topology::Single,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { master } => Topology::Sentinel { master },
-    };
-    let servers = Servers::new(topology, &servers.urls, remote.ca_file.as_deref()).map_err(named)?;
-    let vaults = vaults(&remote.encryption_keys()?);
-    Ok(Some(Arc::new(Client::new(servers, vaults, Arc::clone(&metrics.remote)))))
+    let sources = Sources::read(remote)?;
+    let client = Client::new(sources.servers()?, sources.vaults(), Arc::clone(&metrics.remote));
+    Ok(Some(Arc::new(client)))
 }
 
-/// Its encryption keys, watched on disk.
+/// Its servers, if there is one.
+pub(super) fn servers(config: &Config) -> io::Result<Option<Servers>> {
+    config.remote.as_ref().map(|remote| Sources::read(remote)?.servers()).transpose()
+}
+
+/// Its files, watched on disk.
 pub(super) fn reloader(
     config: &Config,
     client: Option<Arc<Client>>,
     reloads: &Arc<ReloadMetrics>,
 ) -> Option<Reloader> {
     let (remote, client) = (config.remote.clone()?, client?);
-    let used = Mutex::new(remote.encryption_keys().ok());
+    let url_file = matches!(remote.url, Secret::File(_)).then_some("remote.url_file");
+    let ca_file = remote.ca_file.as_ref().map(|_| "remote.ca_file");
+    let files: Vec<&str> =
+        [url_file, ca_file, Some("remote.encryption_key_file")].into_iter().flatten().collect();
+    let mut used = Sources::read(&remote).ok();
     let reload = move || {
-        let keys = remote.encryption_keys()?;
-        let mut used = used.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = !used.as_ref().is_some_and(|used| are_same(used, &keys));
-        if is_new {
-            client.replace_vaults(vaults(&keys));
-            *used = Some(keys);
+        let sources = Sources::read(&remote)?;
+        let used_servers = used.as_ref().is_some_and(|used| used.has_same_servers(&sources));
+        let used_keys = used.as_ref().is_some_and(|used| used.has_same_keys(&sources));
+        if !used_servers {
+            client.replace_servers(sources.servers()?);
         }
-        Ok(is_new)
+        if !used_keys {
+            client.replace_vaults(sources.vaults());
+        }
+        used = Some(sources);
+        Ok(!used_servers || !used_keys)
     };
-    Some(Reloader::new("keys of the second tier", &["remote.encryption_key_file"], reloads, reload))
+    Some(Reloader::new("second tier", &files, reloads, reload))
 }
 
-/// The current key first: it encrypts.
-fn vaults(keys: &EncryptionKeys) -> Vec<Vault> {
-    let previous = keys.previous.iter();
-    std::iter::once(&keys.current).chain(previous).map(|key| Vault::new(key)).collect()
-}
+impl Sources {
+    fn read(remote: &config::Remote) -> io::Result<Self> {
+        let ca = remote.ca_file.as_deref().map(files::read).transpose()?;
+        let ca = ca.map(|ca| ca.to_vec());
+        Ok(Self { servers: remote.servers()?, ca, keys: remote.encryption_keys()? })
+    }
 
-fn are_same(one: &EncryptionKeys, other: &EncryptionKeys) -> bool {
-    *one.current == *other.current && one.previous.as_deref() == other.previous.as_deref()
+    fn servers(&self) -> io::Result<Servers> {
+        let topology = match &self.servers.topology {
+            config::Topology::Single => Topology::Single,
+            config::Topology::Cluster => Topology::Cluster,
+            config::Topology::Sentinel { master } => Topology::Sentinel { master: master.clone() },
+        };
+        let servers = Servers::new(topology, &self.servers.urls, self.ca.as_deref());
+        servers.map_err(|error| io::Error::other(format!("remote: {error}")))
+    }
+
+    /// The current key first: it encrypts.
+    fn vaults(&self) -> Vec<Vault> {
+        let previous = self.keys.previous.iter();
+        std::iter::once(&self.keys.current).chain(previous).map(|key| Vault::new(key)).collect()
+    }
+
+    fn has_same_servers(&self, other: &Self) -> bool {
+        let urls = |sources: &Self| -> Vec<String> {
+            sources.servers.urls.iter().map(|url| url.expose_secret().to_owned()).collect()
+        };
+        self.servers.topology == other.servers.topology && urls(self) == urls(other) && self.ca == other.ca
+    }
+
+    fn has_same_keys(&self, other: &Self) -> bool {
+        *self.keys.current == *other.keys.current
+            && self.keys.previous.as_deref() == other.keys.previous.as_deref()
+    }
 }

@@ -1,4 +1,5 @@
-//! `doctor`: every region tried out as the gateway would use it, in a table, with what to do about each failure.
+//! `doctor`: every region and the second tier tried out as the gateway would use them, in a table, with what to do about
+//! each failure.
 //!
 //! Everything shown is in our words: no secret, no token, no text of the upstream.
 
@@ -9,10 +10,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::check_config;
 use super::terminal::{Failed, Outcome, block_on, say};
+use super::{check_config, second_tier};
 use crate::config::{Config, Region, Secret};
-use crate::{Check, Fact, Finding, Problem, Step};
+use crate::{Check, Fact, Finding, Problem, RemoteCheck, Step};
 
 /// The exit code for a command line that makes no sense, as the parser of it gives.
 const EX_USAGE: u8 = 2;
@@ -43,20 +44,27 @@ pub(super) fn run(args: &Args) -> Outcome {
     if let Some(name) = &args.region {
         keep_region(&mut config, name).map_err(|why| Failed { why, code: EX_USAGE })?;
     }
+    if args.region.is_some() {
+        config.remote = None;
+    }
+    let limit = Duration::from_secs(args.timeout);
     block_on(async {
-        let found = crate::diagnose(&config, Duration::from_secs(args.timeout)).await?;
-        report(&config.regions.iter().zip(&found).collect::<Vec<_>>())
+        let (found, remote) =
+            tokio::try_join!(crate::diagnose(&config, limit), crate::diagnose_remote(&config, limit))?;
+        report(&config.regions.iter().zip(&found).collect::<Vec<_>>(), &remote)
     })
 }
 
 /// Tells what was found.
-fn report(regions: &[(&Region, &Vec<Check>)]) -> Outcome {
-    say(table(regions));
-    let advice = advice(regions);
+fn report(regions: &[(&Region, &Vec<Check>)], remote: &[RemoteCheck]) -> Outcome {
+    say(table(regions, remote));
+    let mut advice = advice(regions);
+    advice.extend(second_tier::advice(remote).iter().map(|advice| wrapped(advice)));
     if !advice.is_empty() {
         say(format_args!("\n{}", advice.join("\n")));
     }
     match regions.iter().filter(|(_, checks)| checks.iter().any(is_failure)).count() {
+        0 if second_tier::has_failed(remote) => Err("the second tier failed".into()),
         0 => Ok(ExitCode::SUCCESS),
         failed => Err(format!("regions that failed: {failed} of {}", regions.len()).into()),
     }
@@ -75,7 +83,7 @@ fn is_failure(check: &Check) -> bool {
     matches!(check.finding, Finding::Bad(_))
 }
 
-fn table(regions: &[(&Region, &Vec<Check>)]) -> String {
+fn table(regions: &[(&Region, &Vec<Check>)], remote: &[RemoteCheck]) -> String {
     let names = regions.iter().map(|(region, _)| region.name.as_str());
     let width = names.chain(["region"]).map(str::len).max().unwrap_or_default();
     let mut table = format!("{:width$}  check    result     time  detail", "region");
@@ -88,7 +96,7 @@ fn table(regions: &[(&Region, &Vec<Check>)]) -> String {
             let _ = write!(table, "\n{name:width$}  {step:7}  {result:6}  {took:>7}  {detail}");
         }
     }
-    table
+    table + &second_tier::rows(remote, width)
 }
 
 fn result(check: &Check) -> &'static str {

@@ -74,6 +74,15 @@ impl Connector {
         Ok(Self::over(Resolver::of_the_system(), tls(ca_file)?))
     }
 
+    /// Trusts the authorities in `pem`, and no others; without any, the bundled ones.
+    ///
+    /// # Errors
+    /// There is no certificate in `pem`, or TLS cannot be set up.
+    pub(crate) fn trusting(pem: Option<&[u8]>) -> io::Result<Self> {
+        let roots = pem.map_or_else(|| Ok(bundled()), |pem| with_authorities(RootCertStore::empty(), pem))?;
+        Ok(Self::over(Resolver::of_the_system(), config(roots)?))
+    }
+
     pub(super) fn over(resolver: Resolver, tls: ClientConfig) -> Self {
         Self { resolver, tls: TlsConnector::from(Arc::new(tls)) }
     }
@@ -143,16 +152,27 @@ async fn step<T>(
 }
 
 pub(super) fn tls(ca_file: Option<&Path>) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = ca_file {
-        let bundled = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(&files::read(path)?) {
-            roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-        }
-        if roots.len() == bundled {
-            return Err(io::Error::other("the CA file holds no certificate in PEM form"));
-        }
+    let roots =
+        ca_file.map_or_else(|| Ok(bundled()), |path| with_authorities(bundled(), &files::read(path)?))?;
+    config(roots)
+}
+
+fn bundled() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+fn with_authorities(mut roots: RootCertStore, pem: &[u8]) -> io::Result<RootCertStore> {
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
+    if roots.len() == before {
+        return Err(io::Error::other("the CA file holds no certificate in PEM form"));
+    }
+    Ok(roots)
+}
+
+fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())

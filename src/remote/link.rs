@@ -10,9 +10,10 @@ use std::time::Duration;
 use redis::{Pipeline, RedisError, Value};
 use strum::VariantNames;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::servers::{Connection, Servers};
+use super::servers::{Connection, Driver, Servers};
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
 /// How long one reply may take.
@@ -30,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 
 /// The link to the servers.
 pub(super) struct Link {
-    pub(super) servers: Servers,
+    pub(super) servers: watch::Sender<Arc<Servers>>,
     stage: watch::Sender<Stage>,
     /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
     failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
@@ -47,10 +48,19 @@ enum Stage {
     Off,
 }
 
+/// Why a connection is of no more use.
+enum Broke {
+    Closed,
+    /// There are other servers to connect to.
+    Replaced,
+    /// Too many commands have failed.
+    Failing,
+}
+
 impl Link {
     pub(super) fn new(servers: Servers, metrics: Arc<RemoteMetrics>) -> Self {
         Self {
-            servers,
+            servers: watch::Sender::new(Arc::new(servers)),
             stage: watch::Sender::new(Stage::Connecting),
             failures: Default::default(),
             broken: Notify::new(),
@@ -101,40 +111,68 @@ impl Link {
 
     /// Keeps a connection for as long as it is polled.
     pub(super) async fn keep(&self) -> Infallible {
+        let mut servers = self.servers.subscribe();
         let mut was_up = true;
         loop {
-            let connected = timeout(CONNECT, self.servers.connect()).await;
-            let (outcome, connection) = match connected {
-                Ok(Ok(connection)) => (RemoteOutcome::Ok, Some(connection)),
-                Ok(Err(error)) => (outcome(&error), None),
-                Err(_) => (RemoteOutcome::Timeout, None),
-            };
-            self.metrics.observe(RemoteOperation::Connect, outcome);
-            if let Some(connection) = connection {
+            let (current, started) = (Arc::clone(&servers.borrow_and_update()), Instant::now());
+            if let Some((connection, driver)) = self.connect(&current).await {
                 if !was_up {
                     tracing::info!("the second tier is connected again");
                 }
-                self.up(connection).await;
                 was_up = true;
+                let broke = self.up(connection, driver, &mut servers).await;
+                self.stage.send_replace(Stage::Off);
+                self.metrics.up.set(0);
+                match broke {
+                    Broke::Replaced => continue,
+                    // Such as one that was idle for too long.
+                    Broke::Closed if started.elapsed() > OFF => continue,
+                    Broke::Closed | Broke::Failing => {}
+                }
             }
             if std::mem::replace(&mut was_up, false) {
                 tracing::warn!("the second tier is away; this replica works alone");
             }
             self.stage.send_replace(Stage::Off);
-            sleep(OFF).await;
+            let _ = timeout(OFF, servers.changed()).await;
         }
     }
 
-    /// Uses a connection until too many commands have failed.
-    async fn up(&self, connection: Connection) {
+    async fn connect(&self, servers: &Servers) -> Option<(Connection, Driver)> {
+        let (outcome, connected) = match timeout(CONNECT, servers.connect()).await {
+            Ok(Ok(connected)) => (RemoteOutcome::Ok, Some(connected)),
+            Ok(Err(error)) => (outcome(&error), None),
+            Err(_) => (RemoteOutcome::Timeout, None),
+        };
+        self.metrics.observe(RemoteOperation::Connect, outcome);
+        connected
+    }
+
+    /// Uses a connection while it is good.
+    async fn up(
+        &self,
+        connection: Connection,
+        driver: Driver,
+        servers: &mut watch::Receiver<Arc<Servers>>,
+    ) -> Broke {
+        // Ends with this.
+        let mut driving = JoinSet::new();
+        driving.spawn(driver);
         self.failures.iter().for_each(|failures| failures.store(0, Ordering::Relaxed));
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
+        tokio::select! {
+            _ = driving.join_next() => Broke::Closed,
+            _ = servers.changed() => Broke::Replaced,
+            () = self.too_many_failures() => Broke::Failing,
+        }
+    }
+
+    async fn too_many_failures(&self) {
         // One that was told before counts no more.
         while self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) < MAX_FAILURES) {
             self.broken.notified().await;
         }
-        self.metrics.up.set(0);
     }
 }
 

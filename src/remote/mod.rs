@@ -4,6 +4,8 @@
 //! Optional by design: slow, down, wrong, flushed or hostile, it costs a bounded delay and a metric.
 
 mod commands;
+mod diagnose;
+mod limited;
 mod link;
 mod news;
 mod seal;
@@ -12,12 +14,12 @@ mod servers;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
 pub(crate) use commands::{Commands, Reply, TURN};
+pub(crate) use diagnose::{Check, Problem, Step, diagnose};
 use link::Link;
 pub(crate) use news::Heard;
 pub(crate) use seal::{Unreadable, Vault};
@@ -29,28 +31,30 @@ pub(crate) type Vaults = Arc<[Vault]>;
 /// The shared servers.
 pub(crate) struct Client {
     link: Link,
-    vaults: ArcSwap<Vaults>,
-    /// Told when there are other vaults.
-    rekeyed: Notify,
+    vaults: watch::Sender<Vaults>,
     metrics: Arc<RemoteMetrics>,
 }
 
 impl Client {
     /// A client of the servers, which connects when it is kept.
     pub(crate) fn new(servers: Servers, vaults: Vec<Vault>, metrics: Arc<RemoteMetrics>) -> Self {
-        let vaults = ArcSwap::from_pointee(Vaults::from(vaults));
-        Self { link: Link::new(servers, Arc::clone(&metrics)), vaults, rekeyed: Notify::new(), metrics }
+        let vaults = watch::Sender::new(Vaults::from(vaults));
+        Self { link: Link::new(servers, Arc::clone(&metrics)), vaults, metrics }
     }
 
     /// The vaults in use, newest first.
     pub(crate) fn vaults(&self) -> Vaults {
-        Arc::clone(&self.vaults.load())
+        Arc::clone(&self.vaults.borrow())
     }
 
     /// Uses these vaults from now on.
     pub(crate) fn replace_vaults(&self, vaults: Vec<Vault>) {
-        self.vaults.store(Arc::new(vaults.into()));
-        self.rekeyed.notify_one();
+        self.vaults.send_replace(vaults.into());
+    }
+
+    /// Uses these servers from now on.
+    pub(crate) fn replace_servers(&self, servers: Servers) {
+        self.link.servers.send_replace(Arc::new(servers));
     }
 
     /// Whether the servers answered the last command. While they did not, only reads are worth a try.

@@ -1,5 +1,6 @@
 //! Messages between replicas, sealed like everything else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -42,7 +43,7 @@ impl Client {
     pub(crate) async fn listen(&self, to: mpsc::Sender<Heard>) {
         let mut attempt = 0;
         while !to.is_closed() {
-            let outcome = self.subscription(attempt, &self.vaults(), &to).await;
+            let outcome = self.subscription(attempt, &to).await;
             self.metrics.observe(RemoteOperation::Subscribe, outcome);
             attempt += 1;
             sleep(PAUSE).await;
@@ -50,10 +51,12 @@ impl Client {
     }
 
     /// One subscription, until it breaks. Returns how it ended.
-    async fn subscription(&self, attempt: usize, vaults: &Vaults, to: &mpsc::Sender<Heard>) -> RemoteOutcome {
+    async fn subscription(&self, attempt: usize, to: &mpsc::Sender<Heard>) -> RemoteOutcome {
+        let (mut servers, mut keys) = (self.link.servers.subscribe(), self.vaults.subscribe());
+        let (current, vaults) = (Arc::clone(&servers.borrow_and_update()), self.vaults());
         let channels: Vec<String> = vaults.iter().map(channel).collect();
         let subscribe = async {
-            let mut connection = self.link.servers.subscribe(attempt).await?;
+            let mut connection = current.subscribe(attempt).await?;
             connection.subscribe(&channels).await?;
             Ok(connection.split())
         };
@@ -73,7 +76,7 @@ impl Client {
             tokio::select! {
                 message = messages.next() => {
                     let Some(message) = message else { return RemoteOutcome::Unavailable };
-                    heard = open(vaults, message.get_channel_name(), message.get_payload_bytes());
+                    heard = open(&vaults, message.get_channel_name(), message.get_payload_bytes());
                 }
                 _ = heartbeat.tick() => {
                     if !matches!(timeout(PATIENCE, sink.ping::<()>()).await, Ok(Ok(()))) {
@@ -81,7 +84,8 @@ impl Client {
                     }
                     heard = Some(Heard::Nothing);
                 }
-                () = self.rekeyed.notified() => return RemoteOutcome::Ok,
+                _ = servers.changed() => return RemoteOutcome::Ok,
+                _ = keys.changed() => return RemoteOutcome::Ok,
             }
         }
     }

@@ -1,20 +1,23 @@
 //! The Valkey or Redis servers: one, a cluster, or those that sentinels know.
 
+use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, PubSub};
+use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisResult,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisResult,
     TlsCertificates, TlsMode, Value,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 
-use crate::files;
+use super::limited::{Limited, Speaks};
+use crate::net::{Connector, Host, dial};
 
 /// How long one connection may take to be made.
 const CONNECT: Duration = Duration::from_millis(250);
@@ -37,15 +40,20 @@ pub(crate) enum Topology {
 pub(crate) struct Servers {
     topology: Topology,
     nodes: Vec<ConnectionInfo>,
+    connector: Connector,
+    /// For those whose connections the `redis` crate makes.
     certificates: Option<TlsCertificates>,
 }
 
 /// A connection to the servers, shared by all who ask.
 #[derive(Clone)]
 pub(super) enum Connection {
-    One(ConnectionManager),
+    One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
+
+/// What carries a connection's bytes: it has to run, and ends when the connection breaks.
+pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Connection {
     /// Sends commands together, and gives their replies.
@@ -60,58 +68,62 @@ impl Connection {
 }
 
 impl Servers {
-    /// The servers at these URLs. With a CA file, TLS trusts the authorities in it, and no others.
+    /// The servers at these URLs. TLS trusts the authorities in `ca`, and no others; without any, the bundled ones.
     ///
     /// # Errors
-    /// A URL is none, or the file cannot be read.
-    pub(crate) fn new(topology: Topology, urls: &[SecretString], ca_file: Option<&Path>) -> io::Result<Self> {
+    /// A URL is none, or there is no certificate in `ca`.
+    pub(crate) fn new(topology: Topology, urls: &[SecretString], ca: Option<&[u8]>) -> io::Result<Self> {
         let nodes = urls.iter().map(|url| url.expose_secret().into_connection_info());
         let nodes = nodes.collect::<RedisResult<Vec<_>>>().map_err(|_| not_a_url())?;
-        let certificates = ca_file.map(certificates).transpose()?;
-        let servers = Self { topology, nodes, certificates };
-        // What cannot be used is found at the start, and not when it is needed.
-        servers.nodes.iter().try_for_each(|node| servers.client(node.clone()).map(drop)).map_err(unusable)?;
-        Ok(servers)
+        let certificates = ca.map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) });
+        Ok(Self { topology, nodes, connector: Connector::trusting(ca)?, certificates })
     }
 
     /// Connects for commands.
-    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+    pub(super) async fn connect(&self) -> RedisResult<(Connection, Driver)> {
         if matches!(self.topology, Topology::Cluster) {
-            return self.cluster()?.get_async_connection().await.map(Connection::Cluster);
+            let connection = self.cluster()?.get_async_connection().await?;
+            return Ok((Connection::Cluster(connection), Box::pin(pending())));
         }
-        // A connection that breaks is made anew at once, and only once: the link counts what fails, and limits the time.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        ConnectionManager::new_with_config(self.one(0).await?, config).await.map(Connection::One)
+        let node = self.node(0).await?;
+        let stream = self.open(&node, Speaks::WhenAsked).await?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connected = MultiplexedConnection::new_with_config(node.redis_settings(), stream, config).await;
+        connected.map(|(connection, driver)| (Connection::One(connection), Box::pin(driver) as Driver))
     }
 
     /// Connects for messages; of a cluster, to one node after the other with each `attempt`.
     pub(super) async fn subscribe(&self, attempt: usize) -> RedisResult<PubSub> {
-        self.one(attempt).await?.get_async_pubsub().await
+        let node = self.node(attempt).await?;
+        let stream = self.open(&node, Speaks::Freely).await?;
+        PubSub::new(node.redis_settings(), stream).await
     }
 
-    async fn one(&self, attempt: usize) -> RedisResult<Client> {
-        match &self.topology {
+    async fn node(&self, attempt: usize) -> RedisResult<ConnectionInfo> {
+        let client = match &self.topology {
             Topology::Single | Topology::Cluster => {
-                self.client(self.nodes[attempt % self.nodes.len()].clone())
+                return Ok(self.nodes[attempt % self.nodes.len()].clone());
             }
-            Topology::Sentinel { master } => {
-                // Sentinels often have the servers' password, and often none.
-                match self.sentinels(master, true)?.async_get_client().await {
-                    Ok(client) => Ok(client),
-                    Err(_) => self.sentinels(master, false)?.async_get_client().await,
-                }
-            }
-        }
+            // Sentinels often have the servers' password, and often none.
+            Topology::Sentinel { master } => match self.sentinels(master, true)?.async_get_client().await {
+                Ok(client) => client,
+                Err(_) => self.sentinels(master, false)?.async_get_client().await?,
+            },
+        };
+        Ok(client.get_connection_info().clone())
     }
 
-    fn client(&self, node: ConnectionInfo) -> RedisResult<Client> {
-        match &self.certificates {
-            Some(certificates) if is_tls(&node) => Client::build_with_tls(node, certificates.clone()),
-            _ => Client::open(node),
-        }
+    async fn open(&self, node: &ConnectionInfo, speaks: Speaks) -> RedisResult<Limited> {
+        let open = async {
+            let host = host(node)?;
+            let tcp = dial(&self.connector.addresses(&host).await?).await?;
+            Ok(if host.is_https {
+                Limited::new(Box::new(self.connector.secure(&host, tcp).await?), speaks)
+            } else {
+                Limited::new(Box::new(tcp), speaks)
+            })
+        };
+        timeout(CONNECT, open).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
     fn cluster(&self) -> RedisResult<ClusterClient> {
@@ -159,15 +171,14 @@ fn is_tls(node: &ConnectionInfo) -> bool {
     matches!(node.addr(), ConnectionAddr::TcpTls { .. })
 }
 
-fn certificates(path: &Path) -> io::Result<TlsCertificates> {
-    Ok(TlsCertificates { client_tls: None, root_cert: Some(files::read(path)?.to_vec()) })
+fn host(node: &ConnectionInfo) -> RedisResult<Host> {
+    let (name, port) = match node.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host, *port),
+        ConnectionAddr::Unix(_) | _ => return Err(not_a_url().into()),
+    };
+    Ok(Host { name: name.clone(), port, is_https: is_tls(node) })
 }
 
 fn not_a_url() -> io::Error {
     io::Error::other("a URL of the servers cannot be used")
-}
-
-/// The error without its text, which may hold a URL.
-fn unusable(error: RedisError) -> io::Error {
-    io::Error::other(format!("cannot be used: {}", error.category()))
 }

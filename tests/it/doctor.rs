@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::support::front::Front;
 use crate::support::gateway::{OPEN, region, region_at};
 use crate::support::process::{self, Finished, Scratch, free_address, text};
+use crate::support::redis::{KEY, Redis};
 use crate::support::{Reply, Upstream, bodies, tls};
 
 /// Runs `doctor` over a configuration of these regions.
@@ -51,7 +52,8 @@ fn advises(finished: &Finished, advice: &str) {
     let too_wide = all.lines().find(|line| line.chars().count() > 80);
     assert_eq!(too_wide, None, "a terminal has 80 columns");
     let whole = all.replace("\n    ", " ");
-    assert!(whole.lines().all(|line| line.starts_with("regions.")), "{all}");
+    let are_named = |line: &str| line.starts_with("regions.") || line.starts_with("remote:");
+    assert!(whole.lines().all(are_named), "{all}");
     assert!(whole.lines().any(|line| line.contains(advice)), "no {advice:?} in\n{}", finished.stdout);
 }
 
@@ -310,4 +312,46 @@ async fn a_bad_configuration_is_told_as_check_config_tells_it() {
         assert!(!finished.stderr.is_empty());
         assert_eq!(finished.stderr, checked.stderr);
     }
+}
+
+/// What `doctor` says of the second tier at this URL.
+async fn of_second_tier(redis: &Redis, url: &str) -> Finished {
+    let upstream = Upstream::start().await;
+    upstream.answer_tokens([token_at(0)]);
+    doctor(&[&region("my", &upstream), &redis.section_at(url, KEY)], &[]).await
+}
+
+#[tokio::test]
+async fn the_second_tier_is_tried_with_every_command_and_a_message() {
+    let redis = Redis::start().await;
+    let finished = of_second_tier(&redis, &redis.url()).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
+    assert_eq!(results(&finished)[5..], ["connect ok", "values ok", "pubsub ok"]);
+    assert!(redis.keys("*").await.is_empty(), "nothing stays there");
+    let guide = include_str!("../../docs/operations.md");
+    let rule = guide.lines().find_map(|line| line.strip_prefix("ACL SETUSER idv ")).expect("the guide says");
+    let rule = rule.replace("$PASSWORD", "p").replace('\'', "");
+    let words = ["ACL", "SETUSER", "idv"].into_iter().chain(rule.split_whitespace());
+    redis.ask(&words.collect::<Vec<_>>()).await;
+    let user = format!("redis://idv:p@{}", redis.address);
+    assert_eq!(of_second_tier(&redis, &user).await.code, Some(0), "the rights of the guide are enough");
+    for (without, checks, advice) in [
+        ("-hmget", ["connect ok", "values FAILED", "pubsub ok"], "docs/operations.md lists"),
+        ("-publish", ["connect ok", "values ok", "pubsub FAILED"], "publish and subscribe"),
+    ] {
+        redis.ask(&["ACL", "SETUSER", "idv", without]).await;
+        let finished = of_second_tier(&redis, &user).await;
+        redis.ask(&["ACL", "SETUSER", "idv", &without.replace('-', "+")]).await;
+        assert_eq!((finished.code, finished.stderr.trim()), (Some(1), "the second tier failed"));
+        assert_eq!(results(&finished)[5..], checks, "{}", finished.stdout);
+        advises(&finished, advice);
+    }
+    let wrong = of_second_tier(&redis, &format!("redis://idv:hunter2@{}", redis.address)).await;
+    assert_eq!(results(&wrong)[5..], ["connect FAILED", "values -", "pubsub -"]);
+    advises(&wrong, "check user and password");
+    assert!(!(wrong.stdout + &wrong.stderr).contains("hunter2"));
+    let nobody = of_second_tier(&redis, &format!("redis://{}", free_address())).await;
+    advises(&nobody, "check host, port and scheme");
+    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    advises(&of_second_tier(&redis, &redis.url()).await, "point the URL at the primary");
 }

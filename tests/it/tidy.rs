@@ -10,7 +10,7 @@ use syn::{Attribute, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, Item
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["lib", "config", "domain", "net", "sandbox", "telemetry", "upstream"]),
-    ("lib", &["app", "cgroup", "config", "http", "reload", "telemetry", "upstream"]),
+    ("lib", &["app", "cgroup", "config", "http", "reload", "remote", "telemetry", "upstream"]),
     (
         "app",
         &[
@@ -33,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["answer", "domain", "files", "lookup", "net", "telemetry"]),
     ("lookup", &["answer", "domain", "remote", "telemetry", "upstream"]),
     ("upstream", &["domain", "net", "remote", "telemetry"]),
-    ("remote", &["domain", "files", "telemetry"]),
+    ("remote", &["domain", "net", "telemetry"]),
     ("net", &["domain", "files", "telemetry"]),
     ("telemetry", &["domain", "net"]),
     ("answer", &["domain"]),

@@ -145,14 +145,14 @@ pub struct Caller {
 pub struct Remote {
     /// `url_file` or `url`: the servers: `redis://host:port`, `rediss://host:port` for TLS,
     /// `redis+cluster://host:port,host:port` or `redis+sentinel://host:port,host:port/master-name`, with
-    /// `user:password@` before the hosts if needed. Required, exactly one; a file if it holds a password.
+    /// `user:password@` before the hosts if needed. The file is watched. Required, exactly one; a file if it holds a password.
     #[serde(flatten, serialize_with = "show::remote_url")]
     pub url: Secret,
     /// `encryption_key_file`: 32 random bytes in base64; a second line holds the previous key, which only decrypts;
     /// watched. Required, the same for every replica.
     pub encryption_key_file: PathBuf,
-    /// `ca_file`: certificate authorities to trust for TLS instead of the bundled ones, PEM. Default none: the bundled ones
-    /// are trusted.
+    /// `ca_file`: certificate authorities to trust for TLS instead of the bundled ones, PEM; watched. Default none: the
+    /// bundled ones are trusted.
     pub ca_file: Option<PathBuf>,
     /// `share_tokens`: whether replicas share access tokens, for accounts where a new token ends the one before. Default
     /// `false`: a token may be bound to the address it was requested from.

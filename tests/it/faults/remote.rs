@@ -1,5 +1,7 @@
 //! The second tier in trouble: whatever becomes of it, callers get the same answers a bounded time later.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -38,8 +40,10 @@ pub fn rows() -> Vec<Row> {
         row(92, "the value of another id in the place of an id's", "a miss, counted"),
         row(
             93,
-            "wrong password, commands not allowed, a read-only replica, out of memory, loading, replies of other kinds",
-            "the same answers from the upstream; counted; skipped after five failures",
+            "wrong password, commands not allowed, a read-only replica, out of memory, loading, replies of other kinds, \
+             replies and messages without an end",
+            "the same answers from the upstream; counted; skipped after five failures; a connection is closed after 2 MiB of \
+             one reply, or 4 MiB of messages",
         ),
         row(
             95,
@@ -221,6 +225,54 @@ async fn f093_a_server_says_anything() {
         let scratch = Scratch::new();
         let trial = Trial::with(&["my"], &redis::section(&scratch, &parrot(reply).await, KEY)).await;
         works_alone(&trial, 0..7).await;
+        trial.invariants_hold().await;
+    }
+}
+
+/// A server that replies to every command, and to what it is told when a connection begins, with these bytes again and
+/// again. The number is that of bytes that it got rid of, on one connection at the most.
+async fn endless(reply: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let most = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (reply, counted) = (reply.clone(), Arc::clone(&counted));
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let request = String::from_utf8_lossy(&buffer[..length]);
+                    let introductions = request.matches("SETINFO").count();
+                    if introductions > 0 && stream.write_all(&b"+OK\r\n".repeat(introductions)).await.is_ok()
+                    {
+                        continue;
+                    }
+                    let (piece, mut sent) = (reply.repeat(65_536 / reply.len()), 0);
+                    while let Ok(written) = stream.write(&piece).await {
+                        sent += written;
+                        counted.fetch_max(sent, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    (format!("redis://{address}"), most)
+}
+
+#[tokio::test]
+async fn f093_a_reply_has_no_end() {
+    let messages =
+        [b"*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$4096\r\n".as_slice(), &[b'.'; 4096], b"\r\n"].concat();
+    for reply in [b"$536870912\r\nxxxx".as_slice(), b"+", b"*1000000\r\n", b"*1\r\n", &messages] {
+        let (scratch, (url, most)) = (Scratch::new(), endless(reply.to_vec()).await);
+        let trial = Trial::with(&["my"], &redis::section(&scratch, &url, KEY)).await;
+        eventually("a reply", async || most.load(Ordering::Relaxed) > 0).await;
+        works_alone(&trial, 0..7).await;
+        let cut = async || trial.gateway.metric(&requests("subscribe", "unavailable")).await >= 1.0;
+        eventually("the end of a subscription", cut).await;
+        let most = most.load(Ordering::Relaxed);
+        assert!(most < 16 << 20, "{most} bytes of {:?}", String::from_utf8_lossy(reply));
         trial.invariants_hold().await;
     }
 }

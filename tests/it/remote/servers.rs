@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::support::gateway::{Gateway, OPEN, region};
-use crate::support::process::{Scratch, free_address, text};
+use crate::support::process::{Scratch, Served, free_address, text};
 use crate::support::redis::{KEY, Redis, section};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{bodies, eventually, tls};
@@ -50,6 +50,21 @@ async fn tls_with_an_authority_of_ones_own() {
     };
     eventually("a refused handshake", refused).await;
     assert_eq!(without.metric("idv_remote_up").await, 0.0);
+}
+
+#[tokio::test]
+async fn another_url_in_the_file_is_followed() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let url = redis.scratch.write("url", &format!("redis://{}\n", free_address()));
+    let section = redis
+        .section()
+        .replace(&format!("url = \"{}\"", redis.url()), &format!("url_file = \"{}\"", text(&url)));
+    let gateway = Served::with(&[OPEN, &section, &region("my", &upstream)]).await;
+    assert_eq!(gateway.metric("idv_remote_up").await, 0.0);
+    redis.scratch.write("url", &format!("{}\n", redis.url()));
+    gateway.process.signal("HUP");
+    eventually("the other server", async || gateway.metric("idv_remote_up").await == 1.0).await;
+    eventually("its messages", async || !redis.ask(&["PUBSUB", "CHANNELS"]).await.texts().is_empty()).await;
 }
 
 /// These are all the rights that the gateway needs; the operators' guide names them.
