@@ -177,67 +177,45 @@ impl Failure {
     }
 }
 
+/// What follows from a kind, so that all that depends on it stands in one table.
+struct Consequences {
+    cause: Option<Cause>,
+    is_region_fault: bool,
+    is_retryable: bool,
+}
+
 impl Kind {
     /// Whether the region as a whole may be at fault, rather than this request, our account or the answer's content. Only
     /// such a fault is worth a second attempt, and only such faults open the breaker.
     pub const fn is_region_fault(self) -> bool {
-        match self {
-            Self::Dns
-            | Self::Connect
-            | Self::Tls
-            | Self::Reset
-            | Self::Truncated
-            | Self::Timeout
-            | Self::Server => true,
-            Self::NotFound
-            | Self::Deadline
-            | Self::Refused
-            | Self::Malformed
-            | Self::IdMismatch
-            | Self::Auth
-            | Self::Account
-            | Self::Busy
-            | Self::Unavailable
-            | Self::Overloaded
-            | Self::Internal => false,
-        }
+        self.consequences().is_region_fault
     }
 
     /// Why the call failed, if this is how one ends.
     const fn cause(self) -> Option<Cause> {
-        match self {
-            Self::Dns => Some(Cause::Dns),
-            Self::Connect => Some(Cause::Connect),
-            Self::Tls => Some(Cause::Tls),
-            Self::Timeout | Self::Deadline => Some(Cause::Timeout),
-            Self::Reset | Self::Truncated => Some(Cause::Reset),
-            Self::Server
-            | Self::Refused
-            | Self::Malformed
-            | Self::IdMismatch
-            | Self::Auth
-            | Self::Account
-            | Self::Busy => Some(Cause::Http),
-            Self::NotFound | Self::Unavailable | Self::Overloaded | Self::Internal => None,
-        }
+        self.consequences().cause
     }
 
     const fn is_retryable(self) -> bool {
-        match self {
-            Self::Dns
-            | Self::Connect
-            | Self::Tls
-            | Self::Reset
-            | Self::Truncated
-            | Self::Timeout
-            | Self::Deadline
-            | Self::Server
-            | Self::Malformed
-            | Self::Busy
-            | Self::Unavailable
-            | Self::Overloaded
-            | Self::Internal => true,
-            Self::NotFound | Self::Refused | Self::IdMismatch | Self::Auth | Self::Account => false,
-        }
+        self.consequences().is_retryable
+    }
+
+    const fn consequences(self) -> Consequences {
+        let (cause, is_region_fault, is_retryable) = match self {
+            Self::Dns => (Some(Cause::Dns), true, true),
+            Self::Connect => (Some(Cause::Connect), true, true),
+            Self::Tls => (Some(Cause::Tls), true, true),
+            Self::Reset | Self::Truncated => (Some(Cause::Reset), true, true),
+            Self::Timeout => (Some(Cause::Timeout), true, true),
+            Self::Deadline => (Some(Cause::Timeout), false, true),
+            Self::Server => (Some(Cause::Http), true, true),
+            Self::Malformed | Self::Busy => (Some(Cause::Http), false, true),
+            Self::Refused | Self::IdMismatch | Self::Auth | Self::Account => {
+                (Some(Cause::Http), false, false)
+            }
+            Self::Unavailable | Self::Overloaded | Self::Internal => (None, false, true),
+            Self::NotFound => (None, false, false),
+        };
+        Consequences { cause, is_region_fault, is_retryable }
     }
 }
