@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::json_line::JsonLine;
+use super::line::Line;
 use super::logs::{self, Format};
 use crate::domain::signature_id::IdHash;
 
@@ -38,35 +38,13 @@ pub struct AccessLine<'a> {
 impl AccessLine<'_> {
     /// Writes the line, unless `telemetry.log` silences it.
     pub fn write(&self) {
-        if !tracing::enabled!(target: "access", Level::INFO) {
-            return;
-        }
-        match logs::format() {
-            Format::Json => logs::QUEUE.push(&self.json(Timestamp::now())),
-            Format::Text => self.text(),
+        if tracing::enabled!(target: "access", Level::INFO) {
+            logs::QUEUE.push(&self.line(logs::format(), Timestamp::now()));
         }
     }
 
-    fn text(&self) {
-        tracing::info!(
-            target: "access",
-            request_id = self.request_id,
-            method = self.method,
-            route = self.route,
-            status = self.status,
-            code = self.code,
-            caller = self.caller,
-            id_hash = self.id_hash.as_ref().map(IdHash::as_str),
-            cache = self.cache,
-            cause = self.cause,
-            trace_id = self.trace_id,
-            duration_us = self.duration.as_micros() as u64,
-            "request"
-        );
-    }
-
-    fn json(&self, now: Timestamp) -> Vec<u8> {
-        let mut line = JsonLine::new(now, "request");
+    fn line(&self, format: Format, now: Timestamp) -> Vec<u8> {
+        let mut line = Line::new(format, now, "access", "request");
         line.text("request_id", Some(self.request_id));
         line.text("method", Some(self.method));
         line.text("route", Some(self.route));
@@ -78,7 +56,7 @@ impl AccessLine<'_> {
         line.text("cause", self.cause);
         line.text("trace_id", self.trace_id.as_deref());
         line.number("duration_us", self.duration.as_micros() as u64);
-        line.end("access")
+        line.end()
     }
 }
 
@@ -108,7 +86,7 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_with_what_is_known() {
         let now: Timestamp = "2026-01-02T03:04:05.000067089Z".parse().unwrap();
-        let written = line().json(now);
+        let written = line().line(Format::Json, now);
         assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), 1);
         let read: Value = serde_json::from_slice(&written).unwrap();
         let few = json!({
@@ -133,9 +111,17 @@ mod tests {
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             ..line()
         };
-        let read: Value = serde_json::from_slice(&full.json(now)).unwrap();
+        let read: Value = serde_json::from_slice(&full.line(Format::Json, now)).unwrap();
         assert_eq!(read["id_hash"], id.hash_for_logs().as_str());
         let texts = ["code", "caller", "cache", "cause", "trace_id"].map(|name| &read[name]);
         assert_eq!(texts, ["internal", "onboarding", "stale", "reset", "4bf92f3577b34da6a3ce929d0e0e4736"]);
+    }
+    #[test]
+    fn as_text_a_line_is_what_tracing_would_write() {
+        let now: Timestamp = "2026-01-02T03:04:05.000067089Z".parse().unwrap();
+        let written = AccessLine { cache: Some("hit"), ..line() }.line(Format::Text, now);
+        let expected = "2026-01-02T03:04:05.000067Z  INFO access: request request_id=\"r-1\" method=\"GET\" \
+                        route=\"/idv/{signatureId}\" status=200 cache=\"hit\" duration_us=42\n";
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
     }
 }

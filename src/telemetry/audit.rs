@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::json_line::JsonLine;
-use super::logs::{self, Format};
+use super::line::Line;
+use super::logs;
 
 /// What the audit line of an answer says: who was shown whose data.
 pub struct AuditLine<'a> {
@@ -22,31 +22,12 @@ pub struct AuditLine<'a> {
 impl AuditLine<'_> {
     /// Writes the line. No setting of the log silences it.
     pub fn write(&self) {
-        match logs::format() {
-            Format::Json => logs::QUEUE.push_audit(&self.json(Timestamp::now())),
-            Format::Text => self.text(),
-        }
-    }
-
-    fn text(&self) {
-        tracing::info!(
-            target: "audit",
-            request_id = self.request_id,
-            caller = self.caller,
-            scopes = self.scopes,
-            region = self.region,
-            id_hmac = self.id_hmac,
-            "personal data shown"
-        );
-    }
-
-    fn json(&self, now: Timestamp) -> Vec<u8> {
-        let mut line = JsonLine::new(now, "personal data shown");
+        let mut line = Line::new(logs::format(), Timestamp::now(), "audit", "personal data shown");
         line.text("request_id", Some(self.request_id));
         line.text("caller", self.caller);
         line.text("scopes", Some(self.scopes));
         line.text("region", self.region);
         line.text("id_hmac", Some(self.id_hmac));
-        line.end(logs::AUDIT)
+        logs::QUEUE.push_audit(&line.end());
     }
 }

@@ -1,20 +1,36 @@
-//! One log line in JSON, written byte by byte as tracing would write it: through tracing, the lines of a cached answer
-//! would cost more than all the rest of it.
+//! One log line, written byte by byte as tracing would write it: through tracing, the lines of a cached answer would cost
+//! more than all the rest of it.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-/// A line under way. Its texts hold nothing that JSON escapes: they are our own words, or were checked when they came in.
-pub(super) struct JsonLine(Vec<u8>);
+use super::logs::Format;
 
-impl JsonLine {
+/// A line under way. Its texts hold nothing that is escaped: they are our own words, or were checked when they came in.
+pub(super) struct Line {
+    bytes: Vec<u8>,
+    format: Format,
+    target: &'static str,
+}
+
+impl Line {
     /// A line of that time which says `message`.
-    pub(super) fn new(time: Timestamp, message: &str) -> Self {
-        let mut line = Self(Vec::with_capacity(512));
-        line.0.extend_from_slice(b"{\"timestamp\":");
-        line.write_time(time);
-        line.0.extend_from_slice(b"\",\"level\":\"INFO\"");
-        line.text("message", Some(message));
+    pub(super) fn new(format: Format, time: Timestamp, target: &'static str, message: &str) -> Self {
+        let mut line = Self { bytes: Vec::with_capacity(512), format, target };
+        match format {
+            Format::Json => {
+                line.write("{\"timestamp\":\"");
+                line.write_time(time);
+                line.write("\",\"level\":\"INFO\"");
+                line.text("message", Some(message));
+            }
+            Format::Text => {
+                line.write_time(time);
+                for part in ["  INFO ", target, ": ", message] {
+                    line.write(part);
+                }
+            }
+        }
         line
     }
 
@@ -26,50 +42,61 @@ impl JsonLine {
             "{name} is plain"
         );
         self.name(name);
-        self.0.push(b'"');
-        self.0.extend_from_slice(text.as_bytes());
-        self.0.push(b'"');
+        self.write("\"");
+        self.write(text);
+        self.write("\"");
     }
 
     /// Adds a number.
     pub(super) fn number(&mut self, name: &str, number: u64) {
         self.name(name);
-        self.0.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.write(itoa::Buffer::new().format(number));
     }
 
     /// The whole line, with its end.
-    pub(super) fn end(mut self, target: &str) -> Vec<u8> {
-        self.text("target", Some(target));
-        self.0.extend_from_slice(b"}\n");
-        self.0
+    pub(super) fn end(mut self) -> Vec<u8> {
+        if self.format == Format::Json {
+            self.text("target", Some(self.target));
+            self.write("}");
+        }
+        self.write("\n");
+        self.bytes
     }
 
     fn name(&mut self, name: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        let (before, after) = match self.format {
+            Format::Json => (",\"", "\":"),
+            Format::Text => (" ", "="),
+        };
+        self.write(before);
+        self.write(name);
+        self.write(after);
+    }
+
+    fn write(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// `2026-11-27T09:08:07.000123Z`
     fn write_time(&mut self, time: Timestamp) {
         let time = Offset::UTC.to_datetime(time);
-        self.write_digits::<4>(b'"', time.year().into());
-        self.write_digits::<2>(b'-', time.month().into());
-        self.write_digits::<2>(b'-', time.day().into());
-        self.write_digits::<2>(b'T', time.hour().into());
-        self.write_digits::<2>(b':', time.minute().into());
-        self.write_digits::<2>(b':', time.second().into());
-        self.write_digits::<6>(b'.', time.subsec_nanosecond() / 1000);
-        self.0.push(b'Z');
+        self.write_digits::<4>(time.year().into(), b'-');
+        self.write_digits::<2>(time.month().into(), b'-');
+        self.write_digits::<2>(time.day().into(), b'T');
+        self.write_digits::<2>(time.hour().into(), b':');
+        self.write_digits::<2>(time.minute().into(), b':');
+        self.write_digits::<2>(time.second().into(), b'.');
+        self.write_digits::<6>(time.subsec_nanosecond() / 1000, b'Z');
     }
 
-    fn write_digits<const N: usize>(&mut self, mark: u8, mut number: i32) {
+    /// The last `N` digits of `number`, and `mark` after them.
+    fn write_digits<const N: usize>(&mut self, mut number: i32, mark: u8) {
         let mut digits = [b'0'; N];
         for digit in digits.iter_mut().rev() {
             *digit += (number % 10) as u8;
             number /= 10;
         }
-        self.0.push(mark);
-        self.0.extend_from_slice(&digits);
+        self.bytes.extend_from_slice(&digits);
+        self.bytes.push(mark);
     }
 }

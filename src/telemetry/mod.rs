@@ -3,7 +3,7 @@
 
 pub mod access;
 pub mod audit;
-mod json_line;
+mod line;
 pub mod logs;
 pub mod metrics;
 pub mod traces;

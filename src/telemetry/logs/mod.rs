@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
-use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -21,9 +20,6 @@ use queue::Queue;
 /// Libraries that write requests, addresses or bytes into their debug logs. Nothing below INFO is taken from them,
 /// whatever the configuration says.
 const CAPPED: [&str; 7] = ["hyper", "hyper_util", "rustls", "h2", "tokio_rustls", "tower", "axum"];
-
-/// The target of audit lines.
-pub(super) const AUDIT: &str = "audit";
 
 /// How long the end waits for a slow standard output.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -71,17 +67,11 @@ pub fn reserve_audit_line() -> Option<AuditPlace> {
 }
 
 /// Takes one line at a time.
-struct Line {
-    is_audit: bool,
-}
+struct Lines;
 
-impl Write for Line {
+impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.is_audit {
-            QUEUE.push_audit(line)
-        } else {
-            QUEUE.push(line)
-        }
+        QUEUE.push(line);
         Ok(line.len())
     }
 
@@ -107,22 +97,18 @@ pub fn start_to(
     filter: &str,
     format: Format,
 ) -> Result<Logs, Box<dyn Error + Send + Sync>> {
-    // Audit lines have a setting of their own: a level for the rest does not silence them.
-    let filter = format!("{filter},{AUDIT}=info");
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
     let cap =
         filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
-    let audit = (|| Line { is_audit: true }).with_filter(|metadata| metadata.target() == AUDIT);
-    let writer_of_each = audit.or_else(|| Line { is_audit: false });
     let lines = match format {
         Format::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .with_writer(writer_of_each)
+            .with_writer(|| Lines)
             .boxed(),
-        Format::Text => fmt::layer().with_ansi(false).with_writer(writer_of_each).boxed(),
+        Format::Text => fmt::layer().with_ansi(false).with_writer(|| Lines).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
     let _ = FORMAT.set(format);
