@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::place::Place;
 use super::stored::{self, Marker, SeenPending};
 use super::view::View;
-use super::{Shared, ask_for, now_micros};
+use super::{LEASE, Shared, ask_for, now_micros};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::lookup::ask::Landed;
 use crate::lookup::record::Entry;
@@ -15,8 +15,6 @@ use crate::lookup::table::Key;
 use crate::remote::{Commands, Reply};
 use crate::telemetry::metrics::RemoteOperation;
 
-/// How long one replica may fetch an id before another does so too, and how long that one waits for it at the most.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
 /// How often a replica looks whether another has fetched: at first, and at the least.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(150));
 

@@ -9,14 +9,14 @@ mod purge;
 mod stored;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::domain::region::{RegionId, Regions};
+use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::remote::{Client, Commands, Reply, Unreadable, Vaults};
 use crate::telemetry::metrics::RemoteOperation;
@@ -24,8 +24,6 @@ use crate::upstream::Upstream;
 
 pub(super) use fill::{Begun, Knowledge};
 use place::Place;
-pub(super) use purge::Purge;
-use purge::Purges;
 pub(super) use stored::SeenPending;
 use stored::Stored;
 pub(super) use view::View;
@@ -35,6 +33,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause before the second tier is asked again for what it did not take or did not say.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one replica may fetch an id before another does so too, and how long that one waits for it at the most.
+const LEASE: Duration = Duration::from_secs(3);
 
 /// What replicas share of ids.
 pub(super) struct Shared {
@@ -50,8 +51,32 @@ pub(super) struct Shared {
     purges: Purges,
 }
 
+/// Purges that the second tier has not taken yet.
+#[derive(Default)]
+struct Purges {
+    unwritten: Mutex<VecDeque<Purge>>,
+    /// Written down, but nobody was told, so many times.
+    untold: Mutex<Vec<(Purge, u32)>>,
+}
+
+/// One purge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Purge {
+    pub(super) id: SignatureId,
+    pub(super) regions: RegionSet,
+    /// When it was; what is written with an earlier epoch is forgotten.
+    pub(super) epoch: u64,
+}
+
 /// What those who wait for a read receive: whether it brought a result. Closed without a value if the read panicked.
 type Read = watch::Receiver<Option<bool>>;
+
+impl Purge {
+    /// A purge that happens now.
+    pub(super) fn now(id: SignatureId, regions: RegionSet) -> Self {
+        Self { id, regions, epoch: now_micros() }
+    }
+}
 
 impl Shared {
     /// What replicas share through `client`. No result is kept much longer than `final_ttl`, and no request waits longer than
@@ -68,7 +93,7 @@ impl Shared {
             regions,
             upstream,
             life: DAY.max(final_ttl * 2),
-            patience: fill::LEASE.min(timeout / 2),
+            patience: LEASE.min(timeout / 2),
             reads: Mutex::default(),
             purges: Purges::default(),
         }

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::purge::Purge;
-use super::{PAUSE, Shared, now_micros};
+use super::{PAUSE, Purge, Shared, now_micros};
 use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;

@@ -1,13 +1,10 @@
 //! Purges on every replica: a purge is written down for as long as anything older than it could be read, and told.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{PAUSE, Shared, now_micros};
-use crate::domain::region::RegionSet;
-use crate::domain::signature_id::SignatureId;
+use super::{PAUSE, Purge, Shared};
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
 
@@ -17,32 +14,8 @@ const MAX_WAITING: usize = 10_000;
 /// How often the others are told of a purge that is written down.
 const TELLINGS: u32 = 5;
 
-/// Purges that the second tier has not taken yet.
-#[derive(Default)]
-pub(super) struct Purges {
-    unwritten: Mutex<VecDeque<Purge>>,
-    /// Written down, but nobody was told, so many times.
-    untold: Mutex<Vec<(Purge, u32)>>,
-}
-
-/// One purge.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::lookup) struct Purge {
-    pub(in crate::lookup) id: SignatureId,
-    pub(in crate::lookup) regions: RegionSet,
-    /// When it was; what is written with an earlier epoch is forgotten.
-    pub(in crate::lookup) epoch: u64,
-}
-
 fn lock<T>(waiting: &Mutex<T>) -> MutexGuard<'_, T> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Purge {
-    /// A purge that happens now.
-    pub(in crate::lookup) fn now(id: SignatureId, regions: RegionSet) -> Self {
-        Self { id, regions, epoch: now_micros() }
-    }
 }
 
 impl Shared {
