@@ -9,7 +9,7 @@ use hyper::header::HeaderName;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Breaker, Phase};
+use super::breaker::{Breaker, Evidence, Phase};
 use super::bulkhead::Bulkhead;
 use super::diagnose;
 use super::findings::Check;
@@ -109,7 +109,7 @@ impl Region {
             tokio::time::sleep(retry::pause(rand::random())).await;
         }
         let second = self.attempt(&mut call, &clients.fresh).await;
-        if matches!(first, Reply::Stale(_)) && !second.is_region_fault() {
+        if matches!(first, Reply::Stale(_)) && second.evidence() != Some(Evidence::Fails) {
             self.budget.give_back(Instant::now());
         }
         second.into_result()
@@ -186,7 +186,8 @@ impl Region {
             Err(broken) if broken.kind == Kind::Timeout && left < self.attempt_timeout => {
                 Reply::Failed(Fault::new(Kind::Deadline))
             }
-            Err(broken) => Reply::of_broken(&broken),
+            Err(broken) if broken.is_stale => Reply::Stale(Fault::new(broken.kind)),
+            Err(broken) => Reply::Failed(Fault::new(broken.kind)),
         };
         let outcome = UpstreamOutcome::of(reply.failure());
         self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());

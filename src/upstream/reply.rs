@@ -14,7 +14,7 @@ use crate::domain::failure::{Fault, Kind, UpstreamSaid};
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{Verdict, Verification};
-use crate::net::{Answer, Broken};
+use crate::net::Answer;
 
 /// What one request came to.
 pub(super) enum Reply {
@@ -29,11 +29,6 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn of_broken(broken: &Broken) -> Self {
-        let fault = Fault::new(broken.kind);
-        if broken.is_stale { Self::Stale(fault) } else { Self::Failed(fault) }
-    }
-
     pub(super) fn into_result(self) -> Result<Verification, Fault> {
         match self {
             Self::Found(verification) => Ok(*verification),
@@ -48,10 +43,6 @@ impl Reply {
             Self::Found(_) | Self::Doubtful => None,
             Self::Stale(fault) | Self::Failed(fault) => Some(fault.kind),
         }
-    }
-
-    pub(super) fn is_region_fault(&self) -> bool {
-        self.evidence() == Some(Evidence::Fails)
     }
 
     /// What it says about the region, if anything.

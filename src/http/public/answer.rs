@@ -1,16 +1,21 @@
 //! The answer of a lookup: its body cut for the caller's scopes, its headers.
 
+use std::array;
+use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::body::Sliced;
-use crate::answer::Moment;
+use crate::answer::{MAX_SLICES, Moment};
 use crate::domain::scope::Scopes;
 use crate::lookup::{Fetched, Found, Source};
 
@@ -24,7 +29,7 @@ pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>) -> Resp
     let retry_after = found.entry.retry_after(Instant::now());
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
     let slices = found.entry.record().body.cut(scopes, moment, Timestamp::now());
-    let mut response = Response::new(Body::new(Sliced::new(slices)));
+    let mut response = Response::new(Body::new(Sliced(slices.into_iter())));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = retry_after {
@@ -55,5 +60,35 @@ pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
     };
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(CACHE_STATUS, value);
+    }
+}
+
+/// Slices, sent in order as they are.
+struct Sliced(array::IntoIter<Bytes, MAX_SLICES>);
+
+impl Sliced {
+    fn left(&self) -> u64 {
+        self.0.as_slice().iter().map(|slice| slice.len() as u64).sum()
+    }
+}
+
+impl http_body::Body for Sliced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.0.find(|slice| !slice.is_empty());
+        Poll::Ready(next.map(|slice| Ok(Frame::data(slice))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
     }
 }

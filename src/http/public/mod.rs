@@ -2,7 +2,6 @@
 
 mod answer;
 mod audit;
-mod body;
 mod caller;
 mod idv;
 mod jwt;
