@@ -27,7 +27,7 @@ const MAX_PURGES: usize = 100_000;
 const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
 /// The index holds one id for so many bytes of `cache.max_bytes`: there are no more results than that, and a result that is
 /// not in the index would have to be asked for again.
-const BYTES_PER_ID: u64 = 1536;
+const BYTES_PER_ID: u64 = 2048;
 /// The fewest ids that the index may hold.
 const MIN_IDS: usize = 10_000;
 /// The most ids with negative entries: a scan of unknown ids must not take the memory of results.
