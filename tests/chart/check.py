@@ -100,7 +100,7 @@ def check_reach(rendered):
     """Every value of the chart is set by some case, and every key of the gateway's configuration that the schema knows is in
     the file of some case, so that the binary has accepted it."""
     set_by_cases = {key for case in (HERE / "cases").glob("*.yaml") for key in yaml.safe_load(case.read_text())}
-    unset = SCHEMA["properties"].keys() - set_by_cases - {"probes", "securityContext", "testResources", "clusterDomain"}
+    unset = SCHEMA["properties"].keys() - set_by_cases - {"enabled", "probes", "securityContext", "testResources", "clusterDomain"}
     assert not unset, f"no case sets {unset}"
     files = [tomllib.loads(objects.toml) for objects in rendered.values()]
     for section, keys in known_keys().items():
@@ -134,7 +134,7 @@ def check_mounts(chart, folder):
     ]
     keys = {f"{kind}_key_file": f"/run/mounts/keys/{kind}" for kind in ("access", "secret")}
     region = {"name": "my", "ca_file": "/run/mounts/authority/ca.crt", **keys}
-    cluster.check_mounts(chart, folder, overlaid(folder, {"mounts": mounts, "regions": [region]}))
+    cluster.check_mounts(chart, folder, overlaid(folder, {"mounts": mounts, "regions": [region], "remote": {"ca": {"secret": "tier"}}}))
     print("mounts: a changed object starts new pods if it must")
 
 
@@ -145,6 +145,28 @@ def check_names(chart):
         schemas.check_schemas(objects)
         schemas.check_promises(objects)
     print(f"names: {len(RELEASES)} releases render valid objects")
+
+
+def check_umbrella(chart, folder):
+    """A chart around this one turns it off by a condition, and has it a second time by an alias."""
+    around, alias = folder / "around", "idv_Second"
+    shutil.copytree(chart, around / "charts/idv-gateway")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+    first = {"name": "idv-gateway", "version": version, "condition": "idv-gateway.enabled"}
+    second = {"name": "idv-gateway", "version": version, "alias": alias}
+    metadata = {"apiVersion": "v2", "name": "around", "version": "1.0.0", "dependencies": [first, second]}
+    (around / "Chart.yaml").write_text(json.dumps(metadata))
+    minimal = yaml.safe_load(MINIMAL.read_text())
+    names = []
+    for enabled in (True, False):
+        values = {"idv-gateway": {**minimal, "enabled": enabled}, alias: minimal}
+        (around / "values.yaml").write_text(json.dumps(values))
+        objects = Objects(render(around))
+        schemas.check_schemas(objects)
+        schemas.check_promises(objects)
+        names.append([o["metadata"]["name"] for o in objects.all if o["kind"] == "Deployment"])
+    assert names == [["idv-idv-gateway", "idv-idv-second"], ["idv-idv-second"]], names
+    print("a chart around it: off by its condition, twice by an alias")
 
 
 def check_strings(chart, folder):
@@ -239,6 +261,7 @@ def main():
         check_logic(chart, folder)
         check_mounts(chart, folder)
         check_names(chart)
+        check_umbrella(chart, folder)
         check_strings(chart, folder)
         check_refusals(chart, folder)
         check_own_files(folder)

@@ -65,18 +65,21 @@ def of_kind(kind, name, content):
 
 def check_mounts(chart, folder, values):
     """A changed object starts new pods exactly if the gateway reads a file in it only at its start. Takes Helm's arguments
-    for values with two mounts: `authority` with a ca_file, from a ConfigMap, and `keys` with keys, from a Secret."""
+    for values with two mounts, `authority` with a ca_file, from a ConfigMap, and `keys` with keys, from a Secret, and with
+    the second tier's authority in the Secret `tier`."""
     with serving(folder) as kubeconfig:
 
-        def annotations(authority, keys):
+        def annotations(authority, keys, tier="one"):
             ApiServer.objects = {
                 "configmaps/authority": of_kind("ConfigMap", "authority", authority),
                 "secrets/keys": of_kind("Secret", "keys", keys),
+                "secrets/tier": of_kind("Secret", "tier", tier),
             }
             args = ("--dry-run=server", "--kubeconfig", kubeconfig, *values)
             return Objects(render(chart, *args, helms=HELMS[:1])).deployment["spec"]["template"]["metadata"]["annotations"]
 
         before = annotations("one", "one")
-        assert "checksum/configmap-authority" in before, before
+        assert "checksum/mounts" in before, before
         assert annotations("two", "one") != before, "a new authority starts no new pods"
+        assert annotations("one", "one", tier="two") != before, "a new authority of the second tier starts no new pods"
         assert annotations("one", "two") == before, "new keys start new pods, although they are followed"

@@ -1,6 +1,7 @@
 """What changes in the render when one value of the minimal installation does."""
 
 import base64
+import ipaddress
 import json
 import re
 
@@ -12,7 +13,19 @@ LINKED = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
 ELSEWHERE = {**LINKED, "prometheusRule": {"enabled": True, "runbookBaseUrl": "https://git.example/runbooks"}}
 CA_FILE = {"regions": [{"name": "my", "existingSecret": "a", "ca_file": "/run/files/ca.crt"}]}
 CILIUM = {"networkPolicy": {"cilium": {"enabled": True}}}
+CLUSTER_JWT = {"clusterJwt": {"enabled": True}}
+SANDBOX = {"sandbox": {"enabled": True}, "regions": [], "callers": []}
 IN_CLUSTER = {"config": {"telemetry": {"otlp_endpoint": "http://collector.tracing.svc:4318"}}}
+
+
+# An address in each private range of IPv4.
+PRIVATE = ["10.0.0.1", "100.64.0.1", "169.254.169.254", "172.31.0.1", "192.168.0.1"]
+
+
+def is_excepted(objects, address):
+    """Whether the policy leaves an IPv6 address out of the Internet."""
+    [block] = [peer["ipBlock"] for peer in egress(objects, 443) if peer["ipBlock"]["cidr"] == "::/0"]
+    return any(ipaddress.ip_address(address) in ipaddress.ip_network(cidr) for cidr in block["except"])
 
 
 def volumes(objects):
@@ -127,6 +140,10 @@ STATEMENTS = [
     ),
     ("Cilium allows names", CILIUM, lambda o: "my-api.advance.ai" in str(o.spec("CiliumNetworkPolicy"))),
     ("and the policy no Internet then", CILIUM, lambda o: o.spec("NetworkPolicy")["egress"] == []),
+    ("it knows the API server by itself", {**CILIUM, **CLUSTER_JWT}, lambda o: "kube-apiserver" in str(o.spec("CiliumNetworkPolicy"))),
+    ("and lets nobody there who does not need it", CILIUM, lambda o: "kube-apiserver" not in str(o.spec("CiliumNetworkPolicy"))),
+    ("the Internet behind NAT64 is open", {}, lambda o: not is_excepted(o, "64:ff9b::203.0.113.1")),
+    ("and what is private behind it is not", {}, lambda o: all(is_excepted(o, f"64:ff9b::{a}") for a in PRIVATE)),
     ("a tag is used", {"image": {"tag": "x"}}, lambda o: o.container["image"].endswith("/idv-gateway:x")),
     (
         "a digest wins",
@@ -137,6 +154,16 @@ STATEMENTS = [
         "a registry of all charts replaces its own",
         {"global": {"imageRegistry": "mirror.example/hub"}},
         lambda o: o.container["image"].startswith("mirror.example/hub/idv-gateway:"),
+    ),
+    (
+        "localhost is a registry",
+        {"global": {"imageRegistry": "mirror.example"}, "image": {"repository": "localhost/idv-gateway"}},
+        lambda o: o.container["image"].startswith("mirror.example/idv-gateway:"),
+    ),
+    (
+        "the sandbox's pods have the annotations of all pods",
+        {**SANDBOX, "commonAnnotations": {"a": "b"}},
+        lambda o: o.named("Deployment", "-sandbox")["spec"]["template"]["metadata"]["annotations"] == {"a": "b"},
     ),
     (
         "a strategy without rolling is one",

@@ -58,7 +58,12 @@ CUSTOM = {
         {
             "endpointSelector": SELECTOR,
             "egress": some(
-                strict({"toPorts": some(CILIUM_PORTS)}, toEndpoints=some(SELECTOR), toFQDNs=some(strict({"matchName": TEXT})))
+                strict(
+                    {"toPorts": some(CILIUM_PORTS)},
+                    toEndpoints=some(SELECTOR),
+                    toFQDNs=some(strict({"matchName": TEXT})),
+                    toEntities=some(TEXT),
+                )
             ),
         }
     ),

@@ -1,7 +1,8 @@
 {{/* Names, namespaces, labels, and the image. */}}
 
+{{/* The chart's name, or what a chart around it calls it: an alias may have capitals and underscores. */}}
 {{- define "idv-gateway.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | lower | replace "_" "-" | trunc 50 | trimAll "-" -}}
 {{- end -}}
 
 {{/*
@@ -9,7 +10,7 @@ The name of the release's objects. A Service takes the strictest names: no dots,
 take 13 of those. A release may be called 2024 or idv.prod.
 */}}
 {{- define "idv-gateway.fullname" -}}
-{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $name := include "idv-gateway.name" . -}}
 {{- $release := replace "." "-" .Release.Name -}}
 {{- $full := ternary $release (printf "%s-%s" $release $name) (contains $name $release) -}}
 {{- $full = default $full .Values.fullnameOverride -}}
@@ -69,7 +70,7 @@ annotations:
 {{- $image := .Values.image -}}
 {{- $repository := $image.repository -}}
 {{- with (.Values.global).imageRegistry -}}
-  {{- $repository = printf "%s/%s" . (regexReplaceAll "^[^/]*[.:][^/]*/" $repository "") -}}
+  {{- $repository = printf "%s/%s" . (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
 {{- end -}}
 {{- if $image.digest -}}
 {{ $repository }}@{{ $image.digest }}

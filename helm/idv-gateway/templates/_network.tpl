@@ -72,11 +72,15 @@ for any other name. Takes a list: the root, the host.
 {{- toJson $peers -}}
 {{- end -}}
 
-{{/* The Internet, but nothing private, as a JSON list of peers. */}}
+{{/*
+The Internet, but nothing private, as a JSON list of peers. Where pods have IPv6 only, NAT64 brings them to IPv4 addresses
+through 64:ff9b::/96: the private ones among those are left out one by one.
+*/}}
 {{- define "idv-gateway.internet" -}}
 {{- $private := list "10.0.0.0/8" "100.64.0.0/10" "169.254.0.0/16" "172.16.0.0/12" "192.168.0.0/16" -}}
 {{- $v4 := dict "cidr" "0.0.0.0/0" "except" $private -}}
-{{- $v6 := dict "cidr" "::/0" "except" (list "64:ff9b::/96" "fc00::/7" "fe80::/10") -}}
+{{- $mapped := list "64:ff9b::a00:0/104" "64:ff9b::6440:0/106" "64:ff9b::a9fe:0/112" "64:ff9b::ac10:0/108" "64:ff9b::c0a8:0/112" -}}
+{{- $v6 := dict "cidr" "::/0" "except" (concat $mapped (list "fc00::/7" "fe80::/10")) -}}
 {{- list (dict "ipBlock" $v4) (dict "ipBlock" $v6) | toJson -}}
 {{- end -}}
 

@@ -118,8 +118,8 @@ files: only folders follow a change of the Secret, and the gateway follows the f
 {{- end -}}
 
 {{/*
-Annotations that change with what the gateway reads only at its start, so that a change starts new pods, as a JSON dict. Of
-the Secrets and ConfigMaps in `mounts` Helm asks the cluster; `helm template` has none to ask.
+Annotations that change with what the gateway reads only at its start, so that a change starts new pods, as a JSON dict. For
+Secrets and ConfigMaps that are not the chart's, Helm asks the cluster; `helm template` has none to ask.
 */}}
 {{- define "idv-gateway.checksums" -}}
 {{- $sums := dict "checksum/config" (include "idv-gateway.toml" . | sha256sum) -}}
@@ -127,14 +127,21 @@ the Secrets and ConfigMaps in `mounts` Helm asks the cluster; `helm template` ha
 {{- with .Values.files }}{{ $_ := set $sums "checksum/files" (toJson . | sha256sum) }}{{ end -}}
 {{- $read_once := list (.Values.config.auth.jwt).jwks_ca_file .Values.config.telemetry.audit_key_file .Values.config.remote.ca_file -}}
 {{- range .Values.regions }}{{ $read_once = append $read_once .ca_file }}{{ end -}}
+{{- $objects := list (list "Secret" .Values.remote.ca.secret) (list "ConfigMap" .Values.remote.ca.configMap) -}}
+{{- if .Values.clusterJwt.enabled }}{{ $objects = append $objects (list "ConfigMap" "kube-root-ca.crt") }}{{ end -}}
 {{- range .Values.mounts -}}
   {{- if contains (printf "\n/run/mounts/%s/" .name) (printf "\n%s" (compact $read_once | join "\n")) -}}
-    {{- $kind := ternary "Secret" "ConfigMap" (hasKey .source "secret") -}}
-    {{- $name := coalesce (.source.secret).secretName (.source.configMap).name -}}
-    {{- with $name }}{{ with lookup "v1" $kind (include "idv-gateway.namespace" $) . -}}
-      {{- $_ := set $sums (printf "checksum/%s-%s" (lower $kind) $name) (list .data .binaryData | toJson | sha256sum) -}}
-    {{- end }}{{ end -}}
+    {{- $objects = append $objects (list "Secret" (.source.secret).secretName) -}}
+    {{- $objects = append $objects (list "ConfigMap" (.source.configMap).name) -}}
   {{- end -}}
 {{- end -}}
+{{- $contents := list -}}
+{{- range $objects -}}
+  {{- $kind := index . 0 -}}
+  {{- with index . 1 }}{{ with lookup "v1" $kind (include "idv-gateway.namespace" $) . -}}
+    {{- $contents = append $contents (list .data .binaryData) -}}
+  {{- end }}{{ end -}}
+{{- end -}}
+{{- with $contents }}{{ $_ := set $sums "checksum/mounts" (toJson . | sha256sum) }}{{ end -}}
 {{- toJson $sums -}}
 {{- end -}}
