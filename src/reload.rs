@@ -6,9 +6,10 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -69,7 +70,7 @@ impl Reloader {
 
     fn start(&self) -> JoinHandle<io::Result<bool>> {
         let reload = Arc::clone(&self.reload);
-        spawn_blocking(move || (reload.lock().unwrap_or_else(PoisonError::into_inner))())
+        spawn_blocking(move || (reload.lock())())
     }
 
     fn record(&mut self, outcome: io::Result<bool>) {

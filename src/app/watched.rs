@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::config::{self, Auth, Config, Secret};
 use crate::domain::region::RegionId;
@@ -53,7 +55,7 @@ pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<V
         let (reloads, public) = (&public.metrics.reloads, Arc::clone(public));
         let reload = move || {
             let read = keys_of(&callers[index], &auth)?;
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = known.lock();
             let mut keys = known.clone();
             keys[index] = read;
             refuse_shared_keys(&callers, &keys)?;

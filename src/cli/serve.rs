@@ -56,7 +56,7 @@ pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> 
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
     };
-    let _logs = logs::start(&config.telemetry.log, format)
+    let _logs = logs::start(io::stdout(), &config.telemetry.log, format)
         .map_err(|error| format!("cannot start logging: {error}"))?;
     logs::hide_panic_payloads();
     let mut signals = StopSignals::new()?;

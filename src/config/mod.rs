@@ -120,10 +120,9 @@ fn admin_address(config_path: Option<&Path>, env: &[(String, String)]) -> Result
 }
 
 fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    if address.ip().is_unspecified() {
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        address.set_ip(if address.is_ipv4() { v4 } else { IpAddr::V6(Ipv6Addr::LOCALHOST) });
     }
     address
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 pub(super) async fn set_faults(State(host): State<Host>, body: Bytes) -> Response {
     match Faults::parse(&body) {
         Ok(faults) => {
-            host.books().faults = faults;
+            host.books.lock().faults = faults;
             StatusCode::NO_CONTENT.into_response()
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
@@ -20,12 +20,12 @@ pub(super) async fn set_faults(State(host): State<Host>, body: Bytes) -> Respons
 
 /// `DELETE /_sandbox/faults`
 pub(super) async fn clear_faults(State(host): State<Host>) -> StatusCode {
-    host.books().faults = Faults::default();
+    host.books.lock().faults = Faults::default();
     StatusCode::NO_CONTENT
 }
 
 /// `GET /_sandbox/hits`
 pub(super) async fn show_hits(State(host): State<Host>) -> Response {
-    let report = serde_json::to_string(&host.books().hits).unwrap_or_default();
+    let report = serde_json::to_string(&host.books.lock().hits).unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], report).into_response()
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 pub(super) async fn get_result(State(host): State<Host>, headers: HeaderMap, body: Bytes) -> Response {
     let asked = signature_id(&body);
     let id = asked.as_deref().ok();
-    host.books().hits.count(host.region, Endpoint::GetResult, id);
+    host.books.lock().hits.count(host.region, Endpoint::GetResult, id);
     if let Some(response) = host.strike(Endpoint::GetResult, id).await {
         return response;
     }
@@ -46,7 +46,7 @@ fn signature_id(body: &[u8]) -> Result<String, Refusal> {
 
 fn authorized(host: &Host, headers: &HeaderMap) -> bool {
     let token = headers.get("x-access-token").and_then(|value| value.to_str().ok());
-    token.is_some_and(|token| host.books().tokens.live(host.region, token, Instant::now()))
+    token.is_some_and(|token| host.books.lock().tokens.live(host.region, token, Instant::now()))
 }
 
 async fn answer(host: &Host, id: &str) -> Response {
@@ -77,7 +77,7 @@ async fn answer(host: &Host, id: &str) -> Response {
 /// The id, if it is known and lives in this region.
 fn find(host: &Host, id: &str) -> Option<(Known, Visit)> {
     let (known, now) = (ids::parse(id)?, Instant::now());
-    let visit = host.books().ledger.visit(id, known.home, host.region, now)?;
+    let visit = host.books.lock().ledger.visit(id, known.home, host.region, now)?;
     if let (Script::Pending(pending), 1) = (known.script, visit.asks) {
         for (kind, age) in pending.callbacks() {
             host.call_back(Callback { region: host.region, id: id.to_owned(), kind, at: now + age });

@@ -9,7 +9,8 @@ use super::hits::Hits;
 use super::ledger::Ledger;
 use super::serve::Reset;
 use axum::response::{IntoResponse, Response};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 use tokio::time::sleep;
 
@@ -17,7 +18,7 @@ use tokio::time::sleep;
 #[derive(Clone, Default)]
 pub(super) struct Host {
     pub(super) region: &'static str,
-    books: Arc<Mutex<Books>>,
+    pub(super) books: Arc<Mutex<Books>>,
     callbacks: Option<Sender<Callback>>,
 }
 
@@ -48,16 +49,12 @@ impl Host {
         }
     }
 
-    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Lets the fault that is set for this call happen; an answer ends the call.
     pub(super) async fn strike(&self, endpoint: Endpoint, id: Option<&str>) -> Option<Response> {
-        let fault = self.books().faults.take(self.region, endpoint, id)?;
+        let fault = self.books.lock().faults.take(self.region, endpoint, id)?;
         sleep(fault.delay()).await;
         if fault.revoke_tokens {
-            self.books().tokens.revoke(self.region);
+            self.books.lock().tokens.revoke(self.region);
         }
         if fault.hang {
             sleep(LONGEST_HANG).await;

@@ -3,6 +3,7 @@
 use super::api::REGIONS;
 use super::envelope::{self, Refusal};
 use std::time::Duration;
+use strum::EnumString;
 
 /// Ids of one word: what it does, and how that is told. What follows the word is anything.
 const WORDS: [(&str, Script, &str); 11] = [
@@ -80,12 +81,15 @@ pub(super) struct Pending {
 }
 
 /// When the callback of a final result comes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, EnumString)]
+#[strum(serialize_all = "snake_case")]
 enum Timing {
+    #[default]
     OnTime,
     Late,
     Early,
     Twice,
+    #[strum(serialize = "silent", serialize = "incomplete")]
     Never,
 }
 
@@ -240,13 +244,7 @@ fn script(words: &[&str]) -> Option<Script> {
 
 fn pending(seconds: &str, words: &[&str]) -> Option<Pending> {
     let time = Duration::from_secs(seconds.parse::<u32>().ok()?.into());
-    let callback = match words.first() {
-        Some(&"late") => Timing::Late,
-        Some(&"early") => Timing::Early,
-        Some(&"twice") => Timing::Twice,
-        Some(&"silent" | &"incomplete") => Timing::Never,
-        _ => Timing::OnTime,
-    };
+    let callback = words.first().and_then(|word| word.parse().ok()).unwrap_or_default();
     Some(Pending { time, outcome: verdict(words).unwrap_or(PASS), callback })
 }
 

@@ -20,14 +20,14 @@ const LONGEST_PERIOD: u64 = 86_400;
 
 /// `POST …/generate-token`
 pub(super) async fn generate(State(host): State<Host>, body: Bytes) -> Response {
-    host.books().hits.count(host.region, Endpoint::Token, None);
+    host.books.lock().hits.count(host.region, Endpoint::Token, None);
     if let Some(response) = host.strike(Endpoint::Token, None).await {
         return response;
     }
     let now = Timestamp::now().as_millisecond().unsigned_abs();
     match period_granted(&body, now) {
         Ok(period) => {
-            let token = host.books().tokens.grant(host.region, period, Instant::now());
+            let token = host.books.lock().tokens.grant(host.region, period, Instant::now());
             envelope::success(&json!({ "token": token, "expiredTime": now + period * 1000 }), None)
         }
         Err(refusal) => refusal.respond(None),

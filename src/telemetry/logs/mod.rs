@@ -80,19 +80,11 @@ impl Write for Lines {
     }
 }
 
-/// Starts logging on standard output. `filter` is a level or `target=level,…`.
+/// Starts logging to `writer`. `filter` is a level or `target=level,…`.
 ///
 /// # Errors
 /// The filter cannot be read, or logging was started before.
-pub fn start(filter: &str, format: Format) -> Result<Logs, Box<dyn Error + Send + Sync>> {
-    start_to(io::stdout(), filter, format)
-}
-
-/// Starts logging to any writer.
-///
-/// # Errors
-/// As [`start`].
-pub fn start_to(
+pub fn start(
     writer: impl Write + Send + 'static,
     filter: &str,
     format: Format,
@@ -158,7 +150,7 @@ mod tests {
     #[test]
     fn libraries_log_nothing_below_info_whatever_the_filter_says() {
         let lines = Lines::default();
-        let logs = start_to(lines.clone(), "trace,hyper_util=trace,hyper=debug", Format::Json).unwrap();
+        let logs = start(lines.clone(), "trace,hyper_util=trace,hyper=debug", Format::Json).unwrap();
         tracing::trace!(target: "idv_gateway::lookup", "ours");
         tracing::debug!(target: "hyper_util::client", "a header of somebody's");
         tracing::trace!(target: "hyper", "bytes");

@@ -5,8 +5,9 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Bytes of ordinary lines that may wait; about 13,000 access lines.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -67,7 +68,7 @@ impl Queue {
 
     /// Adds an ordinary line, or drops and counts it.
     pub(in crate::telemetry) fn push(&self, line: &[u8]) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.lines.len() + line.len() > MAX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -79,7 +80,7 @@ impl Queue {
     /// Adds an audit line, for which a place was reserved.
     pub(in crate::telemetry) fn push_audit(&self, line: &[u8]) {
         self.audit_places.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.audit.extend_from_slice(line);
         self.wake(state);
     }
@@ -103,7 +104,7 @@ impl Queue {
 
     /// Lets the writer end when it has written what waits.
     pub(super) fn close(&self) {
-        self.lock().is_closed = true;
+        self.state.lock().is_closed = true;
         self.changed.notify_one();
     }
 
@@ -123,15 +124,15 @@ impl Queue {
 
     /// Waits for lines and takes all of them. `false` if there will be no more.
     fn take(&self, lines: &mut Vec<u8>, audit: &mut Vec<u8>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.lines.is_empty() && state.audit.is_empty() {
             if state.is_closed {
                 return false;
             }
             state.is_idle = true;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
-        state = self.pause(state, BATCH);
+        self.pause(&mut state, BATCH);
         std::mem::swap(&mut state.lines, lines);
         std::mem::swap(&mut state.audit, audit);
         true
@@ -145,17 +146,20 @@ impl Queue {
                     self.free_audit_places(count_lines(&audit[..written]));
                     audit = &audit[written..];
                 }
-                Ok(_) | Err(_) if self.pause(self.lock(), RETRY).is_closed => return,
-                Ok(_) | Err(_) => {}
+                Ok(_) | Err(_) => {
+                    let mut state = self.state.lock();
+                    self.pause(&mut state, RETRY);
+                    if state.is_closed {
+                        return;
+                    }
+                }
             }
         }
     }
 
     /// Waits for that long, or until the queue is closed.
-    fn pause<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        let is_open = |state: &mut State| !state.is_closed;
-        let paused = self.changed.wait_timeout_while(state, time, is_open);
-        paused.unwrap_or_else(PoisonError::into_inner).0
+    fn pause(&self, state: &mut MutexGuard<'_, State>, time: Duration) {
+        self.changed.wait_while_for(state, |state| !state.is_closed, time);
     }
 
     fn free_audit_places(&self, count: usize) {
@@ -168,10 +172,6 @@ impl Queue {
         if was_idle {
             self.changed.notify_one();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! One span, or none: the same calls either way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::trace::{
@@ -9,6 +9,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use parking_lot::Mutex;
 
 use crate::domain::region::{RegionId, RegionName};
 use crate::telemetry::metrics::{Operation, UpstreamOutcome};
@@ -124,35 +125,35 @@ impl Span {
     /// Says that this span's work is done, or was, below another one.
     pub fn follow(&self, link: &Link) {
         if let (Some(live), Link(Some(context))) = (&self.0, link) {
-            live.span().add_link((**context).clone(), Vec::new());
+            live.span.lock().add_link((**context).clone(), Vec::new());
         }
     }
 
     /// Gives the span its final name.
     pub fn rename(&self, name: String) {
         if let Some(live) = &self.0 {
-            live.span().update_name(name);
+            live.span.lock().update_name(name);
         }
     }
 
     /// Adds one of our own words.
     pub fn word(&self, key: &'static str, value: &'static str) {
         if let Some(live) = &self.0 {
-            live.span().set_attribute(KeyValue::new(key, value));
+            live.span.lock().set_attribute(KeyValue::new(key, value));
         }
     }
 
     /// Adds a number.
     pub fn number(&self, key: &'static str, value: i64) {
         if let Some(live) = &self.0 {
-            live.span().set_attribute(KeyValue::new(key, value));
+            live.span.lock().set_attribute(KeyValue::new(key, value));
         }
     }
 
     /// Adds a text that is fit for logs: a caller's name, an id's hash.
     pub fn text(&self, key: &'static str, value: &str) {
         if let Some(live) = &self.0 {
-            live.span().set_attribute(KeyValue::new(key, value.to_owned()));
+            live.span.lock().set_attribute(KeyValue::new(key, value.to_owned()));
         }
     }
 
@@ -168,7 +169,7 @@ impl Span {
     /// Marks the span as failed.
     pub fn fail(&self) {
         if let Some(live) = &self.0 {
-            live.span().set_status(Status::error(""));
+            live.span.lock().set_status(Status::error(""));
         }
     }
 
@@ -183,13 +184,7 @@ impl Span {
         if let Some(live) = &self.0
             && let Some(region) = &live.region
         {
-            live.span().set_attribute(KeyValue::new("idv.region", region.as_str().to_owned()));
+            live.span.lock().set_attribute(KeyValue::new("idv.region", region.as_str().to_owned()));
         }
-    }
-}
-
-impl Live {
-    fn span(&self) -> MutexGuard<'_, opentelemetry_sdk::trace::Span> {
-        self.span.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

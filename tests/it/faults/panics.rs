@@ -113,7 +113,7 @@ async fn f080_a_refresh_of_a_token_panics() {
 fn f080_what_a_panic_held_is_said_nowhere() {
     const VARIABLE: &str = "IDV_TEST_MAY_PANIC";
     if std::env::var_os(VARIABLE).is_some() {
-        let logs = logs::start_to(std::io::stdout(), "trace", Format::Json).expect("logging starts once");
+        let logs = logs::start(std::io::stdout(), "trace", Format::Json).expect("logging starts once");
         logs::hide_panic_payloads();
         assert!(std::thread::spawn(|| panic!("{PAYLOAD}")).join().is_err());
         return drop(logs);

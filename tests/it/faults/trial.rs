@@ -286,7 +286,7 @@ static LOGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 fn capture_logs() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let logs = logs::start_to(Capture, "trace", Format::Json).expect("logging starts once");
+        let logs = logs::start(Capture, "trace", Format::Json).expect("logging starts once");
         // It writes to the end of the process.
         std::mem::forget(logs);
     });
