@@ -3,7 +3,7 @@
 
 use std::hash::RandomState;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant as StdInstant};
 
 use lru::LruCache;
@@ -11,6 +11,7 @@ use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::record::Entry;
@@ -166,21 +167,17 @@ impl<V: Clone> Bounded<V> {
     }
 
     fn get(&self, id: &SignatureId) -> Option<V> {
-        let mut map = self.lock();
+        let mut map = self.map.lock();
         let (set, value) = map.get(id)?;
         (set.elapsed() < self.life).then(|| value.clone())
     }
 
     fn set(&self, id: SignatureId, value: V) {
-        self.lock().put(id, (Instant::now(), value));
+        self.map.lock().put(id, (Instant::now(), value));
     }
 
     fn remove(&self, id: &SignatureId) {
-        self.lock().pop(id);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<SignatureId, (Instant, V), RandomState>> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+        self.map.lock().pop(id);
     }
 }
 
