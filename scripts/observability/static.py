@@ -49,8 +49,19 @@ def check_runbooks(names):
     with_queries = {name for name, _ in files.runbook_queries()}
     with_logs = {name for name, _ in files.log_queries()}
     expect(names <= with_queries & with_logs, f"runbooks without query: {sorted(names - (with_queries & with_logs))}")
+    for name, block in files.blocks("sh"):
+        check_commands(f"runbook {name}", block)
     for name, query in files.runbook_queries():
         check_scope(f"runbook {name}", query, {"namespace": files.RELEASE["namespace"]})
+
+
+def check_commands(where, block):
+    """What makes a command fail as printed, on a real cluster."""
+    for line in block.splitlines():
+        # Some pods have no previous run, and kubectl stops at the first that has none.
+        expect("--previous" not in line or "--ignore-errors" in line, f"{where}: --previous without --ignore-errors")
+    # kubectl needs a moment until it listens.
+    expect("&\n" not in block or "&\nsleep " in block, f"{where}: does not wait for the command in the background")
 
 
 def metrics_of(expression, records):
