@@ -163,7 +163,7 @@ impl Lookup {
         if unwritten > 0 {
             tracing::error!(
                 purges = unwritten,
-                "other replicas did not get these purges; send the DELETE requests of the last minutes again once Valkey or Redis is back"
+                "other replicas did not get these purges; once Valkey or Redis is back, send the DELETE requests of its absence again"
             );
         }
     }

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::{Pipeline, RedisError, Value};
@@ -37,6 +37,8 @@ pub(super) struct Link {
     failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
     /// Told when there were too many.
     broken: Notify,
+    /// Whether the last command was answered, whatever it was.
+    is_healthy: AtomicBool,
     metrics: Arc<RemoteMetrics>,
 }
 
@@ -64,13 +66,14 @@ impl Link {
             stage: watch::Sender::new(Stage::Connecting),
             failures: Default::default(),
             broken: Notify::new(),
+            is_healthy: AtomicBool::new(true),
             metrics,
         }
     }
 
     /// Whether the last command was answered. While it was not, only reads are worth a try.
     pub(super) fn is_healthy(&self) -> bool {
-        self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) == 0)
+        self.is_healthy.load(Ordering::Relaxed)
     }
 
     /// Sends commands together. `None`: there is no good reply, for a reason that is counted.
@@ -99,8 +102,12 @@ impl Link {
     fn count(&self, operation: RemoteOperation, outcome: RemoteOutcome) {
         let failures = &self.failures[operation as usize];
         match outcome {
-            RemoteOutcome::Ok => failures.store(0, Ordering::Relaxed),
+            RemoteOutcome::Ok => {
+                failures.store(0, Ordering::Relaxed);
+                self.is_healthy.store(true, Ordering::Relaxed);
+            }
             RemoteOutcome::Timeout | RemoteOutcome::Unavailable | RemoteOutcome::Refused => {
+                self.is_healthy.store(false, Ordering::Relaxed);
                 if failures.fetch_add(1, Ordering::Relaxed) + 1 == MAX_FAILURES {
                     self.broken.notify_one();
                 }
@@ -159,6 +166,7 @@ impl Link {
         let mut driving = JoinSet::new();
         driving.spawn(driver);
         self.failures.iter().for_each(|failures| failures.store(0, Ordering::Relaxed));
+        self.is_healthy.store(true, Ordering::Relaxed);
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
         tokio::select! {

@@ -10,7 +10,7 @@ mod stored;
 mod view;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,6 +57,8 @@ struct Purges {
     unwritten: Mutex<VecDeque<Purge>>,
     /// Written down, but nobody was told, so many times.
     untold: Mutex<Vec<(Purge, u32)>>,
+    /// Set when more waited than can.
+    was_full: OnceLock<()>,
 }
 
 /// One purge.

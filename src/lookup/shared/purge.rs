@@ -34,7 +34,12 @@ impl Shared {
         unwritten.push_back(purge);
         if unwritten.len() > MAX_WAITING {
             unwritten.pop_front();
-            tracing::warn!("more than {MAX_WAITING} purges wait for the second tier; the oldest is given up");
+            self.purges.was_full.get_or_init(|| {
+                tracing::warn!(
+                    limit = MAX_WAITING,
+                    "limit reached: for each purge that waits for the second tier the oldest is given up"
+                );
+            });
         }
     }
 

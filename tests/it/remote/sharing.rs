@@ -349,3 +349,26 @@ async fn a_region_of_another_account_has_nothing_of_this_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn one_result_that_could_not_be_shared_does_not_end_the_sharing() {
+    let (upstream, redis, gate) = (Upstream::start().await, Redis::start().await, Gate::default());
+    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S2", [Reply::json(bodies::passed("S2"))]);
+    let gateway = replica(&upstream, &redis).await;
+    let asked = gateway.ask("/idv/S1", &[]).await;
+    upstream.wait_for_hits("S1", 1).await;
+    redis.signal("STOP");
+    gate.open();
+    assert_eq!(asked.answer().await.status, 200);
+    let given_up = r#"idv_remote_requests_total{operation="write",outcome="timeout"}"#;
+    eventually("a write that is given up", async || gateway.metric(given_up).await == 1.0).await;
+    redis.signal("CONT");
+    assert_eq!(gateway.get("/idv/S2").await.status, 200);
+    eventually("the next result", async || {
+        let other = replica(&upstream, &redis).await;
+        other.get("/idv/S2").await.cache_status().ends_with("; detail=remote")
+    })
+    .await;
+    assert_eq!(upstream.hits("S2"), 1);
+}
