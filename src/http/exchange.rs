@@ -21,7 +21,7 @@ use crate::lookup::{Fetched, Source};
 use crate::telemetry::access::AccessLine;
 use crate::telemetry::logs::AuditPlace;
 use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
-use crate::telemetry::traces::{Span, Traces};
+use crate::telemetry::traces::{Span, Traces, trace_id};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,6 +30,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct AccessRecord<'a> {
     pub(super) request_id: HeaderValue,
     pub(super) span: Span,
+    /// The trace that an authenticated caller says the request belongs to, recorded here or not.
+    callers_trace: Option<String>,
     started: Instant,
     method: MethodLabel,
     pub(super) route: RouteLabel,
@@ -58,6 +60,7 @@ impl<'a> AccessRecord<'a> {
         Self {
             request_id: request_id(&head.headers),
             span: Span::none(),
+            callers_trace: None,
             started: Instant::now(),
             method,
             route: RouteLabel::default(),
@@ -78,10 +81,11 @@ impl<'a> AccessRecord<'a> {
     /// The caller is known: starts the request's span, below the caller's own if it sent one.
     pub(super) fn authenticated(&mut self, caller: &'a str, head: &Parts, traces: &Traces) {
         self.caller = Some(caller);
+        let parent = traceparent(&head.headers);
         if traces.are_on() {
-            let parent = traceparent(&head.headers);
             self.span = traces.request(self.method.into(), parent, self.started.elapsed());
         }
+        self.callers_trace = parent.and_then(trace_id);
     }
 
     /// The answer to the request, or the error in its form, with the headers that every answer has. Completes the record,
@@ -98,7 +102,7 @@ impl<'a> AccessRecord<'a> {
             if self.caller.is_none() {
                 self.span = traces.request(self.method.into(), None, self.started.elapsed());
             }
-            error.answer(self.request_id(), self.span.trace_id())
+            error.answer(self.request_id(), self.trace_id())
         });
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
@@ -111,6 +115,11 @@ impl<'a> AccessRecord<'a> {
     /// The request id as text.
     pub(super) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The trace that the request belongs to: its span's, else its caller's.
+    fn trace_id(&self) -> Option<String> {
+        self.span.trace_id().or_else(|| self.callers_trace.clone())
     }
 
     fn count(&self, metrics: &HttpMetrics) {
@@ -131,7 +140,7 @@ impl<'a> AccessRecord<'a> {
             id_hash: self.id.map(|id| id.hash_for_logs()),
             cache: self.source.map(cache_word),
             cause: self.cause.map(Into::into),
-            trace_id: self.span.trace_id(),
+            trace_id: self.trace_id(),
             duration: self.duration,
         };
         line.write();

@@ -29,7 +29,7 @@ pub struct AccessLine<'a> {
     pub cache: Option<&'static str>,
     /// Why the call to the upstream failed, in one word.
     pub cause: Option<&'static str>,
-    /// The request's trace, if it is recorded.
+    /// The trace that the request belongs to.
     pub trace_id: Option<String>,
     /// From the request's head to the answer's.
     pub duration: Duration,

@@ -77,6 +77,27 @@ async fn an_access_line_says_in_one_word_why_the_upstream_gave_no_result() {
 }
 
 #[tokio::test]
+async fn an_access_line_names_the_trace_of_a_known_caller_though_nobody_records_it() {
+    let upstream = Upstream::start().await;
+    let served = Served::with(&[&caller("onboarding", &[], ""), &region("my", &upstream)]).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-00");
+    let asked = [
+        ("Bearer onboarding", parent.as_str(), Some(trace)),
+        ("Bearer onboarding", "canary", None),
+        ("Bearer stranger", parent.as_str(), None),
+    ];
+    for (key, parent, named) in asked {
+        let answer = served.send("GET", "/idv/S1", &[("Authorization", key), ("traceparent", parent)]).await;
+        assert_eq!(answer.json()["traceId"].as_str(), named, "{key} {parent}");
+    }
+    let finished = served.stop().await;
+    let access: Vec<_> = lines(&finished).filter(|line| line["target"] == "access").collect();
+    let named: Vec<_> = access.iter().map(|line| line.get("trace_id").and_then(Value::as_str)).collect();
+    assert_eq!(named, asked.map(|(.., named)| named), "{}", finished.stdout);
+}
+
+#[tokio::test]
 async fn the_first_time_a_limit_is_reached_a_line_names_its_setting() {
     let upstream = Upstream::start().await;
     for n in 0..40 {

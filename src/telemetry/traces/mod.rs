@@ -28,6 +28,7 @@ use places::{Bounded, Places};
 pub use export::Collector;
 use span::Pipeline;
 pub use span::{Link, Span};
+pub use traceparent::trace_id;
 
 /// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
 const SERVICE_NAME: &str = "idv-gateway";

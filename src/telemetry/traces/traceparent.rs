@@ -18,6 +18,11 @@ pub(super) fn parse(text: &str) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
+/// The trace that a `traceparent` names, in hexadecimal digits.
+pub fn trace_id(text: &str) -> Option<String> {
+    parse(text).map(|parent| parent.trace_id().to_string())
+}
+
 fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
