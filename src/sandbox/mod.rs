@@ -11,7 +11,7 @@
 //! | id | what it does |
 //! |---|---|
 //! | `sim-pass-…` | PASS |
-//! | `sim-fail-<word>-…` | FAIL; the words are in [`mod@ids`], one for each error code of the vendor |
+//! | `sim-fail-<word>-…` | FAIL; the words are in `ids.rs`, one for each error code of the vendor |
 //! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
 //! | `sim-unrecognized-…` | a result word that nobody knows |
 //! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N |
