@@ -50,7 +50,7 @@ async fn f082_a_scan_meets_the_limit_of_concurrency() {
     for id in &ids {
         crowds.push((id, trial.crowd(id, 1).await));
     }
-    assert_eq!(trial.gateway.fills().await, HELD_BACK as f64);
+    trial.gateway.wait_for_fills(HELD_BACK).await;
     eventually("as many calls as may be", async || trial.upstream().result_hits() == 1 + CONCURRENCY).await;
     assert!(trial.ask("F082-HOT").await.is_hit(), "what is known is served meanwhile");
     assert_eq!(trial.upstream().result_hits(), 1 + CONCURRENCY);
