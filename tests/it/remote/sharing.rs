@@ -12,7 +12,12 @@ use crate::support::{client, eventually, within};
 use futures_util::future::join_all;
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
-    let gateway = Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await;
+    replica_of(&[OPEN, &region("my", upstream), &redis.section()]).await
+}
+
+/// A gateway of these pieces of configuration, once it is connected to the second tier.
+async fn replica_of(pieces: &[&str]) -> Gateway {
+    let gateway = Gateway::with(pieces).await;
     up(&gateway).await;
     gateway
 }
@@ -96,7 +101,7 @@ async fn a_second_holder_that_another_replica_found_is_a_conflict_here() {
         upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     }
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get("/idv/S1?region=my").await.status, 200);
     assert_eq!(other.get("/idv/S1?region=ph").await.status, 200);
     let answer = other.get("/idv/S1").await;
@@ -115,7 +120,7 @@ async fn a_shared_result_is_no_answer_for_regions_that_never_answered() {
     ];
     let (callers, section) = (callers.concat(), redis.section());
     let pieces = [regions.as_str(), &callers, &section];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get_as("only-my", "/idv/S1").await.status, 200);
     assert_eq!(other.get_as("only-ph", "/idv/S1").await.status, 404, "it does not exist for this caller");
     assert_eq!(other.get_as("both", "/idv/S1").await.status, 200);
@@ -129,7 +134,7 @@ async fn a_waiter_on_one_replica_is_answered_by_what_another_brings() {
     upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let pieces = [OPEN, slow, &region("my", &upstream), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     let waiting = one.ask("/idv/S1", &[("Prefer", "wait=20")]).await;
     eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
     let refreshed = other.send("GET", "/idv/S1", &[("Cache-Control", "no-cache")]).await;
@@ -147,7 +152,7 @@ async fn a_callback_reaches_the_waiter_on_another_replica() {
     let key = redis.scratch.write("callback-key", "a-callback-key\n");
     let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:0\"\nkey_file = \"{}\"\n", text(&key));
     let pieces = [OPEN, slow, &callbacks, &region("my", &upstream), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     let waiting = one.ask("/idv/S1", &[("Prefer", "wait=20")]).await;
     eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
     let to = other.callbacks.expect("it takes callbacks");
@@ -228,9 +233,7 @@ async fn an_older_final_result_does_not_come_back_over_a_newer_answer_that_is_no
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     upstream.answer("S1", [Reply::json(bodies::passed("S1")), contradictory("S1")]);
     let pieces = [OPEN, "[cache]\npending_ttl = \"200ms\"\n", &region("my", &upstream), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
-    up(&one).await;
-    up(&other).await;
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
     assert_eq!(one.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(200, "unrecognized"));
     upstream.answer("S1", [contradictory("S1")]);
@@ -267,9 +270,7 @@ async fn an_id_that_another_replica_saw_move_is_no_conflict_here() {
     ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
     let cache = "[cache]\npending_ttl = \"100ms\"\nnot_found_ttl = \"1ms\"\n";
     let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
-    up(&one).await;
-    up(&other).await;
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "pending"));
     eventually("the end of the pending result", async || redis.keys("*:result").await.is_empty()).await;
     assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
@@ -288,9 +289,7 @@ async fn a_conflict_that_one_replica_finds_ends_what_another_keeps() {
     ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
     let cache = "[cache]\nnot_found_ttl = \"1ms\"\n";
     let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
-    up(&one).await;
-    up(&other).await;
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
     assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
     assert_eq!(one.get("/idv/S1?region=ph").await.gist(), gist(200, "passed"));
@@ -304,9 +303,7 @@ async fn a_waiter_is_told_at_once_that_another_replica_found_a_conflict() {
     ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::pending("S1"))]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let pieces = [OPEN, slow, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);
-    up(&one).await;
-    up(&other).await;
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     let waiting = one.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
     assert_eq!(other.get("/idv/S1?region=ph").await.gist(), gist(200, "pending"));
