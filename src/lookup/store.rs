@@ -4,7 +4,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Landed, Missed, Progress, Recall};
@@ -13,7 +12,7 @@ use super::memory::{Known, Memory, Pending};
 use super::record::{Entry, Lifetimes, Record};
 use super::runtime::{Mutex, MutexGuard};
 use super::shared::Purge;
-use super::table::{FillTable, Joined, Key, Ticket};
+use super::table::{FillTable, Joined, Key, Ticket, Watch};
 use crate::domain::drift::DriftKind;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
@@ -125,8 +124,10 @@ impl Store {
             Err(fault) => Landed::Failed(fault),
         };
         fills.remove(&ticket.key, ticket.number);
-        if landed.is_news() {
-            fills.watches.tell(&ticket.key.0);
+        match &landed {
+            news if news.is_news() => fills.watches.tell(&ticket.key.0),
+            Landed::Found { entry, .. } => fills.watches.plan(&ticket.key.0, entry.fresh_until()),
+            Landed::Absent { .. } | Landed::Failed(_) => {}
         }
         landed
     }
@@ -223,9 +224,9 @@ impl Store {
         }
     }
 
-    /// Told of every change to an id that ends a wait for it.
-    pub(super) fn watch(&self, id: SignatureId) -> watch::Receiver<()> {
-        self.lock().watches.add(id)
+    /// Watches a result that is not final, and whose next fetch is at `due`.
+    pub(super) fn watch(&self, id: SignatureId, due: Instant) -> Watch {
+        self.lock().watches.add(id, due)
     }
 
     /// Forgets the watches of an id that are no longer held.
@@ -233,26 +234,36 @@ impl Store {
         self.lock().watches.prune(id);
     }
 
-    /// Takes a hint that an id has changed, if callers asked about it, it is not final, and had no other hint a moment ago.
+    /// Takes a hint that an id has changed, if callers asked about it and it is not settled. Returns which regions have it,
+    /// and when it may be fetched for the hint: of hints that follow each other closely, the second waits for the end of the
+    /// gap, because what the first fetched may be older than the change, and those after it say nothing new.
     ///
     /// # Errors
     /// Why there is nothing to fetch.
-    pub(super) fn take_hint(&self, id: &SignatureId) -> Result<RegionSet, CallbackOutcome> {
+    pub(super) fn take_hint(
+        &self,
+        id: &SignatureId,
+        now: Instant,
+    ) -> Result<(RegionSet, Instant), CallbackOutcome> {
         let _fills = self.lock();
-        let now = Instant::now();
         let is_absent = || !self.memory.absent.get(id).is_empty();
         let known = self.memory.index.get(id).or_else(|| is_absent().then(Known::default));
         let mut known = known.ok_or(CallbackOutcome::Unknown)?;
-        let entry = self.memory.results.get(id);
-        if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
+        if self.is_settled(id, now) {
             return Err(CallbackOutcome::Final);
         }
-        if known.hint_after.is_some_and(|after| now < after) {
+        let due = known.hint_after.map_or(now, |after| after.max(now));
+        if due > now + HINT_GAP {
             return Err(CallbackOutcome::Repeated);
         }
-        known.hint_after = Some(now + HINT_GAP);
+        known.hint_after = Some(due + HINT_GAP);
         self.memory.index.set(*id, known);
-        Ok(known.holders)
+        Ok((known.holders, due))
+    }
+
+    /// Whether the verdict on an id is known and will not change.
+    pub(super) fn is_settled(&self, id: &SignatureId, now: Instant) -> bool {
+        self.memory.results.get(id).is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled())
     }
 
     /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.

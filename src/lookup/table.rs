@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ask::{Ask, Landed};
 use crate::domain::failure::{Fault, Kind};
@@ -160,13 +161,22 @@ impl FillTable {
     }
 }
 
-/// Those who want to know when an id changes in a way that ends a wait: it is final, or ambiguous, or gone.
+/// Those who want to know when an id changes.
 #[derive(Default)]
-pub(super) struct Watches(HashMap<SignatureId, watch::Sender<()>>);
+pub(super) struct Watches(HashMap<SignatureId, (watch::Sender<()>, watch::Sender<Instant>)>);
+
+/// What is told of one id.
+pub(super) struct Watch {
+    /// It has changed in a way that ends a wait: it is final, or ambiguous, or gone.
+    pub(super) changes: watch::Receiver<()>,
+    /// It is still not final, and its next fetch is due then.
+    pub(super) due: watch::Receiver<Instant>,
+}
 
 impl Watches {
-    pub(super) fn add(&mut self, id: SignatureId) -> watch::Receiver<()> {
-        self.0.entry(id).or_default().subscribe()
+    pub(super) fn add(&mut self, id: SignatureId, due: Instant) -> Watch {
+        let watch = self.0.entry(id).or_insert_with(|| (watch::Sender::default(), watch::Sender::new(due)));
+        Watch { changes: watch.0.subscribe(), due: watch.1.subscribe() }
     }
 
     pub(super) fn has(&self, id: &SignatureId) -> bool {
@@ -174,14 +184,20 @@ impl Watches {
     }
 
     pub(super) fn prune(&mut self, id: &SignatureId) {
-        if self.0.get(id).is_some_and(|watch| watch.receiver_count() == 0) {
+        if self.0.get(id).is_some_and(|(changes, _)| changes.receiver_count() == 0) {
             self.0.remove(id);
         }
     }
 
     pub(super) fn tell(&self, id: &SignatureId) {
-        if let Some(watch) = self.0.get(id) {
-            watch.send_replace(());
+        if let Some((changes, _)) = self.0.get(id) {
+            changes.send_replace(());
+        }
+    }
+
+    pub(super) fn plan(&self, id: &SignatureId, due: Instant) {
+        if let Some((_, plan)) = self.0.get(id) {
+            plan.send_replace(due);
         }
     }
 }

@@ -44,11 +44,14 @@ impl Store {
             fills.watches.tell(&id);
             return None;
         }
-        self.memory.results.put(id, Arc::clone(entry.as_ref()?));
-        if entry.as_ref().is_some_and(|entry| entry.is_final()) {
+        let entry = entry?;
+        self.memory.results.put(id, Arc::clone(&entry));
+        if entry.is_final() {
             fills.watches.tell(&id);
+        } else {
+            fills.watches.plan(&id, entry.fresh_until());
         }
-        entry
+        Some(entry)
     }
 
     /// Whether another replica's result is good, and newer than the one in memory: no lifetime that the second tier tells

@@ -153,11 +153,11 @@ impl Waits {
         if let Some(poll) = polls.get(&key).and_then(Weak::upgrade) {
             return poll;
         }
-        let changes = self.finder.fills.store.watch(key.0);
+        let watch = self.finder.fills.store.watch(key.0, due);
         let poller = Poller { waits: Arc::clone(self), key };
         let (stop, stopped) = oneshot::channel();
-        spawn(poller.run(due, stopped));
-        let poll = Arc::new(Poll { waits: Arc::clone(self), key, changes, _stop: stop });
+        spawn(poller.run(due, watch.due, stopped));
+        let poll = Arc::new(Poll { waits: Arc::clone(self), key, changes: watch.changes, _stop: stop });
         polls.insert(key, Arc::downgrade(&poll));
         self.metrics.waits.pollers.inc();
         poll
@@ -165,23 +165,29 @@ impl Waits {
 
     /// Fetches an id once, as `Lookup::hint` says.
     pub(super) fn hint(self: &Arc<Self>, id: SignatureId, region: RegionId) -> CallbackOutcome {
-        let holders = match self.finder.fills.store.take_hint(&id) {
-            Ok(holders) => holders,
+        let now = Instant::now();
+        let (holders, due) = match self.finder.fills.store.take_hint(&id, now) {
+            Ok(hint) => hint,
             Err(outcome) => return outcome,
         };
         // Where an id is was learned from the upstream; the hint may be wrong about it.
         let region = holders.single().unwrap_or(region);
-        let Ok(permit) = Arc::clone(&self.budgets[region.index()]).try_acquire_owned() else {
+        if self.budgets[region.index()].available_permits() == 0 {
             return CallbackOutcome::OverBudget;
-        };
-        let finder = Arc::clone(&self.finder);
-        spawn(async move {
+        }
+        spawn(Arc::clone(self).refresh(id, region, due));
+        if due > now { CallbackOutcome::Deferred } else { CallbackOutcome::Fetched }
+    }
+
+    /// Fetches an id at `due`, unless its verdict is known by then.
+    async fn refresh(self: Arc<Self>, id: SignatureId, region: RegionId, due: Instant) {
+        sleep_until(due).await;
+        let Ok(_permit) = self.budgets[region.index()].acquire().await else { return };
+        if !self.finder.fills.store.is_settled(&id, Instant::now()) {
             // A refresh: what is under way may have been sent before the change.
             let ask = Ask { refresh: true, ..ask_for(id, region) };
-            let _ = finder.search(&ask, &Span::none()).await;
-            drop(permit);
-        });
-        CallbackOutcome::Fetched
+            let _ = self.finder.search(&ask, &Span::none()).await;
+        }
     }
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
@@ -231,12 +237,23 @@ struct Poller {
 }
 
 impl Poller {
-    async fn run(self, mut due: Instant, mut stopped: oneshot::Receiver<()>) {
+    async fn run(
+        self,
+        mut due: Instant,
+        mut plan: watch::Receiver<Instant>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
         let mut backoff = BACKOFF.0;
         loop {
             tokio::select! {
-                () = sleep_until(due) => {}
+                biased;
                 _ = &mut stopped => return,
+                // Whoever else fetched it has learned when to ask again.
+                Ok(()) = plan.changed() => {
+                    due = *plan.borrow_and_update();
+                    continue;
+                }
+                () = sleep_until(due) => {}
             }
             let (outcome, next) = self.poll(backoff).await;
             self.waits.metrics.waits.polled(outcome);

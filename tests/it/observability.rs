@@ -131,6 +131,7 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
                 "fetched",
                 "unknown",
                 "final",
+                "deferred",
                 "repeated",
                 "over_budget",
                 "unauthenticated",

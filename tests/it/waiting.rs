@@ -119,6 +119,24 @@ async fn a_refresh_is_answered_afresh_and_then_waits() {
 }
 
 #[tokio::test]
+async fn a_waiter_is_polled_for_by_the_newest_result_whoever_fetched_it() {
+    let upstream = Upstream::start().await;
+    let submitted = |is: bool| {
+        let mut body = bodies::pending("S1");
+        body["data"]["submissionCompleted"] = is.into();
+        Reply::json(body)
+    };
+    upstream.answer("S1", [submitted(false), submitted(true), passed("S1")]);
+    let polls = "[cache]\npending_ttl = \"2s\"\n";
+    let gateway = Gateway::with(&[OPEN, polls, &region("my", &upstream)]).await;
+    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=4")]).await;
+    wait_for_waiters(&gateway, 1).await;
+    let refreshed = gateway.send("GET", "/idv/S1", NO_CACHE).await;
+    assert_eq!(refreshed.gist(), (200, "pending".to_owned()));
+    assert_eq!(waiting.answer().await.gist(), (200, "passed".to_owned()), "after 2 s, not 6");
+}
+
+#[tokio::test]
 async fn another_requests_final_result_wakes_a_waiter() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1"), passed("S1")]);

@@ -100,7 +100,9 @@ pub enum CallbackOutcome {
     Unknown,
     /// The result is final already.
     Final,
-    /// Another callback for the id came a moment ago.
+    /// Another callback for the id came a moment ago; the id is fetched again at the end of its pause.
+    Deferred,
+    /// Such a fetch is planned already.
     Repeated,
     /// The region's budget for polls is used up.
     OverBudget,

@@ -406,7 +406,7 @@ fn callbacks() -> Vec<Row> {
         shown_by(
             108,
             "a callback again and again",
-            "one call; 200 each",
+            "one call at once, then one per two seconds; 200 each",
             &["callbacks::repeated_callbacks_cause_one_fetch"],
         ),
         shown_by(
