@@ -58,7 +58,7 @@ impl App {
     /// A key or certificate file cannot be read any more.
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let lifecycle = Lifecycle::default();
-        let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
+        let regions = regions(config);
         let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
         let metrics = Arc::new(Metrics::new(regions.names(), &names));
         let shared = remote::client(config, &metrics)?;
@@ -119,23 +119,18 @@ impl App {
     }
 }
 
-/// The upstream without a gateway around it, and its regions.
+/// The upstream and the servers of the second tier, if there is one, without a gateway around them.
 ///
 /// # Errors
-/// A key or certificate file cannot be read any more.
-pub(crate) fn upstream_alone(config: &Config) -> io::Result<(Regions, Upstream)> {
-    let regions = Regions::new(config.regions.iter().map(|region| region.name.clone()));
-    let metrics = Metrics::new(regions.names(), &[]);
-    let upstream = upstream(config, &regions, None, &metrics)?;
-    Ok((regions, upstream))
+/// A file that they are made of cannot be read any more.
+pub(crate) fn upstream_and_second_tier(config: &Config) -> io::Result<(Upstream, Option<Servers>)> {
+    let regions = regions(config);
+    let upstream = upstream(config, &regions, None, &Metrics::new(regions.names(), &[]))?;
+    Ok((upstream, remote::servers(config)?))
 }
 
-/// The servers of the second tier without a gateway around them.
-///
-/// # Errors
-/// A file that holds their URL, authorities or keys cannot be read any more.
-pub(crate) fn second_tier(config: &Config) -> io::Result<Option<Servers>> {
-    remote::servers(config)
+fn regions(config: &Config) -> Regions {
+    Regions::new(config.regions.iter().map(|region| region.name.clone()))
 }
 
 fn upstream(

@@ -27,16 +27,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::config::{Config, Drain};
+use crate::domain::region::RegionId;
 use crate::http::{Lifecycle, Stage};
+use crate::net::Check;
 use crate::telemetry::metrics::Listener;
-
-pub(crate) use crate::remote::{Check as RemoteCheck, Problem as RemoteProblem, Step as RemoteStep};
-pub(crate) use crate::upstream::{Check, Fact, Finding, Problem, Step};
 
 /// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
@@ -76,31 +76,29 @@ pub fn check(config: &Config) -> io::Result<()> {
     App::new(config).map(drop)
 }
 
-/// Tries out every region of a configuration, all at once, as a gateway would use it. Each ends within `time_limit`.
+/// Tries out every region of a configuration and its second tier, all at once, as a gateway would use them. Each ends
+/// within `time_limit`. Returns the checks of each region, and those of the second tier; none if there is none.
 ///
 /// # Errors
-/// A key or certificate file cannot be read any more.
-pub(crate) async fn diagnose(config: &Config, time_limit: Duration) -> io::Result<Vec<Vec<Check>>> {
-    let (regions, upstream) = app::upstream_alone(config)?;
-    let (upstream, deadline) = (Arc::new(upstream), Instant::now() + time_limit);
-    let start = |region| {
-        let upstream = Arc::clone(&upstream);
-        tokio::spawn(async move { upstream.diagnose(region, deadline).await })
+/// A file that they are made of cannot be read any more.
+pub(crate) async fn diagnose(
+    config: &Config,
+    time_limit: Duration,
+) -> io::Result<(Vec<Vec<Check>>, Vec<Check>)> {
+    let (upstream, servers) = app::upstream_and_second_tier(config)?;
+    let deadline = Instant::now() + time_limit;
+    let regions = config.regions.iter().enumerate().map(|(index, region)| {
+        let keys = [
+            region.access_key.key(["access_key", "access_key_file"]),
+            region.secret_key.key(["secret_key", "secret_key_file"]),
+        ];
+        upstream.diagnose(RegionId::new(index), keys, deadline)
+    });
+    let second_tier = async {
+        let Some(servers) = servers else { return Vec::new() };
+        remote::diagnose(&servers, deadline).await
     };
-    let mut found = Vec::new();
-    for region in regions.all().iter().map(start).collect::<Vec<_>>() {
-        found.push(region.await.map_err(io::Error::other)?);
-    }
-    Ok(found)
-}
-
-/// Tries out the second tier of a configuration within `time_limit`; no checks if it has none.
-///
-/// # Errors
-/// A file that it is made of cannot be read any more.
-pub(crate) async fn diagnose_remote(config: &Config, time_limit: Duration) -> io::Result<Vec<RemoteCheck>> {
-    let Some(servers) = app::second_tier(config)? else { return Ok(Vec::new()) };
-    Ok(remote::diagnose(&servers, Instant::now() + time_limit).await)
+    Ok(tokio::join!(join_all(regions), second_tier))
 }
 
 /// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.

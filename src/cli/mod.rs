@@ -6,7 +6,6 @@ mod doctor;
 mod hash_key;
 mod healthcheck;
 mod sandbox;
-mod second_tier;
 mod serve;
 mod signals;
 mod terminal;

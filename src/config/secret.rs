@@ -36,6 +36,14 @@ impl Secret {
             Self::File(path) => secret(&files::read(path)?),
         }
     }
+
+    /// The key that it was given by: the first for a value, the second for a file.
+    pub const fn key(&self, [inline, file]: [&'static str; 2]) -> &'static str {
+        match self {
+            Self::Inline(_) => inline,
+            Self::File(_) => file,
+        }
+    }
 }
 
 /// The secret that is all of a file.

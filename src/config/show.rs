@@ -1,8 +1,9 @@
 //! How settings are shown at `/config`: as they are written in the file, with `***` for what is secret.
 
+use std::path::Path;
 use std::time::Duration;
 
-use serde::ser::{SerializeMap, Serializer};
+use serde::Serializer;
 
 use super::secret::Secret;
 use super::value::{show_bytes, show_duration};
@@ -47,11 +48,7 @@ pub(super) fn remote_url<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok,
 }
 
 /// A secret under the key that it was given by.
-fn spelling<S: Serializer>(keys: [&str; 2], secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
-    let mut map = to.serialize_map(Some(1))?;
-    match secret {
-        Secret::Inline(_) => map.serialize_entry(keys[0], MASK)?,
-        Secret::File(path) => map.serialize_entry(keys[1], path)?,
-    }
-    map.end()
+fn spelling<S: Serializer>(keys: [&'static str; 2], secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    let shown = if let Secret::File(path) = secret { path.as_path() } else { Path::new(MASK) };
+    to.collect_map([(secret.key(keys), shown)])
 }

@@ -6,6 +6,7 @@
 
 mod connections;
 mod connector;
+mod diagnosis;
 mod dns;
 mod exchange;
 mod plain;
@@ -21,6 +22,7 @@ use url::Url;
 
 pub(crate) use connections::{Client, Connections};
 pub(crate) use connector::{CONNECT_TIMEOUT, Connector, Host, dial};
+pub(crate) use diagnosis::{Check, Finding, Problem, Trial};
 pub(crate) use exchange::{Answer, Broken, post, send};
 pub(crate) use plain::{JwksEndpoint, collector_client};
 

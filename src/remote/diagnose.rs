@@ -3,49 +3,17 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use redis::{RedisError, RedisResult, Value};
-use tokio::time::{Instant, timeout_at};
+use redis::{RedisError, RedisResult};
+use tokio::time::Instant;
 
-use super::servers::{Connection, Servers};
+use super::servers::{Connection, Driver, Servers};
 use super::{Commands, Reply};
+use crate::net::{Check, Finding, Problem, Trial};
 
+/// In this order. Each needs a connection.
+const STEPS: [&str; 3] = ["connect", "values", "pubsub"];
 /// What is written for the trial ends by itself, too.
 const LIFE: Duration = Duration::from_secs(10);
-
-/// One check of the second tier.
-pub(crate) struct Check {
-    /// What was tried.
-    pub step: Step,
-    /// How long it took.
-    pub took: Duration,
-    /// What came of it. `None`: a step before it failed.
-    pub finding: Option<Result<(), Problem>>,
-}
-
-/// The steps, in order. Each needs a connection.
-#[derive(Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-pub(crate) enum Step {
-    /// A connection: address, TLS, user and password.
-    Connect,
-    /// Values are written, read and removed, by every command that is used.
-    Values,
-    /// A message is heard.
-    #[strum(serialize = "pubsub")]
-    Messages,
-}
-
-/// Why a step failed.
-pub(crate) enum Problem {
-    /// Nothing came within the time there was.
-    Silence,
-    /// There is no connection, or it broke.
-    Broken,
-    /// The servers refuse; their code, if it is one we know.
-    Refused(Option<&'static str>),
-    /// What was written is not what is read.
-    OtherValue,
-}
 
 /// Codes of the servers.
 const CODES: [&str; 9] =
@@ -53,36 +21,24 @@ const CODES: [&str; 9] =
 
 /// Tries the servers out, until `deadline`.
 pub(crate) async fn diagnose(servers: &Servers, deadline: Instant) -> Vec<Check> {
-    let (connect, connected) = check(Step::Connect, deadline, servers.connect()).await;
-    let mut checks = vec![connect];
-    if let Some((mut connection, driver)) = connected {
+    let mut trial = Trial::until(deadline);
+    if let Some((mut connection, driver)) = trial.step(STEPS[0], silence(), connect(servers)).await {
         let driving = tokio::spawn(driver);
-        checks.push(check(Step::Values, deadline, values(&mut connection)).await.0);
-        checks.push(check(Step::Messages, deadline, messages(servers, &mut connection)).await.0);
+        trial.step(STEPS[1], silence(), values(&mut connection)).await;
+        trial.step(STEPS[2], silence(), messages(servers, &mut connection)).await;
         driving.abort();
-    } else {
-        let not_tried = |step| Check { step, took: Duration::ZERO, finding: None };
-        checks.extend([Step::Values, Step::Messages].map(not_tried));
     }
-    checks
+    trial.finish(&STEPS)
 }
 
-async fn check<T>(
-    step: Step,
-    deadline: Instant,
-    trial: impl Future<Output = Result<T, impl Into<Problem>>>,
-) -> (Check, Option<T>) {
-    let started = Instant::now();
-    let (finding, found) = match timeout_at(deadline, trial).await {
-        Ok(Ok(found)) => (Ok(()), Some(found)),
-        Ok(Err(problem)) => (Err(problem.into()), None),
-        Err(_) => (Err(Problem::Silence), None),
-    };
-    (Check { step, took: started.elapsed(), finding: Some(finding) }, found)
+async fn connect(servers: &Servers) -> Result<(Finding, (Connection, Driver)), Problem> {
+    let rights = "check user and password in the URL, and its database";
+    let connected = servers.connect().await.map_err(|error| problem(&error, rights))?;
+    Ok((Finding::Good("address, TLS, user and password".to_owned()), connected))
 }
 
 /// Every command, on keys that nobody else uses.
-async fn values(connection: &mut Connection) -> Result<(), Problem> {
+async fn values(connection: &mut Connection) -> Result<(Finding, ()), Problem> {
     let name = format!("idv:{{doctor-{:016x}}}", rand::random::<u64>());
     let key = |what: &str| format!("{name}:{what}");
     let (value, fields, list, turns) = (key("value"), key("fields"), key("list"), key("turns"));
@@ -100,13 +56,24 @@ async fn values(connection: &mut Connection) -> Result<(), Problem> {
     commands.life(&value);
     commands.read(&value);
     [&value, &fields, &list, &turns].into_iter().for_each(|key| commands.remove(key));
-    let replies: Vec<Value> = connection.send(&commands.0).await?;
+    let rights = "give the user the commands that docs/operations.md lists, on keys ~idv:*";
+    let replies = connection.send(&commands.0).await.map_err(|error| problem(&error, rights))?;
     let read = replies.into_iter().map(Reply::of).filter_map(Reply::bytes).next_back();
-    if read.is_some_and(|read| read == word) { Ok(()) } else { Err(Problem::OtherValue) }
+    if read.is_none_or(|read| read != word) {
+        let advice = "look at what answers at the URL: it is no Valkey or Redis, or it loses writes";
+        return Err(Problem::new("what was written is not what is read", advice));
+    }
+    Ok((Finding::Good("every command works".to_owned()), ()))
 }
 
 /// A message on a channel that nobody else uses.
-async fn messages(servers: &Servers, connection: &mut Connection) -> RedisResult<()> {
+async fn messages(servers: &Servers, connection: &mut Connection) -> Result<(Finding, ()), Problem> {
+    let rights = "give the user publish and subscribe, on channels &idv:*";
+    hear(servers, connection).await.map_err(|error| problem(&error, rights))?;
+    Ok((Finding::Good("its own message was heard".to_owned()), ()))
+}
+
+async fn hear(servers: &Servers, connection: &mut Connection) -> RedisResult<()> {
     let channel = format!("idv:doctor-{:016x}", rand::random::<u64>());
     let mut subscription = servers.subscribe(0).await?;
     subscription.subscribe(&channel).await?;
@@ -117,15 +84,27 @@ async fn messages(servers: &Servers, connection: &mut Connection) -> RedisResult
     heard.map(drop).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
 }
 
-impl From<RedisError> for Problem {
-    /// Without its text, which may hold anything.
-    fn from(error: RedisError) -> Self {
-        if error.is_timeout() {
-            Self::Silence
-        } else if error.is_io_error() {
-            Self::Broken
-        } else {
-            Self::Refused(CODES.into_iter().find(|code| error.code() == Some(code)))
-        }
+const REACH: &str =
+    "check host, port and scheme (rediss:// for TLS) of the URL, ca_file, and the network policy";
+
+fn silence() -> Problem {
+    Problem::new("no answer in time", REACH)
+}
+
+/// What an error tells, without its text, which may hold anything. `rights` is what to do where the servers refuse.
+fn problem(error: &RedisError, rights: &str) -> Problem {
+    if error.is_timeout() {
+        return silence();
     }
+    if error.is_io_error() {
+        return Problem::new("no connection, or it broke", REACH);
+    }
+    let code = CODES.into_iter().find(|code| error.code() == Some(code));
+    let advice = match code {
+        Some("READONLY") => "point the URL at the primary, or use sentinels",
+        Some("OOM") => "raise maxmemory, or set maxmemory-policy allkeys-lru",
+        Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN") => "wait until the servers are ready, then try again",
+        _ => rights,
+    };
+    Problem::new(code.unwrap_or("refused"), advice)
 }

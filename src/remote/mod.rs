@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
 pub(crate) use commands::{Commands, Reply, TURN};
-pub(crate) use diagnose::{Check, Problem, Step, diagnose};
+pub(crate) use diagnose::diagnose;
 use link::Link;
 pub(crate) use news::Heard;
 pub(crate) use seal::{Unreadable, Vault};

@@ -8,7 +8,6 @@ mod breaker;
 mod bulkhead;
 mod diagnose;
 mod envelope;
-mod findings;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod normalise;
@@ -32,10 +31,10 @@ use crate::domain::region::RegionId;
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
+use crate::net::Check;
 use crate::telemetry::traces::Span;
 
 use bulkhead::Permit;
-pub(crate) use findings::{Check, Fact, Finding, Problem, Step};
 use region::Region;
 pub(crate) use settings::{Keys, RegionSettings};
 
@@ -89,9 +88,15 @@ impl Upstream {
         self.regions[region.index()].source()
     }
 
-    /// Tries out what a request to `region` needs, until `deadline`.
-    pub(crate) async fn diagnose(&self, region: RegionId, deadline: Instant) -> Vec<Check> {
-        self.regions[region.index()].diagnose(deadline).await
+    /// Tries out what a request to `region` needs, until `deadline`. The configuration holds its access key and its secret
+    /// key under `keys`.
+    pub(crate) async fn diagnose(
+        &self,
+        region: RegionId,
+        keys: [&'static str; 2],
+        deadline: Instant,
+    ) -> Vec<Check> {
+        self.regions[region.index()].diagnose(keys, deadline).await
     }
 
     /// Uses these keys for `region` from now on. Returns whether they are others than before.

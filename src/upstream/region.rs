@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout_at};
 use super::breaker::{Breaker, Evidence, Phase};
 use super::bulkhead::Bulkhead;
 use super::diagnose;
-use super::findings::Check;
 use super::reply::{Reader, Reply};
 use super::retry;
 use super::settings::{Keys, RegionSettings};
@@ -23,7 +22,7 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
-use crate::net::{self, Answer, Client, Connections};
+use crate::net::{self, Answer, Check, Client, Connections};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
@@ -214,8 +213,9 @@ impl Region {
     }
 
     /// Tries out what a request to this region needs, until `deadline`.
-    pub(super) async fn diagnose(&self, deadline: Instant) -> Vec<Check> {
-        diagnose::diagnose(&self.uri, &self.connections.connector, &self.tokens.client, deadline).await
+    pub(super) async fn diagnose(&self, keys: [&'static str; 2], deadline: Instant) -> Vec<Check> {
+        let account = (&self.tokens.client, keys);
+        diagnose::diagnose(&self.uri, &self.connections.connector, account, deadline).await
     }
 
     pub(super) fn source(&self) -> String {

@@ -9,8 +9,8 @@ use syn::{Attribute, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, Item
 /// What each part of the program may import besides itself. `lib` is what stands in `lib.rs`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["lib", "config", "domain", "net", "sandbox", "telemetry", "upstream"]),
-    ("lib", &["app", "cgroup", "config", "http", "reload", "remote", "telemetry", "upstream"]),
+    ("cli", &["lib", "config", "net", "sandbox", "telemetry"]),
+    ("lib", &["app", "cgroup", "config", "domain", "http", "net", "reload", "remote", "telemetry"]),
     (
         "app",
         &[
