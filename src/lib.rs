@@ -9,8 +9,6 @@ mod answer;
 mod app;
 mod cgroup;
 mod files;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 mod http;
 mod lookup;
 mod net;
@@ -21,6 +19,10 @@ mod upstream;
 pub mod domain;
 pub mod sandbox;
 pub mod telemetry;
+
+#[cfg(any(test, fuzzing))]
+#[path = "../fuzz/checks/mod.rs"]
+pub mod fuzzing;
 
 use std::future::Future;
 use std::io;

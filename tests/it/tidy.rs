@@ -40,18 +40,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["domain", "files"]),
     ("domain", &[]),
     ("sandbox", &[]),
-    // No part of the program: it feeds foreign bytes to the parts that read them.
-    ("fuzzing", &["answer", "config", "domain", "http", "lookup", "telemetry", "upstream"]),
 ];
 
 /// Where a crate may be named: below these modules.
 const HOMES: &[(&str, &[&str])] = &[
-    ("axum", &["http", "sandbox", "fuzzing"]),
+    ("axum", &["http", "sandbox"]),
     ("clap", &["cli"]),
     ("hyper_rustls", &["net"]),
-    ("hyper_util", &["http", "net", "sandbox", "fuzzing"]),
+    ("hyper_util", &["http", "net", "sandbox"]),
     ("jsonwebtoken", &["http"]),
-    ("lru", &["lookup"]),
+    ("lru", &["lookup", "sandbox"]),
     ("mimalloc", &["main"]),
     ("moka", &["lookup"]),
     ("opentelemetry", &["telemetry::traces"]),
@@ -61,7 +59,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("chacha20poly1305", &["remote"]),
     ("redis", &["remote"]),
     ("reqwest", &["net", "telemetry::traces"]),
-    ("toml", &["config", "fuzzing"]),
+    ("toml", &["config"]),
     ("tower", &["http", "net"]),
     ("tower_http", &["http"]),
     ("x509_cert", &["domain::certificate"]),
@@ -134,7 +132,10 @@ impl Source {
     fn read(module: &[&str], text: &str) -> Self {
         let file = syn::parse_file(text).expect("a source file is Rust");
         let children = file.items.iter().filter_map(|item| match item {
-            Item::Mod(child) if child.content.is_none() && !is_test(&child.attrs) => {
+            // What stands outside of the tree is no part of the program.
+            Item::Mod(child)
+                if child.content.is_none() && !is_test(&child.attrs) && !has_path(&child.attrs) =>
+            {
                 Some(child.ident.to_string())
             }
             _ => None,
@@ -173,6 +174,10 @@ fn is_test(attributes: &[Attribute]) -> bool {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
     })
+}
+
+fn has_path(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("path"))
 }
 
 fn derives_debug(attributes: &[Attribute]) -> bool {
