@@ -32,8 +32,7 @@ async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> Outcom
         sandbox::ACCESS_KEY,
         sandbox::SECRET_KEY,
     ));
-    let ended = sandbox::run(listener, callback_url, async move { signals.next().await }).await;
-    ended.map_err(|error| format!("the sandbox stopped: {error}"))?;
+    sandbox::run(listener, callback_url, signals.next()).await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ pub const SECRET_KEY: &str = "sandbox-secret-key";
 pub const REGIONS: &[&str] = &["id", "sg", "my", "th", "ph", "vn"];
 
 /// The two calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Endpoint {
     Token,

@@ -1,11 +1,11 @@
 //! The Get Result API: checks the token, finds the script of the id and plays it. What results look like is elsewhere.
 
 use super::api::Endpoint;
+use super::books::Visit;
 use super::callbacks::Callback;
 use super::envelope::{self, Refusal};
 use super::host::Host;
 use super::ids::{self, Known, Outcome, Script};
-use super::ledger::Visit;
 use super::people::Scene;
 use super::results;
 use super::serve::Reset;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 pub(super) async fn get_result(State(host): State<Host>, headers: HeaderMap, body: Bytes) -> Response {
     let asked = signature_id(&body);
     let id = asked.as_deref().ok();
-    host.books.lock().hits.count(host.region, Endpoint::GetResult, id);
+    host.books.lock().asks.count(host.region, Endpoint::GetResult, id);
     if let Some(response) = host.strike(Endpoint::GetResult, id).await {
         return response;
     }
@@ -77,7 +77,7 @@ async fn answer(host: &Host, id: &str) -> Response {
 /// The id, if it is known and lives in this region.
 fn find(host: &Host, id: &str) -> Option<(Known, Visit)> {
     let (known, now) = (ids::parse(id)?, Instant::now());
-    let visit = host.books.lock().ledger.visit(id, known.home, host.region, now)?;
+    let visit = host.books.lock().asks.visit(id, known.home, host.region, now)?;
     if let (Script::Pending(pending), 1) = (known.script, visit.asks) {
         for (kind, age) in pending.callbacks() {
             host.call_back(Callback { region: host.region, id: id.to_owned(), kind, at: now + age });

@@ -2,11 +2,9 @@
 //! lock of the simulator.
 
 use super::api::Endpoint;
+use super::books::Books;
 use super::callbacks::Callback;
-use super::faults::{Faults, LONGEST_HANG};
-use super::grants::Tokens;
-use super::hits::Hits;
-use super::ledger::Ledger;
+use super::faults::LONGEST_HANG;
 use super::serve::Reset;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
@@ -20,15 +18,6 @@ pub(super) struct Host {
     pub(super) region: &'static str,
     pub(super) books: Arc<Mutex<Books>>,
     callbacks: Option<Sender<Callback>>,
-}
-
-/// All that is remembered, each book bounded by itself.
-#[derive(Default)]
-pub(super) struct Books {
-    pub(super) tokens: Tokens,
-    pub(super) ledger: Ledger,
-    pub(super) faults: Faults,
-    pub(super) hits: Hits,
 }
 
 impl Host {

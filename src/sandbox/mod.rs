@@ -42,17 +42,13 @@
 //! `GET /_sandbox/hits` counts the calls per region, endpoint and id.
 
 mod api;
-mod bounded;
+mod books;
 mod callbacks;
-mod control;
 mod envelope;
 mod faults;
 mod get_result;
-mod grants;
-mod hits;
 mod host;
 mod ids;
-mod ledger;
 mod people;
 mod results;
 mod serve;
@@ -60,7 +56,10 @@ mod shapes;
 mod token;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use std::future::Future;
 use tokio::net::TcpListener;
@@ -70,6 +69,7 @@ pub use api::{ACCESS_KEY, REGIONS, SECRET_KEY};
 pub use callbacks::CallbackUrl;
 pub use ids::ids;
 
+use faults::Faults;
 use host::Host;
 
 /// No request of the API comes near it.
@@ -77,29 +77,26 @@ const BODY_LIMIT: usize = 64 * 1024;
 
 /// Serves the simulator on `listener` until `shutdown` completes; connections still open then have half a second.
 /// Callbacks go to `callback_url`, if there is one.
-///
-/// # Errors
-/// When the listener fails to accept again and again.
 pub async fn run(
     listener: TcpListener,
     callback_url: Option<CallbackUrl>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+    shutdown: impl Future<Output = ()>,
+) {
     let Some(url) = callback_url else {
         return serve::serve(listener, router(Host::new(None)), shutdown).await;
     };
     let (sender, receiver) = mpsc::channel(callbacks::MOST_WAITING);
     let serving = serve::serve(listener, router(Host::new(Some(sender))), shutdown);
     tokio::select! {
-        ended = serving => ended,
-        () = callbacks::deliver(url, receiver) => Ok(()),
+        () = serving => {}
+        () = callbacks::deliver(url, receiver) => {}
     }
 }
 
 fn router(host: Host) -> Router {
     let control = Router::new()
-        .route("/faults", put(control::set_faults).delete(control::clear_faults))
-        .route("/hits", get(control::show_hits))
+        .route("/faults", put(set_faults).delete(clear_faults))
+        .route("/hits", get(show_hits))
         .with_state(host.clone());
     REGIONS
         .iter()
@@ -115,4 +112,25 @@ fn api(host: Host) -> Router {
         .route("/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result", post(get_result::get_result))
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .with_state(host)
+}
+
+/// 204, or 400 with what is wrong in plain text and nothing changed.
+async fn set_faults(State(host): State<Host>, body: Bytes) -> Response {
+    match Faults::parse(&body) {
+        Ok(faults) => {
+            host.books.lock().faults = faults;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
+    }
+}
+
+async fn clear_faults(State(host): State<Host>) -> StatusCode {
+    host.books.lock().faults = Faults::default();
+    StatusCode::NO_CONTENT
+}
+
+async fn show_hits(State(host): State<Host>) -> Response {
+    let report = host.books.lock().asks.report().to_string();
+    ([(header::CONTENT_TYPE, "application/json")], report).into_response()
 }

@@ -23,8 +23,7 @@ const MOST_CONNECTIONS: usize = 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// What open connections have once the end is called.
 const GRACE: Duration = Duration::from_millis(500);
-/// Failed accepts in a row, with a pause between them, before the listener is given up.
-const PATIENCE: u32 = 100;
+/// After an accept that failed, as it does without file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// An answer that marks its connection to be cut with a TCP reset, without a byte of it sent.
@@ -39,29 +38,19 @@ impl IntoResponse for Reset {
     }
 }
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
-    let mut failures = 0;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    failures = 0;
                     connections.spawn(converse(stream, router.clone(), stopped.clone()));
                 }
-                Err(error) if failures >= PATIENCE => return Err(error),
-                Err(_) => {
-                    failures += 1;
-                    sleep(PAUSE).await;
-                }
+                Err(_) => sleep(PAUSE).await,
             },
         }
     }
@@ -69,7 +58,6 @@ pub(super) async fn serve(
     // Clients keep idle connections and faults hang: what has not ended by then is aborted with the set.
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(GRACE, ended).await;
-    Ok(())
 }
 
 async fn converse(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {

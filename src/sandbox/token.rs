@@ -20,7 +20,7 @@ const LONGEST_PERIOD: u64 = 86_400;
 
 /// `POST …/generate-token`
 pub(super) async fn generate(State(host): State<Host>, body: Bytes) -> Response {
-    host.books.lock().hits.count(host.region, Endpoint::Token, None);
+    host.books.lock().asks.count(host.region, Endpoint::Token, None);
     if let Some(response) = host.strike(Endpoint::Token, None).await {
         return response;
     }
