@@ -6,7 +6,7 @@ mod watched;
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{self, Auth, Config, Jwks};
+use crate::config::{self, Auth, Config, Jwks, Otlp};
 use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
@@ -260,7 +260,8 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
 fn traces(telemetry: &config::Telemetry, regions: &Regions, metrics: &Metrics) -> io::Result<Traces> {
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
     let client = collector_client(otlp.ca_file.as_deref())?;
-    let collector = Collector { url: otlp.url.clone(), timeout: otlp.timeout, queue: otlp.queue, client };
+    let &Otlp { timeout, queue, batch, delay, .. } = otlp;
+    let collector = Collector { url: otlp.url.clone(), timeout, queue, batch, delay, client };
     Traces::start(collector, regions.names(), Arc::clone(&metrics.spans))
 }
 

@@ -1,5 +1,5 @@
 //! Where traces go: `telemetry.otlp_endpoint`, else what the standard variables of OpenTelemetry say. The SDK reads the
-//! others of those itself: headers, sampling, batches, the name of the service.
+//! others of those itself: headers, sampling, the name of the service.
 
 use std::time::Duration;
 
@@ -35,17 +35,18 @@ pub(super) fn otlp(section: &mut Section<'_>, variables: Table) -> Option<Otlp> 
     let (endpoint, url) = key.or_else(|| standard_endpoint(standard))?;
     standard.read("OTEL_TRACES_EXPORTER", |raw| word(raw, &["otlp", "none"]));
     standard.read("OTEL_TRACES_SAMPLER", |raw| word(raw, &SAMPLERS));
-    // The SDK takes these unchecked, and would abort on a queue that no memory holds, or never pause.
     let queue = standard.read("OTEL_BSP_MAX_QUEUE_SIZE", whole(1..=65_536)).unwrap_or(2048);
-    standard.read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", whole(1..=65_536));
-    standard.read("OTEL_BSP_SCHEDULE_DELAY", whole(10..=600_000));
+    let batch = standard.read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", whole(1..=65_536)).unwrap_or(512);
+    let delay = standard.read("OTEL_BSP_SCHEDULE_DELAY", whole(10..=600_000)).unwrap_or(5_000);
     let protocols = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
     let timeouts = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
     let certificates = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
     first(standard, protocols, |raw| word(raw, &["http/protobuf"]));
     let timeout = first(standard, timeouts, millis).unwrap_or(Duration::from_secs(10));
     let ca_file = first(standard, certificates, readable);
-    Some(Otlp { endpoint, url, timeout, ca_file, queue: queue as usize })
+    let delay = Duration::from_millis(delay.into());
+    let (queue, batch) = (queue as usize, batch.min(queue) as usize);
+    Some(Otlp { endpoint, url, timeout, ca_file, queue, batch, delay })
 }
 
 /// The variable for traces, else the one for all that is exported.

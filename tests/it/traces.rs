@@ -236,13 +236,6 @@ async fn an_error_names_its_trace_and_its_span_our_code_and_only_faults_of_the_s
     assert!(of_absent.is_some_and(|fill| !fill.is_error), "an answer is no error");
 }
 
-/// The thread that sends batches, as the system shows it.
-fn has_sender(served: &Served) -> bool {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", served.process.id())).expect("it runs");
-    let name = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task?.path().join("comm"));
-    tasks.filter_map(|task| name(task).ok()).any(|name| name.starts_with("OpenTelemetry"))
-}
-
 #[tokio::test]
 async fn they_are_off_unless_something_says_where_to() {
     let (collector, upstream) = (Collector::start().await, knows("T1").await);
@@ -254,7 +247,6 @@ async fn they_are_off_unless_something_says_where_to() {
     for served in [&off, &disabled, &on] {
         assert_eq!(served.send("GET", "/idv/T1", &[("traceparent", &traceparent("01"))]).await.status, 200);
     }
-    assert_eq!([&off, &disabled, &on].map(has_sender), [false, false, true]);
     for served in [off, disabled] {
         assert_eq!(served.stop().await.code, Some(0));
     }

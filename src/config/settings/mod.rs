@@ -211,6 +211,10 @@ pub struct Otlp {
     pub ca_file: Option<PathBuf>,
     /// How many spans may wait for the collector.
     pub queue: usize,
+    /// How many one batch holds at most.
+    pub batch: usize,
+    /// How long a batch that is not full waits.
+    pub delay: Duration,
 }
 
 impl Serialize for Otlp {

@@ -1,18 +1,21 @@
-//! Sends batches of spans to the collector, within a time limit, and logs once when it does not accept them.
+//! Spans on their way to the collector: as many as the queue holds wait, and one task sends them in batches.
+//!
+//! The SDK's own batches tell nobody which spans they drop, and block the thread that ends them.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use opentelemetry::Context;
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use reqwest::Client;
-use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
-use super::places::Places;
+use crate::telemetry::metrics::SpanMetrics;
 
 /// What receives the spans.
 pub struct Collector {
@@ -22,72 +25,131 @@ pub struct Collector {
     pub timeout: Duration,
     /// Spans that may wait.
     pub queue: usize,
+    /// Spans of one batch at most.
+    pub batch: usize,
+    /// How long a batch that is not full waits.
+    pub delay: Duration,
     /// What posts them.
     pub client: Client,
 }
 
-/// Sends batches. The SDK calls it on a thread of its own, one batch at a time.
+/// A span that has ended, with its place in the queue until it is sent.
+type Waiting = (SpanData, OwnedSemaphorePermit);
+
+/// Takes the spans that end. Those that find no place are dropped and counted.
 #[derive(Debug)]
-pub(super) struct Exporter {
-    otlp: Arc<opentelemetry_otlp::SpanExporter>,
-    timeout: Duration,
-    places: Arc<Places>,
-    runtime: Handle,
-    is_failing: AtomicBool,
+pub(super) struct Queue {
+    places: Arc<Semaphore>,
+    waiting: mpsc::UnboundedSender<Waiting>,
+    metrics: Arc<SpanMetrics>,
+    limit: usize,
+    was_full: Once,
 }
 
-impl Exporter {
-    pub(super) fn new(collector: Collector, places: Arc<Places>, runtime: Handle) -> io::Result<Self> {
-        let otlp = opentelemetry_otlp::SpanExporter::builder()
-            .with_http()
-            .with_http_client(collector.client)
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(collector.url)
-            .with_timeout(collector.timeout)
-            .build()
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            otlp: Arc::new(otlp),
-            timeout: collector.timeout,
-            places,
-            runtime,
-            is_failing: AtomicBool::new(false),
-        })
+/// Sends batches of the spans that wait.
+pub(super) struct Sender {
+    otlp: opentelemetry_otlp::SpanExporter,
+    waiting: mpsc::UnboundedReceiver<Waiting>,
+    timeout: Duration,
+    batch: usize,
+    delay: Duration,
+    metrics: Arc<SpanMetrics>,
+}
+
+/// The way to a collector for spans of a process that `resource` describes.
+pub(super) fn queue(
+    collector: Collector,
+    resource: &Resource,
+    metrics: Arc<SpanMetrics>,
+) -> io::Result<(Queue, Sender)> {
+    let Collector { url, timeout, queue, batch, delay, client } = collector;
+    let mut otlp = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(url)
+        .with_timeout(timeout)
+        .build()
+        .map_err(io::Error::other)?;
+    otlp.set_resource(resource);
+    let (taken, waiting) = mpsc::unbounded_channel();
+    let sender = Sender { otlp, waiting, timeout, batch, delay, metrics: Arc::clone(&metrics) };
+    let places = Arc::new(Semaphore::new(queue));
+    Ok((Queue { places, waiting: taken, metrics, limit: queue, was_full: Once::new() }, sender))
+}
+
+impl SpanProcessor for Queue {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            // After the end nobody receives it.
+            let _ = self.waiting.send((span, place));
+            return;
+        }
+        self.metrics.count_dropped(1);
+        self.was_full.call_once(|| {
+            tracing::warn!(
+                setting = "OTEL_BSP_MAX_QUEUE_SIZE",
+                limit = self.limit,
+                "limit reached: spans are lost until the collector takes those that wait"
+            );
+        });
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl Sender {
+    /// Sends spans until it is told to stop, and then those that still wait.
+    pub(super) async fn run(mut self, stop: Arc<Notify>) {
+        let (mut batch, mut is_failing, mut is_last) = (Vec::new(), false, false);
+        while !is_last {
+            tokio::select! {
+                full = timeout(self.delay, fill(&mut self.waiting, &mut batch, self.batch)) => {
+                    is_last = full == Ok(false);
+                }
+                () = stop.notified() => self.waiting.close(),
+            }
+            if !batch.is_empty() {
+                is_failing = self.send(std::mem::take(&mut batch), is_failing).await.is_err();
+            }
+        }
     }
 
     /// Logs when batches begin to fail and when they succeed again.
-    fn log(&self, result: &OTelSdkResult) {
-        match (result, self.is_failing.swap(result.is_err(), Ordering::Relaxed)) {
-            (Err(error), false) => {
-                tracing::warn!(%error, "the collector does not accept traces; spans are lost")
+    async fn send(&self, batch: Vec<Waiting>, was_failing: bool) -> OTelSdkResult {
+        // Their places are free when this is done.
+        let (spans, places): (Vec<SpanData>, Vec<_>) = batch.into_iter().unzip();
+        // The library gives up between two tries, but never during one.
+        let sent = timeout(self.timeout, self.otlp.export(spans)).await;
+        let result = sent.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
+        match &result {
+            Ok(()) if was_failing => tracing::info!("the collector accepts traces again"),
+            Ok(()) => {}
+            Err(error) => {
+                self.metrics.count_dropped(places.len());
+                if !was_failing {
+                    tracing::warn!(%error, "the collector does not accept traces; spans are lost");
+                }
             }
-            (Ok(()), true) => tracing::info!("the collector accepts traces again"),
-            (Err(_), true) | (Ok(()), false) => {}
         }
+        result
     }
 }
 
-impl SpanExporter for Exporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        let (otlp, timeout) = (Arc::clone(&self.otlp), self.timeout);
-        // The client needs the runtime; and the library gives up between two tries, but never during one.
-        let sending =
-            self.runtime.spawn(async move { tokio::time::timeout(timeout, otlp.export(batch)).await });
-        let result = match sending.await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(OTelSdkError::Timeout(timeout)),
-            Err(_) => Err(OTelSdkError::AlreadyShutdown),
-        };
-        self.places.settle(spans, result.is_err());
-        self.log(&result);
-        result
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        // It is called once, before the first batch.
-        if let Some(otlp) = Arc::get_mut(&mut self.otlp) {
-            otlp.set_resource(resource);
+/// Waits until a batch is full. `false`: there will be no more spans.
+async fn fill(waiting: &mut mpsc::UnboundedReceiver<Waiting>, batch: &mut Vec<Waiting>, size: usize) -> bool {
+    while batch.len() < size {
+        if waiting.recv_many(batch, size - batch.len()).await == 0 {
+            return false;
         }
     }
+    true
 }

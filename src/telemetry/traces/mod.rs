@@ -6,7 +6,6 @@
 //! company, and what it has no use for it does not get.
 
 mod export;
-mod places;
 mod span;
 mod traceparent;
 
@@ -17,13 +16,14 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::domain::region::RegionName;
 use crate::telemetry::metrics::SpanMetrics;
-use export::Exporter;
-use places::{Bounded, Places};
 
 pub use export::Collector;
 use span::Pipeline;
@@ -32,8 +32,6 @@ pub use traceparent::trace_id;
 
 /// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
 const SERVICE_NAME: &str = "idv-gateway";
-/// What the last spans are given beyond the limit for them before they are given up.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// Where requests get their spans from.
 #[derive(Clone)]
@@ -45,8 +43,8 @@ impl Traces {
         Self(None)
     }
 
-    /// Spans that go to `collector`; connects to nothing yet. Batches, sampling and what the service is called are as the
-    /// standard variables say (`OTEL_BSP_*`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where
+    /// Spans that go to `collector`; connects to nothing yet. Sampling and what the service is called are as the standard
+    /// variables say (`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where
     /// a configuration is only tried, there are none.
     ///
     /// # Errors
@@ -56,15 +54,14 @@ impl Traces {
         regions: &[RegionName],
         metrics: Arc<SpanMetrics>,
     ) -> io::Result<Self> {
-        let Ok(runtime) = Handle::try_current() else { return Ok(Self::off()) };
-        let places = Arc::new(Places::new(collector.queue, metrics));
-        let exporter = Exporter::new(collector, Arc::clone(&places), runtime)?;
-        let batches = BatchSpanProcessor::builder(exporter).build();
-        let processor = Bounded { batches, places };
-        let provider =
-            SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource()).build();
-        let tracer = provider.tracer(SERVICE_NAME);
-        Ok(Self(Some(Arc::new(Pipeline { provider, tracer, regions: regions.into() }))))
+        if Handle::try_current().is_err() {
+            return Ok(Self::off());
+        }
+        let (queue, sender) = export::queue(collector, &resource(), metrics)?;
+        let tracer = SdkTracerProvider::builder().with_span_processor(queue).build().tracer(SERVICE_NAME);
+        let stop = Arc::new(Notify::new());
+        let sending = JoinSet::from_iter([sender.run(Arc::clone(&stop))]);
+        Ok(Self(Some(Arc::new(Pipeline { tracer, regions: regions.into(), stop, sending: sending.into() }))))
     }
 
     /// Whether there are any.
@@ -88,10 +85,10 @@ impl Traces {
 
     /// Sends the spans that have ended so far, for as long as `limit`. Those that end later are lost.
     pub async fn stop(&self, limit: Duration) {
-        let Some(pipeline) = self.0.clone() else { return };
-        let stopping =
-            tokio::task::spawn_blocking(move || pipeline.provider.shutdown_with_timeout(limit).is_ok());
-        if !matches!(tokio::time::timeout(limit + GRACE, stopping).await, Ok(Ok(true))) {
+        let Some(pipeline) = &self.0 else { return };
+        pipeline.stop.notify_one();
+        let sent = async { pipeline.sending.lock().await.join_next().await };
+        if timeout(limit, sent).await.is_err() {
             tracing::warn!("the last spans were not taken in time");
         }
     }

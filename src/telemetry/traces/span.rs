@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracer;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::domain::region::{RegionId, RegionName};
 use crate::telemetry::metrics::{Operation, UpstreamOutcome};
@@ -17,16 +18,12 @@ use crate::telemetry::metrics::{Operation, UpstreamOutcome};
 /// What spans go through on their way out. The queue is bounded: a slow collector loses spans and delays no
 /// request.
 pub(super) struct Pipeline {
-    pub(super) provider: SdkTracerProvider,
     pub(super) tracer: SdkTracer,
     pub(super) regions: Box<[RegionName]>,
-}
-
-impl Drop for Pipeline {
-    /// Left to itself the SDK would wait here for the collector, on whatever thread drops the last span.
-    fn drop(&mut self) {
-        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
-    }
+    /// Tells the task that sends them to come to an end.
+    pub(super) stop: Arc<Notify>,
+    /// That task.
+    pub(super) sending: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 /// A span under way; it ends when it is dropped. None where traces are off or this one is not sampled: then nothing below
