@@ -50,14 +50,14 @@ pub enum Category {
 }
 
 impl Reason {
-    /// The reason for one of the vendor's words, folded to upper case. `None` if the word is not in its table.
+    /// The reason for one of the vendor's words, whatever the case. `None` if the word is not in its table.
     ///
     /// The vendor's samples say `NOT_SUPPORTED_CARD` where its table says `NO_SUPPORTED_CARD`.
     pub fn from_word(word: &str) -> Option<Self> {
-        if word == "NOT_SUPPORTED_CARD" {
+        if word.eq_ignore_ascii_case("NOT_SUPPORTED_CARD") {
             return Some(Self::NoSupportedCard);
         }
-        Self::iter().find(|reason| *reason != Self::Other && reason.code() == word)
+        Self::iter().find(|reason| *reason != Self::Other && reason.code().eq_ignore_ascii_case(word))
     }
 
     /// The code callers read.

@@ -3,8 +3,9 @@
 use hyper::StatusCode;
 use jiff::Timestamp;
 
-use super::normalise::{fold, text_field};
-use super::wire::{self, Json, Object};
+use super::json::{Json, Object};
+use super::normalise::{is, text_field};
+use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind, UpstreamSaid};
 use crate::net::{Answer, retry_after};
@@ -80,8 +81,8 @@ pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Res
     let Some(Json::Text(code)) = envelope.get("code") else {
         return Err(by_status(answer, Kind::Malformed));
     };
-    let known = CODES.iter().find(|(known, _)| *known == fold(code));
-    for _ in envelope.keys().filter(|key| !KNOWN.contains(&key.as_ref())) {
+    let known = CODES.iter().find(|(known, _)| is(code, known));
+    for _ in envelope.iter().filter(|(key, _)| !KNOWN.contains(key)) {
         drift.add(DriftKind::UnknownField);
     }
     if !answer.is_json || !answer.is_utf8 {
@@ -96,7 +97,7 @@ pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Res
         let refusal = with_headers(answer, *kind).saying(Some(code), transaction_id);
         return Err(Refusal { hint: hint(&envelope), named: named(&envelope), ..refusal });
     }
-    match envelope.remove("data") {
+    match envelope.take("data") {
         Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
         _ => {
             drift.add(DriftKind::TypeMismatch);

@@ -10,6 +10,7 @@ mod diagnose;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod json;
 mod normalise;
 mod number;
 mod region;

@@ -12,9 +12,9 @@ use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::json::Json;
 use super::number;
 use super::settings::Keys;
-use super::wire::Json;
 
 /// The longest life the vendor gives a token.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);

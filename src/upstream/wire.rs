@@ -5,9 +5,8 @@
 //! bad number, not a bad body), half a character is replaced, and a hostile body costs bounded work and memory.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use super::number;
+use super::json::{Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
 
 /// The most JSON values one body may hold. The vendor's own samples hold about sixty.
@@ -15,52 +14,6 @@ const MAX_VALUES: u32 = 20_000;
 /// How deep values may be nested. The vendor's own samples have five levels.
 const MAX_DEPTH: u32 = 128;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// An object's members.
-pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, Json<'a>>;
-
-/// One JSON value. It borrows from the body what the body spells as it is meant.
-pub(super) enum Json<'a> {
-    Null,
-    Bool(bool),
-    /// The digits as they were sent.
-    Number(&'a str),
-    Text(Cow<'a, str>),
-    Array(Vec<Json<'a>>),
-    Object(Object<'a>),
-}
-
-impl<'a> Json<'a> {
-    pub(super) const fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
-    }
-
-    pub(super) const fn as_bool(&self) -> Option<bool> {
-        if let Self::Bool(flag) = self { Some(*flag) } else { None }
-    }
-
-    pub(super) fn as_text(&self) -> Option<&str> {
-        if let Self::Text(text) = self { Some(text) } else { None }
-    }
-
-    /// The digits of a number, or text that may be one.
-    pub(super) fn as_digits(&self) -> Option<&str> {
-        if let Self::Number(digits) = self { Some(digits) } else { self.as_text().map(str::trim) }
-    }
-
-    /// A whole number, as a number or as text, also where it is written with an exponent or a fraction of zeros.
-    pub(super) fn as_whole(&self) -> Option<i64> {
-        number::whole(self.as_digits()?)?.parse().ok()
-    }
-
-    pub(super) fn as_array(&self) -> Option<&[Self]> {
-        if let Self::Array(items) = self { Some(items) } else { None }
-    }
-
-    pub(super) const fn as_object(&self) -> Option<&Object<'a>> {
-        if let Self::Object(object) = self { Some(object) } else { None }
-    }
-}
 
 /// A body as text, without a byte order mark before it. Invalid UTF-8 is replaced and counted.
 pub(super) fn text<'a>(body: &'a [u8], drift: &mut Drift) -> Cow<'a, str> {
@@ -108,19 +61,18 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: u32) -> Option<Object<'a>> {
         let depth = depth.checked_sub(1)?;
-        let mut members = Object::new();
+        let mut members = Vec::new();
         self.expect(b'{')?;
         if self.take(b'}') {
-            return Some(members);
+            return Object::new(members);
         }
         loop {
             let key = self.string()?;
             self.expect(b':')?;
-            if members.insert(key, self.value(depth)?).is_some() {
-                return None;
-            }
+            members.push((key, self.value(depth)?));
             if !self.take(b',') {
-                return self.expect(b'}').map(|()| members);
+                self.expect(b'}')?;
+                return Object::new(members);
             }
         }
     }
@@ -153,14 +105,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text before the next quote, backslash or control character.
+    /// The text before the next quote, backslash or control character, or before the end.
     fn plain(&mut self) -> Option<&'a str> {
-        let rest = &self.text[self.at..];
-        let plain = &rest[..memchr::memchr2(b'"', b'\\', rest.as_bytes())?];
-        // All of it is looked at, in large steps: that takes less than an end at the first one.
-        let has_control = plain.bytes().fold(false, |found, byte| found | (byte < 0x20));
-        self.at += plain.len();
-        (!has_control).then_some(plain)
+        let start = self.at;
+        self.at += plain_length(&self.text.as_bytes()[start..]);
+        self.text.get(start..self.at)
     }
 
     /// The character of an escape.
@@ -266,6 +215,25 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many bytes come before the first quote, backslash or control character. Eight bytes are looked at in one step: the
+/// lowest bit that is set in `found` is that of the first such byte.
+fn plain_length(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::MAX / 255;
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
+    let mut length = 0;
+    while let Some(word) = bytes[length..].first_chunk().map(|chunk| u64::from_le_bytes(*chunk)) {
+        let quote = below(word ^ (EACH * u64::from(b'"')), 1);
+        let backslash = below(word ^ (EACH * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return length + found.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+    length + bytes[length..].iter().take_while(is_plain).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,7 +243,7 @@ mod tests {
         let numbers = ["1e400", "82.0", "-1", "1.6E12", "-0", "0.10", "771028990001000200030004"];
         let body = format!(r#"{{"sent":[{}]}}"#, numbers.join(" , "));
         let read = read(&body).unwrap();
-        for (read, sent) in read["sent"].as_array().unwrap().iter().zip(numbers) {
+        for (read, sent) in read.get("sent").unwrap().as_array().unwrap().iter().zip(numbers) {
             assert!(matches!(read, Json::Number(digits) if *digits == sent), "{sent}");
         }
     }
@@ -286,7 +254,7 @@ mod tests {
         for (body, expected, counted) in cases {
             let mut drift = Drift::default();
             let text = text(body, &mut drift);
-            assert!(matches!(&read(&text).unwrap()["a"], Json::Text(text) if text == expected));
+            assert!(matches!(read(&text).unwrap().get("a").unwrap(), Json::Text(text) if text == expected));
             assert_eq!(drift.count(DriftKind::TypeMismatch), counted, "{expected}");
         }
     }
@@ -302,7 +270,10 @@ mod tests {
         ];
         for (sent, expected) in cases {
             let sent = format!("{{\"a\":\"{sent}\"}}");
-            assert!(matches!(&read(&sent).unwrap()["a"], Json::Text(text) if text == expected), "{sent}");
+            assert!(
+                matches!(read(&sent).unwrap().get("a").unwrap(), Json::Text(text) if text == expected),
+                "{sent}"
+            );
         }
     }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::drift::{Drift, DriftKind};
+use crate::upstream::json::{Json, Object};
 use crate::upstream::number;
-use crate::upstream::wire::{Json, Object};
 
 /// A member that should be text.
 pub(in crate::upstream) fn text<'a>(object: &'a Object<'_>, key: &str, drift: &mut Drift) -> Option<&'a str> {
@@ -69,7 +69,7 @@ fn read<'a, T>(
 
 /// Counts the undocumented members.
 pub(super) fn count_unknown(object: &Object, known: &[&str], drift: &mut Drift) {
-    for _ in object.keys().filter(|key| !known.contains(&key.as_ref())) {
+    for _ in object.iter().filter(|(key, _)| !known.contains(key)) {
         drift.add(DriftKind::UnknownField);
     }
 }

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use super::fields;
 use crate::domain::drift::Drift;
 use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
+use crate::upstream::json::{Json, Object};
 use crate::upstream::number;
-use crate::upstream::wire::{Json, Object};
 
 /// The identity read from the document part, and the caller's own name for the person.
 pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
@@ -37,7 +37,7 @@ pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Dri
 
 /// What the sides say under these names: by the order of the names, then front before back.
 fn candidates(sides: [Option<&Object>; 2], names: &[&str]) -> impl Iterator<Item = String> {
-    let of_name = move |name: &&str| sides.map(|side| plain(side?.get(*name)?));
+    let of_name = move |name: &&str| sides.map(|side| plain(side?.get(name)?));
     names.iter().flat_map(of_name).flatten()
 }
 
@@ -56,7 +56,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn open_map(side: Option<&Object>) -> OpenMap {
-    side.into_iter().flatten().map(|(key, value)| (key.to_string(), open_value(value))).collect()
+    side.into_iter().flat_map(Object::iter).map(|(key, value)| (key.to_owned(), open_value(value))).collect()
 }
 
 fn open_value(value: &Json) -> OpenValue {

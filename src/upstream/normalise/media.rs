@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hyper::Uri;
+use hyper::http::uri::Authority;
 use jiff::{SignedDuration, Timestamp, civil};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -10,8 +10,8 @@ use url::Url;
 use super::fields;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{LINK_LIFE, Medium, MediumKind};
+use crate::upstream::json::Object;
 use crate::upstream::number;
-use crate::upstream::wire::Object;
 
 /// The face fields that hold links.
 const FACE: &[(&str, MediumKind)] = &[
@@ -36,6 +36,25 @@ const STATES: &[&str] = &["PENDING", "ERROR"];
 
 /// The most a link's end is moved forward, so that no caller gets a link that expires before it is used.
 const MAX_MARGIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a link begins with.
+const HTTPS: &str = "https://";
+
+/// The longest link, in bytes and without its beginning. Few readers of URIs take more.
+const MAX_LINK: usize = u16::MAX as usize - 1;
+
+/// What the parameters are called that say when a link ends, in the words of S3, Google, OSS, Azure and COS, or plainly.
+const ENDS: [&str; 9] = [
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Goog-Date",
+    "X-Goog-Expires",
+    "x-oss-date",
+    "x-oss-expires",
+    "se",
+    "q-sign-time",
+    "Expires",
+];
 
 /// The hosts that links may point at; empty = any.
 #[derive(Clone, Default)]
@@ -82,7 +101,7 @@ pub(super) fn links(
             match https_url(text, hosts) {
                 Some(url) => {
                     let expires_at = expires_at(&url, observed_at);
-                    media.push(Medium { kind: *kind, url: url.to_string(), expires_at });
+                    media.push(Medium { kind: *kind, url, expires_at });
                 }
                 None => drift.add(DriftKind::UnknownValue),
             }
@@ -91,16 +110,20 @@ pub(super) fn links(
     media
 }
 
-/// The link that `text` is, as it is handed on: a plain https URI.
-fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Uri> {
-    let (scheme, rest) = text.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("https") || rest.starts_with('/') {
+/// The link that `text` is, as it is handed on: a plain https URI without a fragment.
+fn https_url(text: &str, hosts: &AllowedHosts) -> Option<String> {
+    let (scheme, rest) = text.split_at_checked(HTTPS.len())?;
+    if !scheme.eq_ignore_ascii_case(HTTPS) || rest.starts_with('/') {
         return None;
     }
-    let url = if is_uri(text) { Uri::try_from(text).ok()? } else { Uri::try_from(encoded(text)?).ok()? };
-    let (authority, host) = (url.authority()?.as_str(), url.host()?);
-    let is_plain = authority == host || (url.port_u16().is_some() && !authority.contains('@'));
-    (is_plain && hosts.allow(host)).then_some(url)
+    let url = if is_uri(text) { Cow::from(text) } else { encoded(text)?.into() };
+    let rest = url[HTTPS.len()..].split('#').next().filter(|rest| rest.len() <= MAX_LINK)?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let authority: Authority = authority.parse().ok()?;
+    let host = authority.host();
+    let is_plain = authority == host || (authority.port_u16().is_some() && !authority.as_str().contains('@'));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    (is_plain && hosts.allow(host)).then(|| [HTTPS, authority.as_str(), slash, path].concat())
 }
 
 /// The URI that was meant by a URL with characters that a URI may not have.
@@ -124,41 +147,43 @@ fn is_uri(url: &str) -> bool {
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
-fn expires_at(url: &Uri, observed_at: Timestamp) -> Timestamp {
+fn expires_at(url: &str, observed_at: Timestamp) -> Timestamp {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
     // A year before 0 could not even be written down in an answer.
-    let own =
-        own_end(url.query().unwrap_or_default(), observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
+    let own = own_end(query, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
     let end = own.or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
     let life = end.duration_since(observed_at);
     let margin = (life / 10).clamp(SignedDuration::ZERO, MAX_MARGIN);
     end.checked_sub(margin).unwrap_or(end)
 }
 
-/// The end that the link itself carries, in the words of S3, Google, OSS, Azure or COS, or as a plain `Expires`. The
-/// earliest counts.
+/// The end that the link itself carries; the earliest counts.
 fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let parameters: Vec<_> = pairs.map(|(name, value)| (decoded(name), value)).collect();
-    let parameter = |name: &str| {
-        let found = parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| decoded(value))
-    };
-    let number = |name: &str| number::whole(&parameter(name)?)?.parse::<i64>().ok();
-    let date = |name: &str| basic_date(&parameter(name)?);
-    let signed = |from: &str, life: &str| after(date(from)?, number(life)?);
+    let mut ends: [Option<Cow<'_, str>>; ENDS.len()] = Default::default();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(&name)) {
+            ends[end].get_or_insert_with(|| decoded(value));
+        }
+    }
+    let [amz_date, amz_life, goog_date, goog_life, oss_date, oss_life, azure, cos, plain] = &ends;
+    let number = |text: &Option<Cow<'_, str>>| number::whole(text.as_deref()?)?.parse::<i64>().ok();
+    let date = |text: &Option<Cow<'_, str>>| date(text.as_deref()?);
+    let signed = |from, life| after(date(from)?, number(life)?);
     // Without a date it is an absolute time if it is as large as one.
-    let oss = || match (date("x-oss-date"), number("x-oss-expires")?) {
+    let oss = || match (date(oss_date), number(oss_life)?) {
         (None, end) if end > 1_000_000_000 => epoch(end),
         (from, life) => after(from.unwrap_or(observed_at), life),
     };
-    let cos = || epoch(number::whole(parameter("q-sign-time")?.split_once(';')?.1)?.parse().ok()?);
+    let cos = || epoch(number::whole(cos.as_deref()?.split_once(';')?.1)?.parse().ok()?);
     let ends = [
-        signed("X-Amz-Date", "X-Amz-Expires"),
-        signed("X-Goog-Date", "X-Goog-Expires"),
+        signed(amz_date, amz_life),
+        signed(goog_date, goog_life),
         oss(),
-        parameter("se").and_then(|end| azure_date(&end)),
+        date(azure),
         cos(),
-        number("Expires").and_then(epoch),
+        number(plain).and_then(epoch),
     ];
     ends.into_iter().flatten().min()
 }
@@ -180,18 +205,11 @@ fn epoch(time: i64) -> Option<Timestamp> {
     Timestamp::from_millisecond(number::millis(time)?).ok()
 }
 
-/// `20261122T100000Z`
-fn basic_date(text: &str) -> Option<Timestamp> {
-    utc(civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?)
-}
-
-/// `2026-11-22T10:00:00Z`, also without seconds, or the date alone.
-fn azure_date(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| utc(text.strip_suffix('Z').unwrap_or(text).parse().ok()?))
-}
-
-fn utc(date: civil::DateTime) -> Option<Timestamp> {
-    date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+/// `20261122T100000Z` or `2026-11-22T10:00:00Z`, also without seconds, or the date alone.
+fn date(text: &str) -> Option<Timestamp> {
+    let utc = |date: civil::DateTime| date.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let written_short = || utc(text.strip_suffix('Z').unwrap_or(text).parse().ok()?);
+    text.parse().ok().or_else(|| Some(written_short()?.timestamp()))
 }
 
 #[cfg(test)]
@@ -228,7 +246,7 @@ mod tests {
             ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),
         ];
         for (url, end) in cases {
-            assert_eq!(expires_at(&Uri::from_static(url), observed), at(end), "{url}");
+            assert_eq!(expires_at(url, observed), at(end), "{url}");
         }
     }
 
@@ -237,9 +255,9 @@ mod tests {
         for (text, uri) in [
             ("https://m.example/a%2Fb?c=d%20e&f=g+h", "https://m.example/a%2Fb?c=d%20e&f=g+h"),
             ("HTTPS://M.example/ä", "https://m.example/%C3%A4"),
+            ("Https://M.example:443?a#b?c", "https://M.example:443/?a"),
         ] {
-            let url = https_url(text, &AllowedHosts::default());
-            assert_eq!(url.map(|url| url.to_string()).as_deref(), Some(uri), "{text}");
+            assert_eq!(https_url(text, &AllowedHosts::default()).as_deref(), Some(uri), "{text}");
         }
     }
 
@@ -263,6 +281,7 @@ mod tests {
             "https://m.example/100%",
             "https://m%2eexample/a",
             "https://m.example:99999/a",
+            "https://?a",
             "file:///etc/passwd",
         ] {
             assert!(https_url(bad, &any).is_none(), "{bad}");

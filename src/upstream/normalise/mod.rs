@@ -15,8 +15,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::json::{Json, Object};
 use super::number;
-use super::wire::{Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
@@ -24,7 +24,7 @@ use crate::domain::verification::{UpstreamWords, Verification};
 
 pub(super) use fields::text as text_field;
 pub(super) use media::AllowedHosts;
-pub(super) use verdict::fold;
+pub(super) use verdict::is;
 
 /// The members of `data` that any of the vendor's product pages names.
 const KNOWN: &[&str] = &[

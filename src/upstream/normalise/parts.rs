@@ -1,10 +1,10 @@
 //! The parts of a verification: face and document, in both generations' names.
 
 use super::fields::{array, count_unknown, moment, object, score, text, texts};
-use super::verdict::{Says, agree, fold, result};
+use super::verdict::{Says, agree, result};
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::verification::{CheckResult, DocumentCheck, Event, FaceCheck, Sides};
-use crate::upstream::wire::{Json, Object};
+use crate::upstream::json::{Json, Object};
 
 const FACE_FIELDS: &[&str] = &[
     "faceResult",
@@ -102,12 +102,15 @@ fn missing<'a, Check>(field: Option<&Json>) -> Part<'a, Check> {
 
 /// The country of the verification: three letters, whatever the case.
 fn country(data: &Object, drift: &mut Drift) -> Option<String> {
-    let code = text(data, "countryCodeIso3", drift).map(fold).filter(|code| !code.is_empty())?;
-    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    let code = text(data, "countryCodeIso3", drift)?.trim();
+    if code.is_empty() {
+        return None;
+    }
+    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
     if !is_code {
         drift.add(DriftKind::UnknownValue);
     }
-    is_code.then_some(code)
+    is_code.then(|| code.to_ascii_uppercase())
 }
 
 fn sides<T>(

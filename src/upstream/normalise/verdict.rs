@@ -3,7 +3,7 @@
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::reason::Reason;
 use crate::domain::verification::{UpstreamWords, Verdict};
-use crate::upstream::wire::{Json, Object};
+use crate::upstream::json::{Json, Object};
 
 /// The longest raw word that is shown to callers, in characters.
 const MAX_WORD: usize = 64;
@@ -19,6 +19,10 @@ pub(super) enum Says {
     /// A word we do not know, or no word at all.
     Unknown,
 }
+
+/// The words of result fields.
+const WORDS: [(&str, Says); 3] =
+    [("PASS", Says::Pass), ("FAIL", Says::Fail), ("INCOMPLETE", Says::Incomplete)];
 
 /// What one error code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +61,8 @@ pub(super) fn result(field: Option<&Json>, drift: &mut Drift) -> Says {
         drift.add(DriftKind::TypeMismatch);
         return Says::Unknown;
     };
-    let says = match fold(word).as_str() {
-        "PASS" => Says::Pass,
-        "FAIL" => Says::Fail,
-        "INCOMPLETE" => Says::Incomplete,
-        _ => Says::Unknown,
-    };
+    let known = WORDS.iter().find(|(known, _)| is(word, known));
+    let says = known.map_or(Says::Unknown, |(_, says)| *says);
     if says == Says::Unknown || !is_documented_spelling(word) {
         drift.add(DriftKind::UnknownValue);
     }
@@ -107,7 +107,7 @@ fn contradicts(name: &str, value: &Json) -> bool {
 }
 
 fn names_events(name: &str) -> bool {
-    name.to_ascii_lowercase().contains("event")
+    name.as_bytes().windows(5).any(|part| part.eq_ignore_ascii_case(b"event"))
 }
 
 /// Whether `name` ends with `word`, whatever its case.
@@ -118,7 +118,7 @@ fn ends_with(name: &str, word: &str) -> bool {
 
 fn says_fail(result: &Json) -> bool {
     match result {
-        Json::Text(word) => fold(word) == "FAIL",
+        Json::Text(word) => is(word, "FAIL"),
         Json::Array(results) => results.iter().any(says_fail),
         Json::Object(_) => fails(result),
         Json::Null | Json::Bool(_) | Json::Number(_) => false,
@@ -127,10 +127,10 @@ fn says_fail(result: &Json) -> bool {
 
 /// The raw words beside the verdict: the newer result field first, and the error code that counts.
 pub(super) fn raw_words(data: &Object) -> UpstreamWords {
-    let result = ["overallResult", "idvResult"].iter().find_map(|key| data.get(*key)?.as_text());
+    let result = ["overallResult", "idvResult"].iter().find_map(|key| data.get(key)?.as_text());
     let codes: Vec<&str> = code_fields(data).filter_map(Json::as_text).collect();
-    let known = codes.iter().find(|code| Reason::from_word(&fold(code)).is_some());
-    let error_code = known.or_else(|| codes.iter().find(|code| fold(code) != "SUCCESS")).or(codes.first());
+    let known = codes.iter().find(|code| Reason::from_word(code.trim()).is_some());
+    let error_code = known.or_else(|| codes.iter().find(|code| !is(code, "SUCCESS"))).or(codes.first());
     UpstreamWords {
         transaction_id: None,
         result: result.map(cap),
@@ -138,9 +138,9 @@ pub(super) fn raw_words(data: &Object) -> UpstreamWords {
     }
 }
 
-/// Trimmed, ASCII upper case.
-pub(in crate::upstream) fn fold(word: &str) -> String {
-    word.trim().to_ascii_uppercase()
+/// Whether `word` is the `known` one, whatever the case and the blanks around it.
+pub(in crate::upstream) fn is(word: &str, known: &str) -> bool {
+    word.trim().eq_ignore_ascii_case(known)
 }
 
 /// The documentation writes upper case, its samples also lower case.
@@ -174,11 +174,10 @@ fn code(field: &Json, drift: &mut Drift) -> Code {
         drift.add(DriftKind::TypeMismatch);
         return Code::Unknown;
     };
-    let word = fold(word);
-    if word == "SUCCESS" {
+    if is(word, "SUCCESS") {
         return Code::Success;
     }
-    Reason::from_word(&word).map_or_else(
+    Reason::from_word(word.trim()).map_or_else(
         || {
             drift.add(DriftKind::UnknownCode);
             Code::Unknown
