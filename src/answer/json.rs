@@ -1,143 +1,157 @@
-//! How values are written as JSON: compact, and with every character visible.
-//!
-//! By hand, as a serializer looks at each byte of a text by itself: a miss renders in half the time (docs/performance.md).
+//! Writes our public JSON of a verification into one buffer. `openapi.yaml` says what its members mean.
 
-use std::io::Write;
+use std::io;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::fmt::temporal::DateTimePrinter;
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
+use super::layout::{Layout, Link};
+use crate::domain::reason::Reason;
+use crate::domain::region::RegionName;
 use crate::domain::text::is_hidden;
+use crate::domain::verification::{self, DocumentCheck, FaceCheck, Medium, Verification};
 
-/// `2026-11-22T10:00:00Z`
-pub(super) const SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
-/// `2022-10-17T07:58:42.952Z`
-pub(super) const MILLIS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+/// The one control character that JSON does not escape and that is ASCII.
+const DELETE: u8 = 0x7f;
 
-/// What can be written as JSON. Nothing here can fail: a buffer grows.
-pub(super) trait Json {
-    /// Writes it to the end of `buffer`.
-    fn write(&self, buffer: &mut Vec<u8>);
+/// What an answer says about the moment it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The result is past its time, and no region could answer.
+    pub stale: bool,
+    /// When to ask again, in seconds; only for a result that is not final.
+    pub retry_after: Option<u64>,
 }
 
-/// Members with their names, of an object that is open.
-pub(super) struct Members<'a>(pub(super) &'a [(&'a str, &'a dyn Json)]);
+/// The first members of the decision, which every caller sees.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    signature_id: &'a str,
+    status: &'static str,
+    r#final: bool,
+    reason: Option<ReasonJson>,
+    region: &'a str,
+    submitted: Option<bool>,
+    #[serde(serialize_with = "verification::seconds")]
+    observed_at: jiff::Timestamp,
+}
 
-/// An object.
-pub(super) struct Object<'a>(pub(super) &'a [(&'a str, &'a dyn Json)]);
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasonJson {
+    code: &'static str,
+    category: &'static str,
+    user_can_retry: bool,
+    message: &'static str,
+}
 
-/// A time, and how it is written.
-pub(super) struct Time(pub(super) &'static DateTimePrinter, pub(super) Timestamp);
+/// The checks, each null if the solution has none.
+#[derive(Serialize)]
+struct Checks<'a> {
+    face: &'a Option<FaceCheck>,
+    document: &'a Option<DocumentCheck>,
+}
 
-impl Json for Members<'_> {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            if index > 0 {
-                buffer.push(b',');
+/// Writes a verification with every section; `region` is the name of its region.
+pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> (Vec<u8>, Layout) {
+    let Verification { face, document, identity, media, upstream, .. } = verification;
+    let mut buffer = Vec::with_capacity(4096);
+    write(&mut buffer, &head(verification, region));
+    // The decision stays open for the members that follow.
+    buffer.pop();
+    buffer.push(b',');
+    let start = end(&buffer);
+    write_moment(&mut buffer, Moment::default());
+    let moment = (start, end(&buffer));
+    write_member(&mut buffer, "upstream", upstream);
+    let decision = end(&buffer);
+    write_member(&mut buffer, "checks", &Checks { face, document });
+    let checks = end(&buffer);
+    write_member(&mut buffer, "identity", identity);
+    let identity = end(&buffer);
+    let links = write_media(&mut buffer, media);
+    let media = end(&buffer);
+    buffer.push(b'}');
+    (buffer, Layout { moment, decision, checks, identity, media, links })
+}
+
+/// An upstream's body is at most 1 MiB, so an answer is far below 4 GiB.
+const fn end(buffer: &[u8]) -> u32 {
+    buffer.len() as u32
+}
+
+fn head<'a>(verification: &'a Verification, region: &'a RegionName) -> Head<'a> {
+    let verdict = verification.verdict;
+    let reason = |reason: Reason| ReasonJson {
+        code: reason.code(),
+        category: reason.category().into(),
+        user_can_retry: reason.user_can_retry(),
+        message: reason.message(),
+    };
+    Head {
+        signature_id: verification.id.as_str(),
+        status: verdict.status().into(),
+        r#final: verdict.is_final(),
+        reason: verdict.reason().map(reason),
+        region: region.as_str(),
+        submitted: verification.submitted,
+        observed_at: verification.observed_at,
+    }
+}
+
+/// Writes the members of the decision that change with time.
+pub(super) fn write_moment(buffer: &mut Vec<u8>, moment: Moment) {
+    buffer.extend_from_slice(b"\"stale\":");
+    write(buffer, &moment.stale);
+    write_member(buffer, "retryAfterSeconds", &moment.retry_after);
+}
+
+fn write_media(buffer: &mut Vec<u8>, media: &[Medium]) -> Box<[Link]> {
+    buffer.extend_from_slice(b",\"media\":[");
+    let mut links = Vec::with_capacity(media.len());
+    for medium in media {
+        if !links.is_empty() {
+            buffer.push(b',');
+        }
+        let start = end(buffer);
+        write(buffer, medium);
+        links.push(Link { object: (start, end(buffer)), expires_at: medium.expires_at.as_millisecond() });
+    }
+    buffer.push(b']');
+    links.into()
+}
+
+fn write_member(buffer: &mut Vec<u8>, name: &str, value: &impl Serialize) {
+    buffer.extend_from_slice(b",\"");
+    buffer.extend_from_slice(name.as_bytes());
+    buffer.extend_from_slice(b"\":");
+    write(buffer, value);
+}
+
+/// Text keys, finite numbers and a buffer that grows: nothing here can fail.
+fn write(buffer: &mut Vec<u8>, value: &impl Serialize) {
+    let written = value.serialize(&mut Serializer::with_formatter(buffer, Visible));
+    debug_assert!(written.is_ok(), "our own values can be written as JSON");
+}
+
+/// Compact JSON in which every character is visible. JSON itself would leave line separators and marks of writing
+/// direction as they are: an answer that a caller shows or logs must not read other than it is.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        if text.bytes().fold(true, |is_plain, byte| is_plain & (byte < DELETE)) {
+            return out.write_all(text.as_bytes());
+        }
+        let mut rest = text;
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, letter)| is_hidden(*letter)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            for unit in hidden.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
             }
-            buffer.push(b'"');
-            buffer.extend_from_slice(name.as_bytes());
-            buffer.extend_from_slice(b"\":");
-            value.write(buffer);
+            rest = &rest[at + hidden.len_utf8()..];
         }
-    }
-}
-
-impl Json for Object<'_> {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        buffer.push(b'{');
-        Members(self.0).write(buffer);
-        buffer.push(b'}');
-    }
-}
-
-impl<T: Json> Json for Vec<T> {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        for (index, item) in self.iter().enumerate() {
-            buffer.push(if index > 0 { b',' } else { b'[' });
-            item.write(buffer);
-        }
-        buffer.extend_from_slice(if self.is_empty() { b"[]" } else { b"]" });
-    }
-}
-
-impl<T: Json> Json for Option<T> {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        match self {
-            Some(value) => value.write(buffer),
-            None => buffer.extend_from_slice(b"null"),
-        }
-    }
-}
-
-impl Json for bool {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        buffer.extend_from_slice(if *self { b"true" } else { b"false" });
-    }
-}
-
-impl Json for u64 {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let _ = write!(buffer, "{self}");
-    }
-}
-
-/// A score is finite.
-impl Json for f64 {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let _ = write!(buffer, "{self:?}");
-    }
-}
-
-impl Json for Time {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let Self(printer, time) = self;
-        buffer.push(b'"');
-        let _ = printer.print_timestamp(time, &mut *buffer);
-        buffer.push(b'"');
-    }
-}
-
-impl Json for Date {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        buffer.push(b'"');
-        let _ = SECONDS.print_date(self, &mut *buffer);
-        buffer.push(b'"');
-    }
-}
-
-impl Json for String {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        self.as_str().write(buffer);
-    }
-}
-
-/// Every character is visible. JSON itself would leave line separators and marks of writing direction as they are: an answer
-/// that a caller shows or logs must not read other than it is.
-impl Json for &str {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let is_plain = |byte| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
-        buffer.push(b'"');
-        // All of it is looked at, in large steps: that takes less than an end at the first byte that is not plain.
-        if self.bytes().fold(true, |all, byte| all & is_plain(byte)) {
-            buffer.extend_from_slice(self.as_bytes());
-        } else {
-            self.chars().for_each(|letter| write_letter(buffer, letter));
-        }
-        buffer.push(b'"');
-    }
-}
-
-fn write_letter(buffer: &mut Vec<u8>, letter: char) {
-    match letter {
-        '"' | '\\' => buffer.extend_from_slice(&[b'\\', letter as u8]),
-        '\n' => buffer.extend_from_slice(b"\\n"),
-        _ if is_hidden(letter) => {
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                let _ = write!(buffer, "\\u{unit:04x}");
-            }
-        }
-        _ => buffer.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+        out.write_all(rest.as_bytes())
     }
 }

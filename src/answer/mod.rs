@@ -5,7 +5,6 @@
 
 mod json;
 mod layout;
-mod write;
 
 use std::ops::Range;
 
@@ -17,8 +16,8 @@ use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::verification::Verification;
 
+pub(crate) use json::Moment;
 pub(crate) use layout::Layout;
-pub(crate) use write::Moment;
 
 /// The most slices an answer has: no set of scopes leaves more than two gaps.
 pub(crate) const MAX_SLICES: usize = 3;
@@ -34,7 +33,7 @@ pub(crate) struct Rendered {
 
 /// Renders a verification with every section; `region` is the name of its region.
 pub(crate) fn render(verification: &Verification, region: &RegionName) -> Rendered {
-    let (buffer, layout) = write::write_answer(verification, region);
+    let (buffer, layout) = json::write_answer(verification, region);
     // Copied, for what is kept to be what is weighed: an allocator leaves a shrunk buffer where it is.
     Rendered { buffer: Bytes::copy_from_slice(&buffer), layout }
 }
@@ -103,7 +102,7 @@ impl Rendered {
     fn write_decision(&self, answer: &mut Vec<u8>, moment: Moment) {
         let (start, end) = self.layout.moment;
         answer.extend_from_slice(&self.buffer[range((0, start))]);
-        write::write_moment(answer, moment);
+        json::write_moment(answer, moment);
         answer.extend_from_slice(&self.buffer[range((end, self.layout.decision))]);
     }
 

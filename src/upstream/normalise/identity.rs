@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::civil::Date;
+use serde_json::value::RawValue;
 
 use super::fields;
 use crate::domain::drift::Drift;
@@ -55,8 +56,7 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn open_map(side: Option<&Object>) -> OpenMap {
-    let members = side.into_iter().flat_map(Object::iter);
-    OpenMap(members.map(|(key, value)| (key.to_owned(), open_value(value))).collect())
+    side.into_iter().flat_map(Object::iter).map(|(key, value)| (key.to_owned(), open_value(value))).collect()
 }
 
 fn open_value(value: &Json) -> OpenValue {
@@ -74,7 +74,10 @@ fn open_value(value: &Json) -> OpenValue {
 /// A number that is too large for a float is given as text: strict readers would refuse the whole answer.
 fn open_number(digits: &str) -> OpenValue {
     let is_finite = digits.parse().is_ok_and(f64::is_finite);
-    if is_finite { OpenValue::Number(digits.to_owned()) } else { OpenValue::Text(digits.to_owned()) }
+    match RawValue::from_string(digits.to_owned()) {
+        Ok(number) if is_finite => OpenValue::Number(number),
+        _ => OpenValue::Text(digits.to_owned()),
+    }
 }
 
 /// Reads the vendor's spellings of a date: `1977/10/28`, `1977-10-28`, `OCTOBER 28,1977`, `28 OCTOBER 1977`.
