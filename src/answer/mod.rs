@@ -25,6 +25,9 @@ pub(crate) const MAX_SLICES: usize = 3;
 /// The slices of an answer, in order; unused ones are empty.
 pub(crate) type Slices = [Bytes; MAX_SLICES];
 
+/// What every answer starts with, before the signature id.
+const START: &[u8] = br#"{"signatureId":""#;
+
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
     buffer: Bytes,
@@ -47,6 +50,13 @@ impl Rendered {
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
     pub(crate) fn from_parts(buffer: Bytes, layout: Layout) -> Option<Self> {
         layout.fits(&buffer).then_some(Self { buffer, layout })
+    }
+
+    /// The id whose result it is: the first member.
+    pub(crate) fn signature_id(&self) -> &str {
+        let id = self.buffer.strip_prefix(START).unwrap_or_default();
+        let end = id.iter().position(|byte| *byte == b'"').unwrap_or_default();
+        str::from_utf8(&id[..end]).unwrap_or_default()
     }
 
     /// How many bytes it takes beside its own struct.

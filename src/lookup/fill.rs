@@ -1,6 +1,7 @@
 //! The task of one fill: started by the first who asks, joined by the rest, owned by none of them. It has its own
 //! deadline, and however it ends, it leaves the table.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ impl Fill {
         })
     }
 
-    fn land(&self, fetched: Result<Verification, Fault>, turn: Option<u64>) -> Landed {
+    fn land(&self, fetched: Result<Verification, Fault>, turn: Option<NonZeroU64>) -> Landed {
         let brought = fetched.and_then(|verification| self.render(&verification));
         let brought = brought.map(|record| Record { turn, ..record });
         self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));

@@ -3,11 +3,14 @@
 //! A fill is one task per id and region, shared by all who ask and owned by none of them.
 
 mod ask;
+mod bounded;
 mod decide;
 mod fill;
 mod find;
+mod known;
 mod memory;
 mod record;
+mod results;
 mod runtime;
 mod shared;
 mod store;

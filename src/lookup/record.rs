@@ -1,13 +1,17 @@
 //! One result: the record that every tier keeps of it, and what this process derives from a record on arrival.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::known::{Known, Tick};
 use crate::answer::{Rendered, render};
 use crate::domain::reason::Reason;
 use crate::domain::region::{RegionId, RegionName};
+use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{Verdict, Verification};
 
 /// Lifetimes are spread by this share either way, so that results filled together do not expire together.
@@ -77,7 +81,7 @@ pub(crate) struct Record {
     /// When the upstream's answer was received, by the clock of the replica that received it.
     pub observed_at: Timestamp,
     /// The turn of its fill among those of all replicas, by the second tier. `None`: it did not say.
-    pub turn: Option<u64>,
+    pub turn: Option<NonZeroU64>,
     /// Our public JSON.
     pub body: Rendered,
 }
@@ -119,15 +123,16 @@ pub(crate) struct SharedRecord {
 /// A record in this process, with how long it is good for.
 pub(crate) struct Entry {
     record: Record,
-    fresh_until: Instant,
-    keep: Duration,
+    fresh_until: Tick,
+    /// What is known of its id beside it, while memory keeps it.
+    known: Mutex<Known>,
 }
 
 impl Entry {
     /// The entry of a record that arrived at `now`; its id was first seen pending `pending_for` before.
     pub(super) fn new(record: Record, lifetimes: &Lifetimes, pending_for: Duration, now: Instant) -> Self {
         let fresh = lifetimes.fresh(&record, pending_for);
-        Self::fresh_for(fresh, record, lifetimes, now)
+        Self::good_until(now + fresh, record)
     }
 
     /// The entry of a record that another replica shared: fresh no longer than it is there, and no longer than here.
@@ -139,12 +144,31 @@ impl Entry {
     ) -> Self {
         let SharedRecord { record, age, left, .. } = shared;
         let own = lifetimes.fresh(&record, pending_for).saturating_sub(age);
-        Self::fresh_for(own.min(left), record, lifetimes, now)
+        Self::good_until(now + own.min(left), record)
     }
 
-    fn fresh_for(fresh: Duration, record: Record, lifetimes: &Lifetimes, now: Instant) -> Self {
-        let stale = if record.verdict.is_final() { lifetimes.stale_max } else { Duration::ZERO };
-        Self { record, fresh_until: now + fresh, keep: fresh + stale }
+    fn good_until(fresh_until: Instant, record: Record) -> Self {
+        Self { record, fresh_until: fresh_until.into(), known: Mutex::default() }
+    }
+
+    /// Whether it is the result of that id.
+    pub(super) fn is_of(&self, id: &SignatureId) -> bool {
+        self.record.body.signature_id() == id.as_str()
+    }
+
+    /// The id whose result it is.
+    pub(super) fn id(&self) -> Option<SignatureId> {
+        SignatureId::parse(self.record.body.signature_id())
+    }
+
+    /// What is known of its id beside it.
+    pub(super) fn known(&self) -> Known {
+        *self.known.lock()
+    }
+
+    /// Keeps what is known of its id beside it.
+    pub(super) fn note(&self, known: Known) {
+        *self.known.lock() = known;
     }
 
     /// The record.
@@ -169,24 +193,24 @@ impl Entry {
 
     /// When to ask again, in whole seconds, if the result is not final.
     pub(crate) fn retry_after(&self, now: Instant) -> Option<u64> {
-        let left = self.fresh_until.saturating_duration_since(now);
+        let left = self.fresh_until().saturating_duration_since(now);
         (!self.is_final()).then(|| left.as_secs_f64().ceil().max(1.0) as u64)
     }
 
     /// The whole seconds it is still fresh; `None` if it no longer is.
     pub(super) fn ttl(&self, now: Instant) -> Option<u64> {
-        let left = self.fresh_until.checked_duration_since(now)?;
+        let left = self.fresh_until().checked_duration_since(now)?;
         (!left.is_zero()).then_some(left.as_secs())
     }
 
     /// When it ends; if the result is not final, when the next fetch is due.
-    pub(super) const fn fresh_until(&self) -> Instant {
-        self.fresh_until
+    pub(super) fn fresh_until(&self) -> Instant {
+        self.fresh_until.into()
     }
 
     /// The seconds since it was fresh.
     pub(super) fn age_past_ttl(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.fresh_until).as_secs_f64().ceil() as u64
+        now.saturating_duration_since(self.fresh_until()).as_secs_f64().ceil() as u64
     }
 
     /// Whether one of its links has expired.
@@ -194,9 +218,10 @@ impl Entry {
         self.record.body.has_expired_links(Timestamp::now())
     }
 
-    /// How long memory keeps it.
-    pub(super) const fn keep(&self) -> Duration {
-        self.keep
+    /// How much longer memory keeps it: final results past their time, for `stale_max`.
+    pub(super) fn keep(&self, stale_max: Duration, now: Instant) -> Duration {
+        let stale = if self.is_final() { stale_max } else { Duration::ZERO };
+        (self.fresh_until() + stale).saturating_duration_since(now)
     }
 
     /// The bytes it takes.

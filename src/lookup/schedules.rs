@@ -15,7 +15,7 @@ use shuttle::future::{block_on, yield_now};
 use shuttle::rand::Rng;
 use shuttle::thread;
 
-use super::{ask, decide, memory, record, shared};
+use super::{ask, decide, known, memory, record, shared};
 use crate::answer::Moment;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionName, Regions};

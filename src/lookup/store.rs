@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Landed, Missed, Progress, Recall};
 use super::decide::{Decision, Purpose, Snapshot, decide};
-use super::memory::{Known, Memory, Pending};
+use super::known::{Known, Pending};
+use super::memory::Memory;
 use super::record::{Entry, Lifetimes, Record};
 use super::runtime::{Mutex, MutexGuard};
 use super::shared::Purge;
@@ -53,7 +54,7 @@ impl Store {
         regions: RegionSet,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let memory = Memory::new(max_bytes, lifetimes.not_found_ttl, Arc::clone(&metrics));
+        let memory = Memory::new(max_bytes, &lifetimes, Arc::clone(&metrics));
         Self { memory, fills: Mutex::new(FillTable::new(regions)), lifetimes, metrics }
     }
 
@@ -79,8 +80,8 @@ impl Store {
 
     fn look(&self, fills: &FillTable, ask: &Ask, now: Instant) -> Snapshot {
         let id = &ask.id;
-        let known = self.memory.index.get(id).unwrap_or_default();
-        let entry = self.memory.results.get(id);
+        let (entry, known) = self.memory.look(id);
+        let known = known.unwrap_or_default();
         // A hit is not asked for again, so its negative entries are worth no look.
         let is_hit = entry.as_ref().is_some_and(|entry| {
             entry.ttl(now).is_some() && ask.route.regions().contains(entry.region()) && !ask.refresh
@@ -91,19 +92,19 @@ impl Store {
             answered: known.answered,
             absent: if is_hit { Vec::new() } else { self.memory.absent.get(id) },
             in_flight: fills.in_flight(id),
-            confirm_after: known.confirm_after,
-            renew_links_after: known.renew_links_after,
+            confirm_after: known.confirm_after.map(Instant::from),
+            renew_links_after: known.renew_links_after.map(Instant::from),
         }
     }
 
     fn note_purpose(&self, id: &SignatureId, purpose: Purpose, now: Instant) {
-        let Some(mut known) = self.memory.index.get(id).filter(|_| purpose != Purpose::Find) else { return };
+        let Some(mut known) = self.memory.known(id).filter(|_| purpose != Purpose::Find) else { return };
         match purpose {
             Purpose::Find => {}
-            Purpose::Confirm => known.confirm_after = Some(now + CONFIRM_GAP),
-            Purpose::RenewLinks => known.renew_links_after = Some(now + self.lifetimes.pending_ttl),
+            Purpose::Confirm => known.confirm_after = Some((now + CONFIRM_GAP).into()),
+            Purpose::RenewLinks => known.renew_links_after = Some((now + self.lifetimes.pending_ttl).into()),
         }
-        self.memory.index.set(*id, known);
+        self.memory.note(id, known);
     }
 
     /// Takes in what a fill brought, unless the id was purged meanwhile.
@@ -134,28 +135,26 @@ impl Store {
 
     fn found(&self, (id, region): Key, record: Record) -> Landed {
         let denied = self.memory.absent.get(&id).into_iter().map(|(region, _)| region).collect::<RegionSet>();
-        self.memory.absent.remove(id, RegionSet::only(region));
-        let before = self.memory.index.get(&id).unwrap_or_default();
+        self.memory.absent.remove(&id, RegionSet::only(region));
+        let now = Instant::now();
+        let before = self.memory.known(&id).unwrap_or_default();
         let mut known = before;
         known.holders = before.holders.with(region);
         known.answered = before.answered.or(denied).with(region);
-        known.renew_links_after = Some(Instant::now() + self.lifetimes.pending_ttl);
-        let now = Instant::now();
-        let pending_for = before.pending_for(now);
+        known.renew_links_after = Some((now + self.lifetimes.pending_ttl).into());
         self.note_verdict(&mut known, region, record.verdict, now);
-        self.memory.index.set(id, known);
-        let entry = self.entry(record, pending_for);
-        if known.holders.len() > 1 && !before.holders.contains(region) {
-            self.metrics.region(region).drift(DriftKind::Conflict).inc();
-            self.memory.results.forget(&id, RegionSet::ALL);
-            return Landed::Found { entry, stored: false, shared: false };
-        }
-        let stored = entry.size() <= MAX_KEPT;
+        let entry = self.entry(record, before.pending_for(now));
+        let is_conflict = known.holders.len() > 1 && !before.holders.contains(region);
+        let stored = !is_conflict && entry.size() <= MAX_KEPT;
         if stored {
-            self.memory.results.put(id, Arc::clone(&entry));
-        } else {
-            self.memory.results.forget(&id, RegionSet::only(region));
+            self.memory.put(&id, Arc::clone(&entry), known);
+            return Landed::Found { entry, stored, shared: false };
         }
+        if is_conflict {
+            self.metrics.region(region).drift(DriftKind::Conflict).inc();
+        }
+        self.memory.forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
+        self.memory.note(&id, known);
         Landed::Found { entry, stored, shared: false }
     }
 
@@ -166,13 +165,13 @@ impl Store {
     /// Remembers when an id is seen pending; counts its first final result, and how long it was pending before.
     fn note_verdict(&self, known: &mut Known, region: RegionId, verdict: Verdict, now: Instant) {
         if !verdict.is_final() {
-            known.pending = Some(Pending { since: now - known.pending_for(now), seen: now });
+            known.pending = Some(Pending::new(now - known.pending_for(now), now));
         } else if !known.final_seen {
             known.final_seen = true;
             let metrics = self.metrics.region(region);
             metrics.observe_final(verdict);
             if let Some(pending) = known.pending {
-                metrics.time_to_final.observe((now - pending.since).as_secs_f64());
+                metrics.time_to_final.observe(pending.ages(now).0.as_secs_f64());
             }
         }
     }
@@ -180,38 +179,38 @@ impl Store {
     /// A region says that the id does not exist there.
     fn absent(&self, (id, region): Key) {
         let only = RegionSet::only(region);
-        self.memory.absent.add(id, region);
-        self.memory.results.forget(&id, only);
-        let Some(mut known) = self.memory.index.get(&id) else { return };
+        self.memory.absent.add(&id, region);
+        self.memory.forget(&id, only);
+        let Some(mut known) = self.memory.known(&id) else { return };
         let was_last = known.holders == only;
         known.holders = known.holders.minus(only);
         // Without a holder, what the other regions said is out of date: the id may be there now.
         known.answered = if was_last { only } else { known.answered.with(region) };
-        self.memory.index.set(id, known);
+        self.memory.note(&id, known);
     }
 
     /// Forgets what `regions` said of an id. Their fills go on for those who wait, but what they bring is not kept.
     pub(super) fn purge(&self, Purge { id, regions, epoch }: Purge) {
         let mut fills = self.lock();
-        self.memory.purges.add(id, regions, epoch);
         let id = &id;
+        self.memory.purges.add(id, regions, epoch);
         fills.detach(id, regions);
-        self.memory.results.forget(id, regions);
-        self.memory.absent.remove(*id, regions);
-        let Some(mut known) = self.memory.index.get(id) else { return };
+        self.memory.forget(id, regions);
+        self.memory.absent.remove(id, regions);
+        let Some(mut known) = self.memory.known(id) else { return };
         known.holders = known.holders.minus(regions);
         known.answered = known.answered.minus(regions);
         if known.holders.is_empty() {
-            self.memory.index.forget(id);
+            self.memory.forget_known(id);
         } else {
-            self.memory.index.set(*id, known);
+            self.memory.note(id, known);
         }
     }
 
     /// Forgets every result: any of them may have been purged.
     pub(super) fn forget_all(&self) {
         let _fills = self.lock();
-        self.memory.results.forget_all();
+        self.memory.forget_all();
     }
 
     /// What memory can answer now, without an upstream request.
@@ -247,23 +246,23 @@ impl Store {
     ) -> Result<(RegionSet, Instant), CallbackOutcome> {
         let _fills = self.lock();
         let is_absent = || !self.memory.absent.get(id).is_empty();
-        let known = self.memory.index.get(id).or_else(|| is_absent().then(Known::default));
+        let known = self.memory.known(id).or_else(|| is_absent().then(Known::default));
         let mut known = known.ok_or(CallbackOutcome::Unknown)?;
         if self.is_settled(id, now) {
             return Err(CallbackOutcome::Final);
         }
-        let due = known.hint_after.map_or(now, |after| after.max(now));
+        let due = known.hint_after.map_or(now, |after| now.max(after.into()));
         if due > now + HINT_GAP {
             return Err(CallbackOutcome::Repeated);
         }
-        known.hint_after = Some(due + HINT_GAP);
-        self.memory.index.set(*id, known);
+        known.hint_after = Some((due + HINT_GAP).into());
+        self.memory.note(id, known);
         Ok((known.holders, due))
     }
 
     /// Whether the verdict on an id is known and will not change.
     pub(super) fn is_settled(&self, id: &SignatureId, now: Instant) -> bool {
-        self.memory.results.get(id).is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled())
+        self.memory.result(id).is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled())
     }
 
     /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.
@@ -278,7 +277,8 @@ impl Store {
 
     /// Brings the cache's gauges up to date.
     pub(super) fn refresh_gauges(&self) {
-        self.memory.results.refresh_gauges();
+        let _fills = self.lock();
+        self.memory.refresh_gauges();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, FillTable> {

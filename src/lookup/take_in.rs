@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ask::Landed;
-use super::memory::Pending;
+use super::known::Pending;
 use super::record::Entry;
 use super::shared::{Knowledge, Purge, SeenPending, View};
 use super::store::Store;
@@ -23,29 +23,31 @@ impl Store {
         if holders.is_empty() {
             return None;
         }
-        let before = self.memory.index.get(&id).unwrap_or_default();
+        let before = self.memory.known(&id).unwrap_or_default();
         let mut known = before;
         // A region that has it by what is known here, and does not by what is known there, is asked again.
         let contested = before.holders.and(view.absent()).minus(holders);
         known.holders = before.holders.minus(contested).or(holders);
         known.answered = before.answered.or(view.answered()).minus(contested);
-        self.memory.results.forget(&id, contested);
+        self.memory.forget(&id, contested);
         known.pending = before.remembered_pending(now).or_else(|| pending(view, now));
-        self.memory.absent.remove(id, holders);
+        self.memory.absent.remove(&id, holders);
         let entry = view
             .take_record()
             .map(|shared| Arc::new(Entry::shared(shared, &self.lifetimes, known.pending_for(now), now)));
         let entry = entry.filter(|entry| self.is_newer(&id, entry, now));
         // The replica that fetched it has counted it.
         known.final_seen |= entry.as_ref().is_some_and(|entry| entry.is_final());
-        self.memory.index.set(id, known);
-        if known.holders.len() > 1 && before.holders.len() < 2 {
-            self.memory.results.forget(&id, RegionSet::ALL);
+        let is_conflict = known.holders.len() > 1 && before.holders.len() < 2;
+        if is_conflict {
+            self.memory.forget(&id, RegionSet::ALL);
             fills.watches.tell(&id);
-            return None;
         }
-        let entry = entry?;
-        self.memory.results.put(id, Arc::clone(&entry));
+        let Some(entry) = entry.filter(|_| !is_conflict) else {
+            self.memory.note(&id, known);
+            return None;
+        };
+        self.memory.put(&id, Arc::clone(&entry), known);
         if entry.is_final() {
             fills.watches.tell(&id);
         } else {
@@ -57,21 +59,22 @@ impl Store {
     /// Whether another replica's result is good, and newer than the one in memory: no lifetime that the second tier tells
     /// makes an old result new.
     fn is_newer(&self, id: &SignatureId, entry: &Entry, now: Instant) -> bool {
-        let known = self.memory.results.get(id);
+        let known = self.memory.result(id);
         entry.ttl(now).is_some() && known.is_none_or(|known| entry.record().is_newer_than(known.record()))
     }
 
     /// What is known of an id, for other replicas.
     pub(super) fn knowledge(&self, id: &SignatureId) -> Knowledge {
         let fills = self.lock();
-        let (known, now) = (self.memory.index.get(id).unwrap_or_default(), Instant::now());
+        let (known, now) = (self.memory.known(id).unwrap_or_default(), Instant::now());
         let epochs = fills.regions().iter().map(|region| self.memory.purges.epoch(id, region));
         Knowledge {
             holders: known.holders,
             answered: known.answered,
-            pending: known
-                .remembered_pending(now)
-                .map(|Pending { since, seen }| SeenPending::ago(now - since, now - seen)),
+            pending: known.remembered_pending(now).map(|pending| {
+                let (since, seen) = pending.ages(now);
+                SeenPending::ago(since, seen)
+            }),
             epochs: epochs.collect(),
         }
     }
@@ -79,7 +82,7 @@ impl Store {
     /// Whether somebody would like to know that an id has a final result: it is waited for, or the result here is not final.
     pub(super) fn wants_final(&self, id: &SignatureId) -> bool {
         let fills = self.lock();
-        fills.watches.has(id) || self.memory.results.get(id).is_some_and(|entry| !entry.is_final())
+        fills.watches.has(id) || self.memory.result(id).is_some_and(|entry| !entry.is_final())
     }
 
     /// What a fill came to, if another replica shared the result that it was to fetch.
@@ -93,7 +96,7 @@ impl Store {
     /// Whatever other replicas shared before this purge is not taken in any more.
     pub(super) fn note_purge(&self, Purge { id, regions, epoch }: Purge) {
         let _fills = self.lock();
-        self.memory.purges.add(id, regions, epoch);
+        self.memory.purges.add(&id, regions, epoch);
     }
 
     /// Forgets what another replica has purged, unless this one has heard of it before.
@@ -108,5 +111,5 @@ impl Store {
 /// When other replicas saw an id pending.
 fn pending(view: &View, now: Instant) -> Option<Pending> {
     let (since, seen) = view.pending()?.ages();
-    Some(Pending { since: now.checked_sub(since)?, seen: now.checked_sub(seen)? })
+    Some(Pending::new(now.checked_sub(since)?, now.checked_sub(seen)?))
 }

@@ -1,5 +1,6 @@
 //! How a fill stands to the other replicas: who of them fetches, and what the others learn of it.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -26,7 +27,7 @@ pub(in crate::lookup) struct Begun {
     /// What they knew when it began. `None`: the second tier did not say, so what the fill brings is not written there.
     pub(in crate::lookup) view: Option<View>,
     /// Its turn among the fills of all replicas: what began later is newer.
-    pub(in crate::lookup) turn: Option<u64>,
+    pub(in crate::lookup) turn: Option<NonZeroU64>,
     lease: Lease,
 }
 
@@ -106,7 +107,7 @@ impl Shared {
         if !is_refresh {
             begun.lease = self.lease(&lease, replies.next().zip(replies.next()), since).await;
         }
-        begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok());
+        begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok()?.try_into().ok());
         let mut view = self.empty_view();
         if self.open(current, &mut replies, &mut view).await.is_some()
             && self.read_into(&mut view, RemoteOperation::Lease, older).await.is_some()
@@ -182,7 +183,7 @@ struct Sharing<'a> {
     region: RegionId,
     /// What the other replicas knew when it began.
     view: &'a View,
-    turn: u64,
+    turn: NonZeroU64,
     known: &'a Knowledge,
 }
 
@@ -238,8 +239,8 @@ impl Sharing<'_> {
         }
         let tag = self.place.tag(self.region);
         let value = stored::write(entry.record(), tag, left, self.epoch(self.region), self.turn);
-        let sealed = self.place.seal_result(self.turn, &value);
-        commands.write_in_turn(&self.place.result, self.turn, &sealed, left);
+        let sealed = self.place.seal_result(self.turn.get(), &value);
+        commands.write_in_turn(&self.place.result, self.turn.get(), &sealed, left);
     }
 
     fn epoch(&self, region: RegionId) -> u64 {

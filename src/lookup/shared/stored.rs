@@ -1,5 +1,6 @@
 //! The forms in which replicas share what they know of ids. Another form is another version of `remote::seal`.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,12 +78,12 @@ struct Head {
     /// How long it is shared, in milliseconds.
     life: u64,
     epoch: u64,
-    turn: u64,
+    turn: NonZeroU64,
     layout: Layout,
 }
 
 /// The bytes of a record that is shared for `life`.
-pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn: u64) -> Vec<u8> {
+pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn: NonZeroU64) -> Vec<u8> {
     let (body, layout) = record.body.parts();
     let head = Head {
         region: tag.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::stored::{Marker, SeenPending, Stored};
 use crate::domain::region::{RegionId, RegionSet};
-use crate::lookup::memory::PENDING_LIFE;
+use crate::lookup::known::PENDING_LIFE;
 use crate::lookup::record::SharedRecord;
 
 /// What replicas know of one id together. It holds a person's data, so it has no `Debug`.
