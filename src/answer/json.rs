@@ -2,14 +2,16 @@
 
 use std::io;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
+use serde_json::value::RawValue;
 
-use super::layout::{Layout, Link};
+use super::layout::Layout;
 use crate::domain::reason::Reason;
 use crate::domain::region::RegionName;
 use crate::domain::text::is_hidden;
-use crate::domain::verification::{self, DocumentCheck, FaceCheck, Medium, Verification};
+use crate::domain::verification::{self, DocumentCheck, FaceCheck, Verification};
 
 /// The one control character that JSON does not escape and that is ASCII.
 const DELETE: u8 = 0x7f;
@@ -34,7 +36,7 @@ struct Head<'a> {
     region: &'a str,
     submitted: Option<bool>,
     #[serde(serialize_with = "verification::seconds")]
-    observed_at: jiff::Timestamp,
+    observed_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -44,6 +46,16 @@ struct ReasonJson {
     category: &'static str,
     user_can_retry: bool,
     message: &'static str,
+}
+
+/// What the section of the media begins with.
+const MEDIA: &[u8] = br#","media":"#;
+
+/// What is read of a medium that was rendered.
+#[derive(Deserialize)]
+struct Link<'a> {
+    #[serde(rename = "expiresAt")]
+    expires_at: &'a str,
 }
 
 /// The checks, each null if the solution has none.
@@ -70,10 +82,11 @@ pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> 
     let checks = end(&buffer);
     write_member(&mut buffer, "identity", identity);
     let identity = end(&buffer);
-    let links = write_media(&mut buffer, media);
+    write_member(&mut buffer, "media", media);
+    let links_end = media.iter().map(|medium| medium.expires_at.as_millisecond()).min().unwrap_or(i64::MAX);
     let media = end(&buffer);
     buffer.push(b'}');
-    (buffer, Layout { moment, decision, checks, identity, media, links })
+    (buffer, Layout { moment, decision, checks, identity, media, links_end })
 }
 
 /// An upstream's body is at most 1 MiB, so an answer is far below 4 GiB.
@@ -107,19 +120,17 @@ pub(super) fn write_moment(buffer: &mut Vec<u8>, moment: Moment) {
     write_member(buffer, "retryAfterSeconds", &moment.retry_after);
 }
 
-fn write_media(buffer: &mut Vec<u8>, media: &[Medium]) -> Box<[Link]> {
-    buffer.extend_from_slice(b",\"media\":[");
-    let mut links = Vec::with_capacity(media.len());
-    for medium in media {
-        if !links.is_empty() {
-            buffer.push(b',');
-        }
-        let start = end(buffer);
-        write(buffer, medium);
-        links.push(Link { object: (start, end(buffer)), expires_at: medium.expires_at.as_millisecond() });
-    }
-    buffer.push(b']');
-    links.into()
+/// Writes the rendered section of the media again, without the links that have expired by `now`.
+pub(super) fn write_live_media(buffer: &mut Vec<u8>, section: &[u8], now: Timestamp) {
+    let media = section.strip_prefix(MEDIA).unwrap_or_default();
+    let media: Vec<&RawValue> = serde_json::from_slice(media).unwrap_or_default();
+    let live: Vec<_> = media.into_iter().filter(|medium| is_live(medium, now)).collect();
+    write_member(buffer, "media", &live);
+}
+
+fn is_live(medium: &RawValue, now: Timestamp) -> bool {
+    let link = serde_json::from_str::<Link>(medium.get());
+    link.is_ok_and(|link| link.expires_at.parse::<Timestamp>().is_ok_and(|end| end > now))
 }
 
 fn write_member(buffer: &mut Vec<u8>, name: &str, value: &impl Serialize) {

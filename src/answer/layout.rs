@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::scope::Scope;
 
-/// Where each section ends in the buffer, and where its links are. A cache is full of these, so offsets are small.
+/// Where each section ends in the buffer, and when its first link does. A cache is full of these, so offsets are small.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Layout {
     /// The members of the decision that change with time: `"stale":false,"retryAfterSeconds":null`.
@@ -20,35 +20,21 @@ pub(crate) struct Layout {
     pub(super) identity: u32,
     /// `,"media":…`
     pub(super) media: u32,
-    pub(super) links: Box<[Link]>,
-}
-
-/// One media link: where its object is in the buffer, and when to stop using it.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Link {
-    pub(super) object: (u32, u32),
-    /// In milliseconds since 1970.
-    pub(super) expires_at: i64,
-}
-
-impl Link {
-    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at <= now.as_millisecond()
-    }
+    /// The first end of a link, in milliseconds since 1970; without links, the end of time.
+    pub(super) links_end: i64,
 }
 
 impl Layout {
-    /// How many bytes it takes beside its own struct.
-    pub(super) const fn size(&self) -> usize {
-        self.links.len() * size_of::<Link>()
-    }
-
     /// Whether everything lies in `buffer`, in its order.
     pub(super) fn fits(&self, buffer: &[u8]) -> bool {
-        let &Self { moment, decision, checks, identity, media, ref links } = self;
-        let are_in_media = links.iter().all(|link| link.object.0 <= link.object.1 && link.object.1 <= media);
+        let &Self { moment, decision, checks, identity, media, .. } = self;
         let is_in_order = [moment.0, moment.1, decision, checks, identity, media].is_sorted();
-        is_in_order && are_in_media && media as usize + 1 == buffer.len()
+        is_in_order && media as usize + 1 == buffer.len()
+    }
+
+    /// Whether one of the links has expired by `now`.
+    pub(super) fn has_expired_links(&self, now: Timestamp) -> bool {
+        self.links_end <= now.as_millisecond()
     }
 
     /// The decision, with what changes with time as it was rendered.

@@ -61,12 +61,12 @@ impl Rendered {
 
     /// How many bytes it takes beside its own struct.
     pub(crate) fn size(&self) -> usize {
-        self.buffer.len() + self.layout.size()
+        self.buffer.len()
     }
 
     /// Whether one of its links has expired by `now`.
     pub(crate) fn has_expired_links(&self, now: Timestamp) -> bool {
-        self.layout.links.iter().any(|link| link.is_expired(now))
+        self.layout.has_expired_links(now)
     }
 
     /// The answer for `scopes` at `now`. Links that have expired are left out.
@@ -83,7 +83,7 @@ impl Rendered {
                 continue;
             }
             if scope == Scope::Media && has_expired_links {
-                self.write_live_media(&mut answer, now);
+                json::write_live_media(&mut answer, &self.buffer[section], now);
             } else {
                 answer.extend_from_slice(&self.buffer[section]);
             }
@@ -114,18 +114,6 @@ impl Rendered {
         answer.extend_from_slice(&self.buffer[range((0, start))]);
         json::write_moment(answer, moment);
         answer.extend_from_slice(&self.buffer[range((end, self.layout.decision))]);
-    }
-
-    fn write_live_media(&self, answer: &mut Vec<u8>, now: Timestamp) {
-        answer.extend_from_slice(b",\"media\":[");
-        let live = self.layout.links.iter().filter(|link| !link.is_expired(now));
-        for (index, link) in live.enumerate() {
-            if index > 0 {
-                answer.push(b',');
-            }
-            answer.extend_from_slice(&self.buffer[range(link.object)]);
-        }
-        answer.push(b']');
     }
 }
 
