@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{interval, sleep, timeout};
 
-use super::{Client, Commands, Vault, Vaults, link};
+use super::client::{Client, Vaults, outcome};
+use super::commands::Commands;
+use super::seal::Vault;
 use crate::telemetry::metrics::{RemoteOperation, RemoteOutcome};
 
 /// How long it may take to subscribe, or to hear that the subscription lives.
@@ -52,7 +54,7 @@ impl Client {
 
     /// One subscription, until it breaks. Returns how it ended.
     async fn subscription(&self, attempt: usize, to: &mpsc::Sender<Heard>) -> RemoteOutcome {
-        let (mut servers, mut keys) = (self.link.servers.subscribe(), self.vaults.subscribe());
+        let (mut servers, mut keys) = (self.servers.subscribe(), self.vaults.subscribe());
         let (current, vaults) = (Arc::clone(&servers.borrow_and_update()), self.vaults());
         let channels: Vec<String> = vaults.iter().map(channel).collect();
         let subscribe = async {
@@ -62,7 +64,7 @@ impl Client {
         };
         let (mut sink, mut messages) = match timeout(PATIENCE, subscribe).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return link::outcome(&error),
+            Ok(Err(error)) => return outcome(&error),
             Err(_) => return RemoteOutcome::Timeout,
         };
         self.metrics.observe(RemoteOperation::Subscribe, RemoteOutcome::Ok);

@@ -1,4 +1,4 @@
-//! The link to the servers: commands in a bounded time, and none at all for a while after several have failed.
+//! The client of the servers: commands in a bounded time, and none at all for a while after several have failed.
 //!
 //! Nobody waits for a connection longer than for a reply: one task makes it, and while there is none, commands fail at once.
 
@@ -13,6 +13,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::commands::{Commands, Reply};
+use super::seal::Vault;
 use super::servers::{Connection, Driver, Servers};
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
@@ -29,9 +31,13 @@ const OFF: Duration = Duration::from_secs(5);
 /// How long it may take to find the servers and connect to them.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// The link to the servers.
-pub(super) struct Link {
+/// The encryption keys, newest first: the first seals, all open.
+pub(crate) type Vaults = Arc<[Vault]>;
+
+/// The shared servers.
+pub(crate) struct Client {
     pub(super) servers: watch::Sender<Arc<Servers>>,
+    pub(super) vaults: watch::Sender<Vaults>,
     stage: watch::Sender<Stage>,
     /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
     failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
@@ -39,7 +45,7 @@ pub(super) struct Link {
     broken: Notify,
     /// Whether the last command was answered, whatever it was.
     is_healthy: AtomicBool,
-    metrics: Arc<RemoteMetrics>,
+    pub(super) metrics: Arc<RemoteMetrics>,
 }
 
 #[derive(Clone)]
@@ -59,10 +65,12 @@ enum Broke {
     Failing,
 }
 
-impl Link {
-    pub(super) fn new(servers: Servers, metrics: Arc<RemoteMetrics>) -> Self {
+impl Client {
+    /// A client of the servers, which connects when it is kept.
+    pub(crate) fn new(servers: Servers, vaults: Vec<Vault>, metrics: Arc<RemoteMetrics>) -> Self {
         Self {
             servers: watch::Sender::new(Arc::new(servers)),
+            vaults: watch::Sender::new(vaults.into()),
             stage: watch::Sender::new(Stage::Connecting),
             failures: Default::default(),
             broken: Notify::new(),
@@ -71,14 +79,39 @@ impl Link {
         }
     }
 
-    /// Whether the last command was answered. While it was not, only reads are worth a try.
-    pub(super) fn is_healthy(&self) -> bool {
+    /// The vaults in use, newest first.
+    pub(crate) fn vaults(&self) -> Vaults {
+        Arc::clone(&self.vaults.borrow())
+    }
+
+    /// Uses these vaults from now on.
+    pub(crate) fn replace_vaults(&self, vaults: Vec<Vault>) {
+        self.vaults.send_replace(vaults.into());
+    }
+
+    /// Uses these servers from now on.
+    pub(crate) fn replace_servers(&self, servers: Servers) {
+        self.servers.send_replace(Arc::new(servers));
+    }
+
+    /// Whether the servers answered the last command. While they did not, only reads are worth a try.
+    pub(crate) fn is_healthy(&self) -> bool {
         self.is_healthy.load(Ordering::Relaxed)
     }
 
-    /// Sends commands together. `None`: there is no good reply, for a reason that is counted.
-    pub(super) async fn send(&self, operation: RemoteOperation, commands: &Pipeline) -> Option<Vec<Value>> {
-        let sent = in_time(self.send_when_up(commands)).await;
+    /// Counts a value that cannot be opened.
+    pub(crate) fn count_unreadable(&self) {
+        self.metrics.observe(RemoteOperation::Read, RemoteOutcome::Unreadable);
+    }
+
+    /// Counts a shared token that the upstream refused.
+    pub(crate) fn count_refused_token(&self) {
+        self.metrics.observe(RemoteOperation::Token, RemoteOutcome::Refused);
+    }
+
+    /// Sends commands together; one reply for each. `None`: there is none in time, for a reason that is counted.
+    pub(crate) async fn send(&self, operation: RemoteOperation, commands: &Commands) -> Option<Vec<Reply>> {
+        let sent = in_time(self.send_when_up(&commands.0)).await;
         let (outcome, replies) = match sent {
             Some(Some(Ok(replies))) => (RemoteOutcome::Ok, Some(replies)),
             Some(Some(Err(error))) => (outcome(&error), None),
@@ -87,7 +120,7 @@ impl Link {
         };
         self.metrics.observe(operation, outcome);
         self.count(operation, outcome);
-        replies
+        Some(replies?.into_iter().map(Reply::of).collect())
     }
 
     async fn send_when_up(&self, commands: &Pipeline) -> Option<Result<Vec<Value>, RedisError>> {
@@ -117,7 +150,7 @@ impl Link {
     }
 
     /// Keeps a connection for as long as it is polled.
-    pub(super) async fn keep(&self) -> Infallible {
+    pub(crate) async fn keep(&self) -> Infallible {
         let mut servers = self.servers.subscribe();
         let mut was_up = true;
         loop {
