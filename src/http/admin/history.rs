@@ -21,16 +21,7 @@ pub(crate) struct History {
     metrics: Arc<Metrics>,
     /// When the process began to count.
     pub(super) started: Instant,
-    readings: Mutex<VecDeque<Moment>>,
-}
-
-/// The metrics at one moment.
-#[derive(Clone)]
-pub(super) struct Moment {
-    /// When it was.
-    pub at: Instant,
-    /// What they said.
-    pub reading: Arc<Snapshot>,
+    readings: Mutex<VecDeque<Arc<Snapshot>>>,
 }
 
 impl History {
@@ -53,21 +44,21 @@ impl History {
     }
 
     /// What the metrics say now.
-    pub(super) fn now(&self) -> Moment {
-        Moment { at: Instant::now(), reading: Arc::new(self.metrics.snapshot()) }
+    pub(super) fn now(&self) -> Snapshot {
+        self.metrics.snapshot()
     }
 
     /// What they said, oldest first. Never empty.
-    pub(super) fn past(&self) -> Vec<Moment> {
+    pub(super) fn past(&self) -> Vec<Arc<Snapshot>> {
         self.readings.lock().iter().cloned().collect()
     }
 
-    fn add(&self, moment: Moment) {
+    fn add(&self, reading: Snapshot) {
         let mut readings = self.readings.lock();
         if readings.len() > MOST_STEPS {
             readings.pop_front();
         }
-        readings.push_back(moment);
+        readings.push_back(Arc::new(reading));
     }
 }
 
@@ -80,7 +71,7 @@ mod tests {
         let history = History::new(Arc::new(Metrics::new(&[], &[])));
         let first = history.past()[0].at;
         for n in 1..=2 * MOST_STEPS as u32 {
-            history.add(Moment { at: first + STEP * n, ..history.now() });
+            history.add(Snapshot { at: first + STEP * n, ..history.now() });
         }
         let past = history.past();
         assert_eq!(past.len(), MOST_STEPS + 1);

@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use strum::VariantNames;
 
-use super::history::{History, Moment, STEP};
+use super::history::{History, STEP};
 use crate::domain::drift::DriftKind;
 use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, Durations, EvictionCause, LookupOutcome, RegionSnapshot, RemoteOutcome, UpstreamOutcome,
-    result_names, revision,
+    ANSWER_CLASSES, Durations, EvictionCause, LookupOutcome, RegionSnapshot, RemoteOutcome, Snapshot,
+    UpstreamOutcome, result_names, revision,
 };
 
 /// Makes the report.
@@ -38,8 +38,8 @@ impl StatusReport {
     /// The report of this moment. What is `recent` in it happened within its window.
     pub(super) fn at(&self, stage: Stage) -> Value {
         let window = Window::of(&self.history);
-        let (then, now) = (&*window.oldest.reading, &*window.now.reading);
-        let regions = self.regions.iter().enumerate();
+        let (then, now) = (window.oldest(), &window.now);
+        let regions = self.regions.iter().enumerate().map(|(n, reported)| region(&window, n, reported));
         let second_tier = || {
             let requests = counts(RemoteOutcome::VARIANTS, &then.remote, &now.remote);
             json!({ "connected": now.remote_up, "requests": requests })
@@ -47,8 +47,8 @@ impl StatusReport {
         json!({
             "at": jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
             "stage": stage.name(),
-            "uptimeSeconds": (window.now.at - self.history.started).as_secs(),
-            "windowSeconds": (window.now.at - window.oldest.at).as_secs(),
+            "uptimeSeconds": (now.at - self.history.started).as_secs(),
+            "windowSeconds": (now.at - then.at).as_secs(),
             "stepSeconds": STEP.as_secs(),
             "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },
             "answers": answers(&window),
@@ -64,19 +64,17 @@ impl StatusReport {
             "rateLimited": count(then.rate_limited, now.rate_limited),
             "panics": count(then.panics, now.panics),
             "reloadsRefused": count(then.reloads_refused, now.reloads_refused),
-            "regions": regions.filter_map(|(n, reported)| region(&window, n, reported)).collect::<Vec<_>>(),
+            "regions": regions.collect::<Vec<_>>(),
         })
     }
 }
 
 /// Answers of the public listener.
 fn answers(window: &Window) -> Value {
-    let (then, now) = (&window.oldest.reading, &window.now.reading);
+    let (then, now) = (window.oldest(), &window.now);
     let times = now.answer_times.since(&then.answer_times);
-    let steps = window.steps.iter().map(|[a, b]| since(&a.reading.answers, &b.reading.answers));
-    let times_of_steps =
-        window.steps.iter().map(|[a, b]| b.reading.answer_times.since(&a.reading.answer_times));
-    let times_of_steps: Vec<Durations> = times_of_steps.collect();
+    let steps = window.steps().map(|(a, b)| since(&a.answers, &b.answers));
+    let times_of_steps: Vec<_> = window.steps().map(|(a, b)| b.answer_times.since(&a.answer_times)).collect();
     let quantiles = |q| times_of_steps.iter().map(|times| milliseconds(times, q)).collect::<Vec<_>>();
     json!({
         "byClass": counts(&ANSWER_CLASSES, &then.answers, &now.answers),
@@ -92,11 +90,11 @@ fn answers(window: &Window) -> Value {
 }
 
 /// The `n`th region of the configuration.
-fn region(window: &Window, n: usize, reported: &ReportedRegion) -> Option<Value> {
-    let (then, now) = (window.oldest.reading.regions.get(n)?, window.now.reading.regions.get(n)?);
+fn region(window: &Window, n: usize, reported: &ReportedRegion) -> Value {
+    let (then, now) = (&window.oldest().regions[n], &window.now.regions[n]);
     let times = now.times.since(&then.times);
     let [refreshed, refresh_failed] = [0, 1].map(|n| count(then.refreshes[n], now.refreshes[n]));
-    Some(json!({
+    json!({
         "name": reported.name,
         "sandbox": reported.is_sandbox,
         "breaker": { "state": breaker(now.breaker), "forSeconds": window.breaker_unchanged_for(n) },
@@ -113,12 +111,11 @@ fn region(window: &Window, n: usize, reported: &ReportedRegion) -> Option<Value>
         "series": region_series(window, n),
         "drift": counts(DriftKind::VARIANTS, &then.drift, &now.drift),
         "results": results(then, now),
-    }))
+    })
 }
 
 fn region_series(window: &Window, n: usize) -> Value {
-    let steps = window.steps.iter();
-    let steps = steps.filter_map(|[a, b]| Some((a.reading.regions.get(n)?, b.reading.regions.get(n)?)));
+    let steps = window.steps().map(|(a, b)| (&a.regions[n], &b.regions[n]));
     let requests = steps.clone().map(|(a, b)| since(&a.requests, &b.requests));
     json!({
         "requests": requests.clone().map(|requests| requests.iter().sum()).collect::<Vec<u64>>(),
@@ -150,32 +147,32 @@ fn counts(names: &[&str], then: &[u64], now: &[u64]) -> Value {
     names.iter().copied().zip(counts).collect()
 }
 
-/// Two readings of the metrics, and every step between them.
+/// What the metrics said in the last minutes, oldest first, and what they say now.
 struct Window {
-    oldest: Moment,
-    now: Moment,
-    steps: Vec<[Moment; 2]>,
+    past: Vec<Arc<Snapshot>>,
+    now: Snapshot,
 }
 
 impl Window {
     fn of(history: &History) -> Self {
-        let (past, now) = (history.past(), history.now());
-        Self {
-            oldest: past.first().unwrap_or(&now).clone(),
-            steps: past.windows(2).filter_map(|pair| pair.to_vec().try_into().ok()).collect(),
-            now,
-        }
+        Self { past: history.past(), now: history.now() }
+    }
+
+    fn oldest(&self) -> &Snapshot {
+        self.past.first().map_or(&self.now, |oldest| oldest)
+    }
+
+    /// The readings before and after each finished step.
+    fn steps(&self) -> impl Iterator<Item = (&Snapshot, &Snapshot)> + Clone {
+        self.past.windows(2).map(|pair| (&*pair[0], &*pair[1]))
     }
 
     /// For how many seconds a region's breaker has been passing, or not passing, as far as the window goes back.
     fn breaker_unchanged_for(&self, n: usize) -> u64 {
-        let passes =
-            |moment: &Moment| moment.reading.regions.get(n).is_some_and(|region| region.breaker == 0);
-        let earlier = self.steps.iter().rev().map(|[a, _]| a);
-        let last = self.steps.last().map_or(&self.oldest, |[_, b]| b);
-        let same =
-            std::iter::once(last).chain(earlier).take_while(|moment| passes(moment) == passes(&self.now));
-        (self.now.at - same.last().unwrap_or(&self.now).at).as_secs()
+        let passes = |reading: &Snapshot| reading.regions[n].breaker == 0;
+        let is_same = |reading: &&Arc<Snapshot>| passes(reading) == passes(&self.now);
+        let since = self.past.iter().rev().take_while(is_same).last();
+        (self.now.at - since.map_or(self.now.at, |reading| reading.at)).as_secs()
     }
 }
 

@@ -3,6 +3,7 @@
 use prometheus::Histogram;
 use prometheus::core::Metric;
 use strum::VariantNames;
+use tokio::time::Instant;
 
 use super::Metrics;
 use super::http::{HttpMetrics, RouteLabel, STATUSES};
@@ -17,6 +18,8 @@ pub const ANSWER_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
 /// Every number the status page shows. Counts are since the start of the process.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// When that was.
+    pub at: Instant,
     /// Answers of the public listener by class of status, as [`ANSWER_CLASSES`].
     pub answers: [u64; ANSWER_CLASSES.len()],
     /// How long answers about ids took.
@@ -80,6 +83,7 @@ impl Metrics {
     /// All numbers as they are now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
+            at: Instant::now(),
             answers: self.http.answers(),
             answer_times: Durations::of(&self.http.durations[RouteLabel::Idv as usize]),
             lookups: self.lookups.outcomes.each_ref().map(|counter| counter.get()),
