@@ -38,12 +38,11 @@ pub(crate) struct WaitLimits {
 /// Everybody who waits.
 pub(super) struct Waits {
     finder: Arc<Finder>,
-    max_waiters: usize,
-    max_of_caller: usize,
+    limits: WaitLimits,
     waiters: Mutex<Waiters>,
     was_full: Once,
     polls: Mutex<HashMap<Key, Weak<Poll>>>,
-    budgets: Box<[Arc<Semaphore>]>,
+    budgets: Box<[Semaphore]>,
     metrics: Arc<Metrics>,
 }
 
@@ -70,17 +69,9 @@ struct Poll {
 
 impl Waits {
     pub(super) fn new(finder: Arc<Finder>, limits: WaitLimits, metrics: Arc<Metrics>) -> Arc<Self> {
-        let budget = |polls| Arc::new(Semaphore::new(polls));
-        Arc::new(Self {
-            finder,
-            max_waiters: limits.max_waiters,
-            max_of_caller: limits.max_of_caller,
-            waiters: Mutex::default(),
-            was_full: Once::new(),
-            polls: Mutex::default(),
-            budgets: limits.polls.into_iter().map(budget).collect(),
-            metrics,
-        })
+        let budgets = limits.polls.iter().map(|polls| Semaphore::new(*polls)).collect();
+        let (waiters, polls, was_full) = (Mutex::default(), Mutex::default(), Once::new());
+        Arc::new(Self { finder, limits, waiters, was_full, polls, budgets, metrics })
     }
 
     /// A place for one more, of which one caller has at most half.
@@ -88,7 +79,7 @@ impl Waits {
         let mut waiters = self.waiters();
         let of_caller =
             caller.map_or(0, |caller| waiters.by_caller.get(&caller).copied().unwrap_or_default());
-        if waiters.count >= self.max_waiters || of_caller >= self.max_of_caller {
+        if waiters.count >= self.limits.max_waiters || of_caller >= self.limits.max_of_caller {
             drop(waiters);
             self.report_limit();
             return None;
@@ -105,7 +96,7 @@ impl Waits {
         self.was_full.call_once(|| {
             tracing::warn!(
                 setting = "wait.max_waiters",
-                limit = self.max_waiters,
+                limit = self.limits.max_waiters,
                 "limit reached: further requests with Prefer: wait are answered at once"
             );
         });
