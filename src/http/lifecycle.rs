@@ -1,5 +1,8 @@
 //! Starting, serving, draining, gone: the stages of the process, for those who must act on them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 /// A stage of the process's life, in order.
@@ -30,18 +33,25 @@ impl Stage {
 
 /// The current stage, shared.
 #[derive(Clone)]
-pub(crate) struct Lifecycle(watch::Sender<Stage>);
+pub(crate) struct Lifecycle {
+    stage: watch::Sender<Stage>,
+    /// Every answer looks at it, so it takes no lock.
+    is_draining: Arc<AtomicBool>,
+}
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self(watch::Sender::new(Stage::Starting))
+        Self { stage: watch::Sender::new(Stage::Starting), is_draining: Arc::default() }
     }
 }
 
 impl Lifecycle {
     /// Goes on to `stage`; never back.
     pub(crate) fn enter(&self, stage: Stage) {
-        self.0.send_if_modified(|current| {
+        if stage >= Stage::Draining {
+            self.is_draining.store(true, Ordering::Relaxed);
+        }
+        self.stage.send_if_modified(|current| {
             let goes_on = stage > *current;
             *current = stage.max(*current);
             goes_on
@@ -50,12 +60,17 @@ impl Lifecycle {
 
     /// The stage now.
     pub(crate) fn stage(&self) -> Stage {
-        *self.0.borrow()
+        *self.stage.borrow()
+    }
+
+    /// Whether it was asked to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Waits until `stage` is reached.
     pub(crate) async fn reached(&self, stage: Stage) {
         // The sender lives as long as `self`, so this cannot fail.
-        let _ = self.0.subscribe().wait_for(|current| *current >= stage).await;
+        let _ = self.stage.subscribe().wait_for(|current| *current >= stage).await;
     }
 }

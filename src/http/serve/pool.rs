@@ -40,9 +40,9 @@ impl ConnectionPool {
         }
     }
 
-    /// The state of a new connection.
-    pub(super) fn new_state(&self) -> Arc<ConnectionState> {
-        Arc::new(ConnectionState::new(self.epoch, Arc::clone(&self.metrics)))
+    /// The state of a new connection, which is old at about `max_age`.
+    pub(super) fn new_state(&self, max_age: Duration) -> Arc<ConnectionState> {
+        Arc::new(ConnectionState::new(self.epoch, max_age, Arc::clone(&self.metrics)))
     }
 
     /// Serves a new connection in a task of its own.
@@ -79,8 +79,18 @@ impl ConnectionPool {
         }
     }
 
-    /// Waits until every connection has ended.
-    pub(super) async fn ended(mut self) {
+    /// Waits until every connection has ended. Those that idle after `grace` are closed; the others end after the answer
+    /// that is being made or read.
+    pub(super) async fn end(mut self, grace: impl Future<Output = ()>) {
+        tokio::select! {
+            () = async { while self.tasks.join_next().await.is_some() {} } => return,
+            () = grace => {}
+        }
+        for (task, state) in self.open.values() {
+            if state.take_if_idle() {
+                task.abort();
+            }
+        }
         while self.tasks.join_next().await.is_some() {}
     }
 

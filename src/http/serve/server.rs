@@ -4,8 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +29,7 @@ const MAX_HEAD: usize = 32 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 64;
 
-/// What an idle connection is given at shutdown for a request that may be on its way.
+/// What idle connections are given at shutdown for a request that may be on its way.
 const GRACE: Duration = Duration::from_secs(1);
 /// After an accept that failed, as it does without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -87,11 +90,17 @@ impl Server {
                 server.open(stream, &mut pool);
             }
         }
-        pool.ended().await;
+        let grace = async {
+            tokio::select! {
+                () = sleep(GRACE) => {}
+                () = server.lifecycle.reached(Stage::GivingUp) => {}
+            }
+        };
+        pool.end(grace).await;
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, pool: &mut ConnectionPool) {
-        let (server, state) = (Arc::clone(self), pool.new_state());
+        let (server, state) = (Arc::clone(self), pool.new_state(self.max_age));
         pool.open(Arc::clone(&state), async move { server.serve(stream, state).await });
     }
 
@@ -122,22 +131,13 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let stream = TimeoutStream::new(stream, Arc::clone(&state));
-        let service = {
-            // Each request holds on to this connection's own copy: a counter shared by all cores is not cheap.
-            let (site, state) = (Arc::new(self.site.clone()), Arc::clone(&state));
-            service_fn(move |request| {
-                state.answering();
-                let (site, state) = (Arc::clone(&site), Arc::clone(&state));
-                async move {
-                    let mut answer = site.answer(request).await;
-                    if state.is_retired() {
-                        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                    }
-                    state.answered(answer.extensions().get().copied().unwrap_or_default());
-                    Ok::<_, Infallible>(answer)
-                }
-            })
-        };
+        let (site, lifecycle) = (self.site.clone(), self.lifecycle.clone());
+        let responder = Arc::new(Responder { site, lifecycle, state });
+        let service = service_fn(move |request| {
+            responder.state.answering();
+            let responder = Arc::clone(&responder);
+            async move { Ok::<_, Infallible>(responder.answer(request).await) }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
@@ -148,32 +148,26 @@ impl Server {
             .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        // Each stage ends with the connection or leads to the next one.
-        tokio::select! {
-            // Before the connection, so that an answer made after SIGTERM announces the end.
-            biased;
-            () = self.retirement() => state.retire(),
-            _ = connection.as_mut() => return,
-        }
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = self.lifecycle.reached(self.until) => state.end_when_idle(GRACE),
-        }
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = self.lifecycle.reached(Stage::GivingUp) => state.end_when_idle(Duration::ZERO),
-        }
         let _ = connection.await;
     }
+}
 
-    /// Waits until the connection's next answer is to be its last.
-    async fn retirement(&self) {
-        let age = self.max_age.mul_f64(rand::random_range(0.8..1.2));
-        tokio::select! {
-            () = sleep(age) => {}
-            () = self.lifecycle.reached(Stage::Draining) => {}
+/// What answers the requests of one connection. It has its own copies: a counter shared by all cores is not cheap.
+struct Responder {
+    site: Site,
+    lifecycle: Lifecycle,
+    state: Arc<ConnectionState>,
+}
+
+impl Responder {
+    /// Answers one request. From SIGTERM on, and at the connection's age, the answer announces that it is the last.
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let mut answer = self.site.answer(request).await;
+        let is_old = self.state.answered(answer.extensions().get().copied().unwrap_or_default());
+        if is_old || self.lifecycle.is_draining() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        answer
     }
 }
 
@@ -187,8 +181,8 @@ mod tests {
     #[tokio::test]
     async fn f170_at_its_age_a_connection_announces_its_end_and_no_request_is_lost() {
         let metrics = Metrics::new(&[], &[]).connections(Listener::Public);
-        let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state();
         let max_age = Duration::from_millis(200);
+        let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state(max_age);
         let server = Server {
             site: crate::fuzzing::site(),
             tls: None,

@@ -1,7 +1,7 @@
 //! What a connection is doing: until when its client may take, and whether it may be closed for a new connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,9 +23,8 @@ pub(super) struct ConnectionState {
     epoch: Instant,
     /// The milliseconds since the epoch at which the phase began, the client's standing in two bits, the phase in two.
     word: AtomicU64,
-    /// From when on the connection is closed if no request is under way, in milliseconds since the epoch.
-    end: AtomicU64,
-    is_retired: AtomicBool,
+    /// When it is old, in milliseconds since the epoch.
+    old_at: u64,
     metrics: Arc<ConnectionMetrics>,
 }
 
@@ -47,11 +46,12 @@ pub(super) struct Closable {
 }
 
 impl ConnectionState {
-    /// The state of a connection that was just accepted.
-    pub(super) fn new(epoch: Instant, metrics: Arc<ConnectionMetrics>) -> Self {
-        let (end, is_retired) = (AtomicU64::new(u64::MAX), AtomicBool::new(false));
-        let state = Self { epoch, word: AtomicU64::new(0), end, is_retired, metrics };
-        state.begin(NEW, Standing::Stranger as u64);
+    /// The state of a connection that was just accepted; at `max_age`, spread by ±20 %, it is old.
+    pub(super) fn new(epoch: Instant, max_age: Duration, metrics: Arc<ConnectionMetrics>) -> Self {
+        let now = millis_since(epoch);
+        let age = max_age.mul_f64(rand::random_range(0.8..1.2)).as_millis() as u64;
+        let state = Self { epoch, word: AtomicU64::new(0), old_at: now + age, metrics };
+        state.begin(NEW, Standing::Stranger as u64, now);
         state
     }
 
@@ -61,7 +61,7 @@ impl ConnectionState {
         match word & PHASE {
             NEW => self.word.store(word | READING_HEAD, Ordering::Relaxed),
             IDLING if bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) => {
-                self.begin(READING_HEAD, word >> 2 & 0b11);
+                self.begin(READING_HEAD, word >> 2 & 0b11, millis_since(self.epoch));
             }
             _ => {}
         }
@@ -69,70 +69,47 @@ impl ConnectionState {
 
     /// The head is complete; its answer is being made.
     pub(super) fn answering(&self) {
-        self.word.store(ANSWERING, Ordering::Relaxed);
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(word & !PHASE | ANSWERING, Ordering::Relaxed);
     }
 
-    /// The answer is made.
-    pub(super) fn answered(&self, standing: Standing) {
-        self.begin(IDLING, standing as u64);
+    /// The answer is made. Returns whether the connection is old.
+    pub(super) fn answered(&self, standing: Standing) -> bool {
+        let now = millis_since(self.epoch);
+        self.begin(IDLING, standing as u64, now);
+        now >= self.old_at
     }
 
-    fn begin(&self, phase: u64, standing: u64) {
-        self.word.store(self.millis() << 4 | standing << 2 | phase, Ordering::Relaxed);
+    fn begin(&self, phase: u64, standing: u64, now: u64) {
+        self.word.store(now << 4 | standing << 2 | phase, Ordering::Relaxed);
     }
 
-    fn millis(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
-    }
-
-    fn at(&self, millis: u64) -> Instant {
-        self.epoch + Duration::from_millis(millis)
+    /// When the client began what it does; while an answer is being made, when its request began.
+    pub(super) fn began(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.word.load(Ordering::Relaxed) >> 4)
     }
 
     /// When to close the connection because its client sends nothing; `None` while an answer is being made.
     pub(super) fn read_deadline(&self) -> Option<Instant> {
         let word = self.word.load(Ordering::Relaxed);
-        let began = self.at(word >> 4);
-        let (limit, may_end) = match word & PHASE {
+        let limit = match word & PHASE {
             ANSWERING => return None,
-            IDLING if word & STANDING == (Standing::Erring as u64) << 2 => (IDLE_AFTER_ERROR, true),
-            IDLING => (IDLE, true),
-            phase => (HEAD, phase == NEW),
+            IDLING if word & STANDING == (Standing::Erring as u64) << 2 => IDLE_AFTER_ERROR,
+            IDLING => IDLE,
+            _ => HEAD,
         };
-        let end = self.end.load(Ordering::Relaxed);
-        let is_ending = may_end && end != u64::MAX;
-        Some(if is_ending { self.at(end).min(began + limit) } else { began + limit })
+        Some(self.began() + limit)
     }
 
     /// The client let its deadline pass.
     pub(super) fn count_read_timeout(&self) {
         let is_idle = self.word.load(Ordering::Relaxed) & PHASE == IDLING;
-        let has_ended = self.millis() >= self.end.load(Ordering::Relaxed);
-        match (is_idle, has_ended) {
-            (_, true) => {}
-            (true, _) => self.metrics.count_closed(CloseReason::Idle),
-            (false, _) => self.metrics.count_closed(CloseReason::HeadTimeout),
-        }
+        self.metrics.count_closed(if is_idle { CloseReason::Idle } else { CloseReason::HeadTimeout });
     }
 
     /// The client left an answer unread.
     pub(super) fn count_write_timeout(&self) {
         self.metrics.count_closed(CloseReason::WriteTimeout);
-    }
-
-    /// The next answer is the last one.
-    pub(super) fn retire(&self) {
-        self.is_retired.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the answer that is being made is the last one.
-    pub(super) fn is_retired(&self) -> bool {
-        self.is_retired.load(Ordering::Relaxed)
-    }
-
-    /// From `grace` on the connection is closed unless a request is under way.
-    pub(super) fn end_when_idle(&self, grace: Duration) {
-        self.end.store(self.millis() + grace.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Whether the connection may be closed for a new one: it waits for a first request, or idles.
@@ -147,8 +124,19 @@ impl ConnectionState {
         is_closable.then_some(Closable { is_caller, word })
     }
 
+    /// Takes the connection to be closed, if no request has begun on it.
+    pub(super) fn take_if_idle(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        let is_idle = matches!(word & PHASE, NEW | IDLING);
+        is_idle && self.take(Closable { is_caller: false, word })
+    }
+
     /// Takes the connection to be closed, if it has not moved on since it was found closable.
     pub(super) fn take(&self, found: Closable) -> bool {
         self.word.compare_exchange(found.word, ANSWERING, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
+}
+
+fn millis_since(epoch: Instant) -> u64 {
+    epoch.elapsed().as_millis() as u64
 }

@@ -1,6 +1,7 @@
 //! A connection's stream with our own timers: hyper's head timer starts while a kept connection is idle, and nothing
 //! of hyper's ends a client that does not read its answer.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,9 +17,14 @@ use super::state::{ConnectionState, IDLE_AFTER_ERROR};
 const WRITE: Duration = Duration::from_secs(30);
 /// How many bytes of slices are gathered before they are written: up to there, copying them costs less than a write of
 /// several slices.
-const GATHERED: usize = 4096;
+const MAX_GATHERED: usize = 4096;
 /// How long a client may take over an answer that it does read, bit by bit.
 const WHOLE_WRITE: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// Where slices are gathered. They are written at once, so the connections of a thread share one buffer.
+    static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A stream that fails when its client takes too long.
 pub(super) struct TimeoutStream<S> {
@@ -58,17 +64,18 @@ impl<S> TimeoutStream<S> {
         let deadline = self.state.read_deadline();
         // While an answer is being made nothing is late, but hyper does not read again by itself once the answer is sent:
         // the timer has to come back here before the first deadline that there can be then.
-        let look_again = deadline.unwrap_or_else(|| Instant::now() + IDLE_AFTER_ERROR);
+        let look_again = deadline.unwrap_or_else(|| self.state.began() + IDLE_AFTER_ERROR);
         if look_again < self.read_timer.deadline() {
             self.read_timer.as_mut().reset(look_again);
         }
         loop {
             ready!(self.read_timer.as_mut().poll(cx));
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
                 self.state.count_read_timeout();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            self.read_timer.as_mut().reset(look_again);
+            self.read_timer.as_mut().reset(deadline.unwrap_or(now + IDLE_AFTER_ERROR));
         }
     }
 
@@ -114,9 +121,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
-        let written = match gather(slices) {
-            Some(bytes) => stream.poll_write(cx, &bytes),
-            None => stream.poll_write_vectored(cx, slices),
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let written = if length > MAX_GATHERED {
+            stream.poll_write_vectored(cx, slices)
+        } else {
+            GATHERED.with_borrow_mut(|gathered| {
+                gathered.clear();
+                slices.iter().for_each(|slice| gathered.extend_from_slice(slice));
+                stream.poll_write(cx, gathered)
+            })
         };
         self.check_write(cx, written)
     }
@@ -139,16 +152,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     }
 }
 
-/// The slices in one, if they are few bytes.
-fn gather(slices: &[io::IoSlice<'_>]) -> Option<Vec<u8>> {
-    let length = slices.iter().map(|slice| slice.len()).sum();
-    let mut gathered = (length <= GATHERED).then(|| Vec::with_capacity(length))?;
-    for slice in slices {
-        gathered.extend_from_slice(slice);
-    }
-    Some(gathered)
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -161,7 +164,11 @@ mod tests {
 
     fn state() -> Arc<ConnectionState> {
         let metrics = Metrics::new(&[], &[]);
-        Arc::new(ConnectionState::new(Instant::now(), metrics.connections(Listener::Public)))
+        Arc::new(ConnectionState::new(
+            Instant::now(),
+            Duration::from_secs(60),
+            metrics.connections(Listener::Public),
+        ))
     }
 
     #[tokio::test]
