@@ -13,9 +13,10 @@ use super::error::ApiError;
 /// Refuses an ambiguous head. Nothing more is read from its connection.
 pub(super) fn check_framing(head: &Parts) -> Result<(), ApiError> {
     let given = |name| head.headers.get_all(name).iter().count();
+    let hosts = given(HOST);
     let complaint = if head.uri.scheme().is_some() || head.method == Method::CONNECT {
         "Send the path alone as the request target: this is not a proxy."
-    } else if given(HOST) > 1 || (given(HOST) == 0 && head.version == Version::HTTP_11) {
+    } else if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
         "Send one Host header."
     } else if given(AUTHORIZATION) > 1 {
         "Send one Authorization header."
@@ -28,7 +29,7 @@ pub(super) fn check_framing(head: &Parts) -> Result<(), ApiError> {
 /// Refuses a method that is not in `allow`, whatever the body, and then a body. Nothing more is read from the
 /// connection of a request with a body.
 pub(super) fn check_method(head: &Parts, allow: &'static str, is_bodyless: bool) -> Result<(), ApiError> {
-    let refusal = if !allow.split(", ").any(|method| method == head.method.as_str()) {
+    let refusal = if !allow.split([',', ' ']).any(|method| method == head.method.as_str()) {
         ApiError::method_not_allowed(allow)
     } else if !is_bodyless {
         ApiError::new(Code::BadRequest, "This route takes no body.")

@@ -1,5 +1,6 @@
 //! How callers prove who they are, and what each may see.
 
+use std::array;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Once};
@@ -21,6 +22,13 @@ use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.
 pub(super) type KeyHash = [u8; 32];
+
+/// The same, in words: four are compared sooner than 32 bytes.
+type Words = [u64; 4];
+
+fn words(hash: &KeyHash) -> Words {
+    array::from_fn(|n| u64::from_ne_bytes(array::from_fn(|at| hash[8 * n + at])))
+}
 
 /// What one caller is made of.
 pub(crate) struct CallerSettings {
@@ -71,7 +79,7 @@ impl Caller {
 pub(crate) struct Callers {
     callers: Box<[Caller]>,
     /// Whose key each hash is, by the caller's place. Swapped whole when key files change; empty where keys do not count.
-    keys: ArcSwap<Vec<(KeyHash, u32)>>,
+    keys: ArcSwap<Vec<(Words, u32)>>,
     /// Checks tokens, and whose each subject is; `None` where tokens do not count.
     tokens: Option<(Arc<Verifier>, HashMap<String, usize>)>,
     /// Set without authentication.
@@ -116,7 +124,8 @@ impl Callers {
     /// others than before.
     pub(crate) fn replace_keys(&self, keys: &[Vec<KeyHash>]) -> bool {
         let owned = (0_u32..).zip(keys);
-        let owned = owned.flat_map(|(caller, keys)| keys.iter().map(move |key| (*key, caller))).collect();
+        let owned =
+            owned.flat_map(|(caller, keys)| keys.iter().map(move |key| (words(key), caller))).collect();
         let are_new = **self.keys.load() != owned;
         if are_new {
             self.keys.store(Arc::new(owned));
@@ -139,10 +148,10 @@ impl Callers {
 
     /// Compares with every key, whichever it is, so that the time taken says nothing.
     fn by_key(&self, bearer: &[u8]) -> Option<&Caller> {
-        let hash: KeyHash = Sha256::digest(bearer).into();
+        let hash = words(&Sha256::digest(bearer).into());
         let mut found = u32::MAX;
         for (key, caller) in self.keys.load().iter() {
-            found.conditional_assign(caller, hash.ct_eq(key));
+            found.conditional_assign(caller, hash[..].ct_eq(key));
         }
         self.callers.get(found as usize)
     }
