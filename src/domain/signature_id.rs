@@ -1,10 +1,9 @@
 //! What a signature id looks like. The vendor publishes no format, so an id is opaque: never "16 hex".
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
-
-use super::text::hex;
 
 /// The longest id we accept, in bytes.
 pub const MAX_LEN: usize = 64;
@@ -37,7 +36,8 @@ impl SignatureId {
 
     /// The hash of this id for logs.
     pub fn hash_for_logs(&self) -> IdHash {
-        IdHash(hex(&Sha256::digest(self.as_bytes())))
+        let hash: [u8; 32] = Sha256::digest(self.as_bytes()).into();
+        IdHash(std::array::from_fn(|n| hash[n]))
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -59,15 +59,24 @@ impl Hash for SignatureId {
     }
 }
 
-/// The first 16 hex digits of an id's SHA-256: enough to find a request in the logs, not enough to read the id.
+/// The start of an id's SHA-256, shown as 16 hexadecimal digits: enough to find a request in the logs, not enough to read
+/// the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdHash([u8; 16]);
+pub struct IdHash(pub [u8; 8]);
 
-impl IdHash {
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+impl fmt::Display for IdHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", u64::from_be_bytes(self.0))
     }
+}
+
+/// What stands for an id where the id itself must not be: in the log, and in the audit trail.
+#[derive(Clone, Copy)]
+pub struct Pseudonyms {
+    /// In the log.
+    pub id_hash: IdHash,
+    /// In the audit trail: the start of the id's HMAC, under the key of the trail.
+    pub id_hmac: [u8; 16],
 }
 
 fn is_id_byte(byte: u8) -> bool {
@@ -91,6 +100,6 @@ mod tests {
     #[test]
     fn the_log_hash_is_the_start_of_the_sha256() {
         let id = SignatureId::parse("abc").unwrap();
-        assert_eq!(id.hash_for_logs().as_str(), "ba7816bf8f01cfea");
+        assert_eq!(id.hash_for_logs().to_string(), "ba7816bf8f01cfea");
     }
 }

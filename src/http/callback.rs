@@ -80,7 +80,8 @@ impl Callbacks {
             let answer = pin!(self.receive(&head, body, &mut record));
             error::catch_panics(answer, &self.metrics).await
         };
-        record.answer(answer, &Traces::off(), &self.metrics.http)
+        let answer = record.answer(answer, &Traces::off(), &self.metrics.http);
+        record.end(answer)
     }
 
     async fn receive<'a>(

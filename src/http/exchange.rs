@@ -14,10 +14,11 @@ use super::error::ApiError;
 use crate::domain::failure::Cause;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
-use crate::domain::signature_id::SignatureId;
+use crate::domain::signature_id::{IdHash, Pseudonyms, SignatureId};
 use crate::domain::text::hex;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
+use crate::telemetry::Stamp;
 use crate::telemetry::access::AccessLine;
 use crate::telemetry::logs::AuditPlace;
 use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
@@ -32,7 +33,7 @@ pub(super) struct AccessRecord<'a> {
     pub(super) span: Span,
     /// The trace that an authenticated caller says the request belongs to, recorded here or not.
     callers_trace: Option<String>,
-    started: Instant,
+    pub(super) started: Instant,
     method: MethodLabel,
     pub(super) route: RouteLabel,
     pub(super) caller: Option<&'a str>,
@@ -47,10 +48,14 @@ pub(super) struct AccessRecord<'a> {
     pub(super) code: Option<Code>,
     /// Why the call to the upstream failed, if that is why there is no fresh result.
     pub(super) cause: Option<Cause>,
+    /// What stands for the id in lines, where a result keeps it.
+    pub(super) pseudonyms: Option<Pseudonyms>,
     /// Where the audit line of the answer goes, if it needs one.
     pub(super) audit_place: Option<AuditPlace>,
     http_status: u16,
     duration: Duration,
+    /// When the answer was made.
+    pub(super) time: Stamp,
 }
 
 impl<'a> AccessRecord<'a> {
@@ -72,9 +77,11 @@ impl<'a> AccessRecord<'a> {
             code: None,
             cause: None,
             status: None,
+            pseudonyms: None,
             audit_place: None,
             http_status: 0,
             duration: Duration::ZERO,
+            time: Stamp::default(),
         }
     }
 
@@ -88,7 +95,7 @@ impl<'a> AccessRecord<'a> {
         self.callers_trace = parent.and_then(trace_id);
     }
 
-    /// The answer to the request, or the error in its form, with the headers that every answer has. Completes the record,
+    /// The answer to the request, or the error in its form; [`Self::end`] adds what every answer has. Completes the record,
     /// counts and logs it. Without an authenticated caller its span starts here, so that an unknown client does not choose
     /// whether it is sampled.
     pub(super) fn answer(
@@ -97,7 +104,7 @@ impl<'a> AccessRecord<'a> {
         traces: &Traces,
         metrics: &HttpMetrics,
     ) -> Response {
-        let mut response = answer.unwrap_or_else(|error| {
+        let response = answer.unwrap_or_else(|error| {
             self.code = Some(error.code);
             if self.caller.is_none() {
                 self.span = traces.request(self.method.into(), None, self.started.elapsed());
@@ -106,10 +113,16 @@ impl<'a> AccessRecord<'a> {
         });
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
-        set_common_headers(&mut response, self.request_id.clone());
+        self.time = Stamp::now();
         self.count(metrics);
         self.log();
         response
+    }
+
+    /// Adds the headers of every answer to the one that was recorded.
+    pub(super) fn end(self, mut answer: Response) -> Response {
+        set_common_headers(&mut answer, self.request_id);
+        answer
     }
 
     /// The request id as text.
@@ -122,6 +135,10 @@ impl<'a> AccessRecord<'a> {
         self.span.trace_id().or_else(|| self.callers_trace.clone())
     }
 
+    fn id_hash(&self) -> Option<IdHash> {
+        self.pseudonyms.map(|names| names.id_hash).or_else(|| self.id.map(|id| id.hash_for_logs()))
+    }
+
     fn count(&self, metrics: &HttpMetrics) {
         metrics.observe(self.route, self.method, self.http_status, self.duration);
         if let Some(status) = self.status {
@@ -131,13 +148,14 @@ impl<'a> AccessRecord<'a> {
 
     fn log(&self) {
         let line = AccessLine {
+            time: &self.time,
             request_id: self.request_id(),
             method: self.method.into(),
             route: self.route.into(),
             status: self.http_status,
             code: self.code.map(Code::name),
             caller: self.caller,
-            id_hash: self.id.map(|id| id.hash_for_logs()),
+            id_hash: self.id_hash(),
             cache: self.source.map(cache_word),
             cause: self.cause.map(Into::into),
             trace_id: self.trace_id(),
@@ -165,8 +183,8 @@ impl<'a> AccessRecord<'a> {
         if let Some(caller) = self.caller {
             span.text("idv.caller", caller);
         }
-        if let Some(id) = self.id {
-            span.text("idv.id_hash", id.hash_for_logs().as_str());
+        if let Some(id_hash) = self.id_hash() {
+            span.text("idv.id_hash", &id_hash.to_string());
         }
         if let Some(code) = self.code {
             span.word("error.type", code.name());
@@ -196,7 +214,7 @@ fn is_request_id(bytes: &[u8]) -> bool {
 }
 
 fn new_request_id() -> HeaderValue {
-    let digits: [u8; 32] = hex(&rand::random::<[u8; 16]>());
+    let digits: [u8; 32] = hex(&rand::random::<u128>().to_ne_bytes());
     HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 

@@ -1,6 +1,7 @@
 //! One result: the record that every tier keeps of it, and what this process derives from a record on arrival.
 
 use std::num::NonZeroU64;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use super::known::{Known, Tick};
 use crate::answer::{Rendered, render};
 use crate::domain::reason::Reason;
 use crate::domain::region::{RegionId, RegionName};
-use crate::domain::signature_id::SignatureId;
+use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::domain::verification::{Verdict, Verification};
 
 /// Lifetimes are spread by this share either way, so that results filled together do not expire together.
@@ -126,6 +127,8 @@ pub(crate) struct Entry {
     fresh_until: Tick,
     /// What is known of its id beside it, while memory keeps it.
     known: Mutex<Known>,
+    /// What stands for its id in lines, once an answer has needed it: hashing takes longer than all the rest of a hit.
+    pub(crate) pseudonyms: OnceLock<Pseudonyms>,
 }
 
 impl Entry {
@@ -148,7 +151,7 @@ impl Entry {
     }
 
     fn good_until(fresh_until: Instant, record: Record) -> Self {
-        Self { record, fresh_until: fresh_until.into(), known: Mutex::default() }
+        Self { record, fresh_until: fresh_until.into(), known: Mutex::default(), pseudonyms: OnceLock::new() }
     }
 
     /// Whether it is the result of that id.

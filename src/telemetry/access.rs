@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::Level;
 
-use super::line::Line;
+use super::line::{Line, Stamp};
 use super::logs::{self, Format};
 use crate::domain::signature_id::IdHash;
 
 /// What the line of a request says.
 pub struct AccessLine<'a> {
+    /// When the answer was made.
+    pub time: &'a Stamp,
     /// The request's id.
     pub request_id: &'a str,
     /// Its method.
@@ -39,19 +40,21 @@ impl AccessLine<'_> {
     /// Writes the line, unless `telemetry.log` silences it.
     pub fn write(&self) {
         if tracing::enabled!(target: "access", Level::INFO) {
-            logs::QUEUE.push(&self.line(logs::format(), Timestamp::now()));
+            logs::QUEUE.push(&self.line(logs::format()));
         }
     }
 
-    fn line(&self, format: Format, now: Timestamp) -> Vec<u8> {
-        let mut line = Line::new(format, now, "access", "request");
+    fn line(&self, format: Format) -> Vec<u8> {
+        let mut line = Line::new(format, self.time, "access", "request");
         line.text("request_id", Some(self.request_id));
         line.text("method", Some(self.method));
         line.text("route", Some(self.route));
         line.number("status", self.status.into());
         line.text("code", self.code);
         line.text("caller", self.caller);
-        line.text("id_hash", self.id_hash.as_ref().map(IdHash::as_str));
+        if let Some(IdHash(hash)) = self.id_hash {
+            line.hex("id_hash", &hash);
+        }
         line.text("cache", self.cache);
         line.text("cause", self.cause);
         line.text("trace_id", self.trace_id.as_deref());
@@ -62,13 +65,19 @@ impl AccessLine<'_> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::domain::signature_id::SignatureId;
 
-    fn line() -> AccessLine<'static> {
+    fn time() -> Stamp {
+        Stamp::at("2026-01-02T03:04:05.000067089Z".parse::<Timestamp>().unwrap())
+    }
+
+    fn line(time: &Stamp) -> AccessLine<'_> {
         AccessLine {
+            time,
             request_id: "r-1",
             method: "GET",
             route: "/idv/{signatureId}",
@@ -85,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object_with_what_is_known() {
-        let now: Timestamp = "2026-01-02T03:04:05.000067089Z".parse().unwrap();
-        let written = line().line(Format::Json, now);
+        let time = time();
+        let written = line(&time).line(Format::Json);
         assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), 1);
         let read: Value = serde_json::from_slice(&written).unwrap();
         let few = json!({
@@ -109,17 +118,18 @@ mod tests {
             cache: Some("stale"),
             cause: Some("reset"),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
-            ..line()
+            ..line(&time)
         };
-        let read: Value = serde_json::from_slice(&full.line(Format::Json, now)).unwrap();
-        assert_eq!(read["id_hash"], id.hash_for_logs().as_str());
+        let read: Value = serde_json::from_slice(&full.line(Format::Json)).unwrap();
+        assert_eq!(read["id_hash"], id.hash_for_logs().to_string());
         let texts = ["code", "caller", "cache", "cause", "trace_id"].map(|name| &read[name]);
         assert_eq!(texts, ["internal", "onboarding", "stale", "reset", "4bf92f3577b34da6a3ce929d0e0e4736"]);
     }
+
     #[test]
     fn as_text_a_line_is_what_tracing_would_write() {
-        let now: Timestamp = "2026-01-02T03:04:05.000067089Z".parse().unwrap();
-        let written = AccessLine { cache: Some("hit"), ..line() }.line(Format::Text, now);
+        let time = time();
+        let written = AccessLine { cache: Some("hit"), ..line(&time) }.line(Format::Text);
         let expected = "2026-01-02T03:04:05.000067Z  INFO access: request request_id=\"r-1\" method=\"GET\" \
                         route=\"/idv/{signatureId}\" status=200 cache=\"hit\" duration_us=42\n";
         assert_eq!(String::from_utf8(written).unwrap(), expected);

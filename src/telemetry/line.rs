@@ -5,6 +5,39 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::logs::Format;
+use crate::domain::text::hex;
+
+/// A time as lines show it: `2026-11-27T09:08:07.000123Z`. It is written once for all lines of an answer.
+#[derive(Default)]
+pub struct Stamp([u8; 27]);
+
+impl Stamp {
+    /// The time now.
+    pub fn now() -> Self {
+        Self::at(Timestamp::now())
+    }
+
+    pub(super) fn at(time: Timestamp) -> Self {
+        let time = Offset::UTC.to_datetime(time);
+        let mut stamp = Self(*b"0000-00-00T00:00:00.000000Z");
+        stamp.write::<4>(0, time.year().into());
+        stamp.write::<2>(5, time.month().into());
+        stamp.write::<2>(8, time.day().into());
+        stamp.write::<2>(11, time.hour().into());
+        stamp.write::<2>(14, time.minute().into());
+        stamp.write::<2>(17, time.second().into());
+        stamp.write::<6>(20, time.subsec_nanosecond() / 1000);
+        stamp
+    }
+
+    /// The last `N` digits of `number`, from `at` on.
+    fn write<const N: usize>(&mut self, at: usize, mut number: i32) {
+        for digit in self.0[at..at + N].iter_mut().rev() {
+            *digit += (number % 10) as u8;
+            number /= 10;
+        }
+    }
+}
 
 /// A line under way. Its texts hold nothing that is escaped: they are our own words, or were checked when they came in.
 pub(super) struct Line {
@@ -15,17 +48,17 @@ pub(super) struct Line {
 
 impl Line {
     /// A line of that time which says `message`.
-    pub(super) fn new(format: Format, time: Timestamp, target: &'static str, message: &str) -> Self {
+    pub(super) fn new(format: Format, time: &Stamp, target: &'static str, message: &str) -> Self {
         let mut line = Self { bytes: Vec::with_capacity(512), format, target };
         match format {
             Format::Json => {
                 line.write("{\"timestamp\":\"");
-                line.write_time(time);
+                line.bytes.extend_from_slice(&time.0);
                 line.write("\",\"level\":\"INFO\"");
                 line.text("message", Some(message));
             }
             Format::Text => {
-                line.write_time(time);
+                line.bytes.extend_from_slice(&time.0);
                 for part in ["  INFO ", target, ": ", message] {
                     line.write(part);
                 }
@@ -44,6 +77,28 @@ impl Line {
         self.name(name);
         self.write("\"");
         self.write(text);
+        self.write("\"");
+    }
+
+    /// Adds one word or more as one text.
+    pub(super) fn words(&mut self, name: &str, words: impl Iterator<Item = &'static str>) {
+        self.name(name);
+        let mut mark = "\"";
+        for word in words {
+            self.write(mark);
+            self.write(word);
+            mark = ",";
+        }
+        self.write("\"");
+    }
+
+    /// Adds bytes in hexadecimal digits.
+    pub(super) fn hex(&mut self, name: &str, bytes: &[u8]) {
+        self.name(name);
+        self.write("\"");
+        for byte in bytes {
+            self.bytes.extend_from_slice(&hex::<2>(&[*byte]));
+        }
         self.write("\"");
     }
 
@@ -83,28 +138,5 @@ impl Line {
     #[inline]
     fn write(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    /// `2026-11-27T09:08:07.000123Z`
-    fn write_time(&mut self, time: Timestamp) {
-        let time = Offset::UTC.to_datetime(time);
-        self.write_digits::<4>(time.year().into(), b'-');
-        self.write_digits::<2>(time.month().into(), b'-');
-        self.write_digits::<2>(time.day().into(), b'T');
-        self.write_digits::<2>(time.hour().into(), b':');
-        self.write_digits::<2>(time.minute().into(), b':');
-        self.write_digits::<2>(time.second().into(), b'.');
-        self.write_digits::<6>(time.subsec_nanosecond() / 1000, b'Z');
-    }
-
-    /// The last `N` digits of `number`, and `mark` after them.
-    fn write_digits<const N: usize>(&mut self, mut number: i32, mark: u8) {
-        let mut digits = [b'0'; N];
-        for digit in digits.iter_mut().rev() {
-            *digit += (number % 10) as u8;
-            number /= 10;
-        }
-        self.bytes.extend_from_slice(&digits);
-        self.bytes.push(mark);
     }
 }

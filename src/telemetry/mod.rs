@@ -7,3 +7,5 @@ mod line;
 pub mod logs;
 pub mod metrics;
 pub mod traces;
+
+pub use line::Stamp;

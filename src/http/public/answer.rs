@@ -2,7 +2,6 @@
 
 use std::array;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -43,22 +42,18 @@ pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>) -> Resp
 
 /// Says where an answer came from (RFC 9211).
 pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
-    let mut text = String::with_capacity(40);
-    text.push_str("idv-gateway; ");
-    // Writing to a string does not fail.
-    let _ = match source {
-        Source::Hit { ttl } => write!(text, "hit; ttl={ttl}"),
-        Source::Remote { ttl } => write!(text, "hit; ttl={ttl}; detail=remote"),
-        Source::Stale { age, .. } => write!(text, "hit; ttl=-{}", age.max(1)),
-        Source::Refresh(_) => write!(text, "fwd=request"),
+    let mut number = itoa::Buffer::new();
+    let parts = match source {
+        Source::Hit { ttl } => ["hit; ttl=", number.format(ttl), ""],
+        Source::Remote { ttl } => ["hit; ttl=", number.format(ttl), "; detail=remote"],
+        Source::Stale { age, .. } => ["hit; ttl=-", number.format(age.max(1)), ""],
+        Source::Refresh(_) => ["fwd=request", "", ""],
         Source::Miss(Fetched { stored, joined, .. }) => {
-            let stored = if stored { "; stored" } else { "" };
-            let joined = if joined { "; collapsed" } else { "" };
-            write!(text, "fwd=miss{stored}{joined}")
+            ["fwd=miss", if stored { "; stored" } else { "" }, if joined { "; collapsed" } else { "" }]
         }
         Source::Index => return,
     };
-    if let Ok(value) = HeaderValue::try_from(text) {
+    if let Ok(value) = HeaderValue::try_from(["idv-gateway; ", parts[0], parts[1], parts[2]].concat()) {
         headers.insert(CACHE_STATUS, value);
     }
 }

@@ -1,5 +1,6 @@
 //! The audit trail: one line for each answer that carried a person's data, saying who was shown whose.
 
+use std::array;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -8,8 +9,7 @@ use sha2::Sha256;
 
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
-use crate::domain::signature_id::SignatureId;
-use crate::domain::text::hex;
+use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
@@ -59,17 +59,23 @@ impl Audit {
 
     /// Writes the line of one answer, if it carried a person's data.
     pub(super) fn write(&self, record: &AccessRecord<'_>) {
-        let disclosed = record.disclosed;
-        let (true, Some(hmac), Some(id)) = (is_personal(disclosed), &self.hmac, &record.id) else { return };
-        let id_hmac = id_hmac(hmac, id);
+        let is_wanted = self.hmac.is_some() && is_personal(record.disclosed);
+        let (true, Some(pseudonyms)) = (is_wanted, record.pseudonyms) else { return };
         let line = AuditLine {
+            time: &record.time,
             request_id: record.request_id(),
             caller: record.caller,
-            scopes: &names(disclosed),
+            scopes: record.disclosed,
             region: record.region.map(RegionName::as_str),
-            id_hmac: std::str::from_utf8(&id_hmac).unwrap_or_default(),
+            id_hmac: pseudonyms.id_hmac,
         };
         line.write();
+    }
+
+    /// What stands for an id in the log and in these lines.
+    pub(super) fn pseudonyms(&self, id: &SignatureId) -> Pseudonyms {
+        let id_hmac = self.hmac.as_ref().map(|hmac| id_hmac(hmac, id)).unwrap_or_default();
+        Pseudonyms { id_hash: id.hash_for_logs(), id_hmac }
     }
 }
 
@@ -77,12 +83,10 @@ fn is_personal(disclosed: Scopes) -> bool {
     disclosed.contains(Scope::Identity) || disclosed.contains(Scope::Media)
 }
 
-fn id_hmac(hmac: &Hmac<Sha256>, id: &SignatureId) -> [u8; 32] {
+/// The start of the HMAC.
+fn id_hmac(hmac: &Hmac<Sha256>, id: &SignatureId) -> [u8; 16] {
     let mut hmac = hmac.clone();
     hmac.update(id.as_str().as_bytes());
-    hex(&hmac.finalize().into_bytes())
-}
-
-fn names(scopes: Scopes) -> String {
-    scopes.names().collect::<Vec<_>>().join(",")
+    let whole = hmac.finalize().into_bytes();
+    array::from_fn(|n| whole[n])
 }

@@ -123,7 +123,6 @@ async fn show<'a>(
     record: &mut AccessRecord<'a>,
 ) -> Result<Response, ApiError> {
     let Wanted { ask, scopes, wait } = wanted;
-    let started = Instant::now();
     let found = tokio::select! {
         biased;
         found = public.lookup.find(ask, &record.span) => found,
@@ -132,7 +131,7 @@ async fn show<'a>(
     let (found, waited) = match (found, wait) {
         (Ok(found), Some(seconds)) if !found.entry.is_final() => {
             // On the heap: few requests wait, and the others should not be larger for it.
-            Box::pin(wait_for_final(public, ask, found, *seconds, started)).await
+            Box::pin(wait_for_final(public, ask, found, *seconds, record.started)).await
         }
         (found, _) => (found, None),
     };
@@ -145,6 +144,8 @@ async fn show<'a>(
             let disclosed = scopes.and(Scopes::SHOWING);
             record.audit_place = public.audit.reserve(disclosed)?;
             record.disclosed = disclosed;
+            record.pseudonyms =
+                Some(*found.entry.pseudonyms.get_or_init(|| public.audit.pseudonyms(&ask.id)));
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
             let answer = answer::answer(&found, *scopes, waited);

@@ -46,7 +46,7 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     }
     record.trace();
     public.audit.write(&record);
-    response
+    record.end(response)
 }
 
 /// The public URL space. Matching its one route by hand is a good part of what makes a cached answer cheap.
