@@ -40,7 +40,8 @@ impl Fills {
     /// Spawns the task of a fill that was started, for the caller whose request started it.
     pub(super) fn spawn(self: &Arc<Self>, ticket: Ticket, caller: Option<CallerId>) {
         self.metrics.lookups.fills_in_flight.inc();
-        spawn(Fill { fills: Arc::clone(self), ticket }.run(caller));
+        // On the heap at once: a task is moved some times before and after it runs.
+        spawn(Box::pin(Fill { fills: Arc::clone(self), ticket }.run(caller)));
     }
 
     /// Takes in what other replicas know of an id. Returns whether that brought a result. One read serves all who ask

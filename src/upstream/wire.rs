@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: u32) -> Option<Object<'a>> {
         let depth = depth.checked_sub(1)?;
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(8);
         self.expect(b'{')?;
         if self.take(b'}') {
             return Object::new(members);
@@ -185,16 +185,20 @@ impl<'a> Reader<'a> {
 
     /// Takes `byte`, before which there may be blanks, if it comes next.
     fn take(&mut self, byte: u8) -> bool {
-        self.skip_blanks();
-        self.skip(|next| next == byte)
+        let is_it = |next| next == byte;
+        // Mostly there are no blanks.
+        self.skip(is_it) || (self.skip_blanks() && self.skip(is_it))
     }
 
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.take(byte).then_some(())
     }
 
-    fn skip_blanks(&mut self) {
+    /// Returns whether there were any.
+    fn skip_blanks(&mut self) -> bool {
+        let start = self.at;
         while self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {}
+        self.at > start
     }
 
     /// Takes the next byte if it is such a one.

@@ -117,13 +117,14 @@ fn https_url(text: &str, hosts: &AllowedHosts) -> Option<String> {
         return None;
     }
     let url = if is_uri(text) { Cow::from(text) } else { encoded(text)?.into() };
-    let rest = url[HTTPS.len()..].split('#').next().filter(|rest| rest.len() <= MAX_LINK)?;
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (rest, _) = split(&url[HTTPS.len()..], b'#');
+    let (authority, path) = rest.split_at(memchr::memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
     let authority: Authority = authority.parse().ok()?;
     let host = authority.host();
     let is_plain = authority == host || (authority.port_u16().is_some() && !authority.as_str().contains('@'));
     let slash = if path.starts_with('/') { "" } else { "/" };
-    (is_plain && hosts.allow(host)).then(|| [HTTPS, authority.as_str(), slash, path].concat())
+    (is_plain && rest.len() <= MAX_LINK && hosts.allow(host))
+        .then(|| [HTTPS, authority.as_str(), slash, path].concat())
 }
 
 /// The URI that was meant by a URL with characters that a URI may not have.
@@ -148,7 +149,7 @@ fn is_uri(url: &str) -> bool {
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
 fn expires_at(url: &str, observed_at: Timestamp) -> Timestamp {
-    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let (_, query) = split(url, b'?');
     // A year before 0 could not even be written down in an answer.
     let own = own_end(query, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
     let end = own.or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
@@ -158,10 +159,12 @@ fn expires_at(url: &str, observed_at: Timestamp) -> Timestamp {
 }
 
 /// The end that the link itself carries; the earliest counts.
-fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
+fn own_end(mut query: &str, observed_at: Timestamp) -> Option<Timestamp> {
     let mut ends: [Option<Cow<'_, str>>; ENDS.len()] = Default::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    while !query.is_empty() {
+        let (pair, rest) = split(query, b'&');
+        query = rest;
+        let (name, value) = split(pair, b'=');
         let name = decoded(name);
         if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(&name)) {
             ends[end].get_or_insert_with(|| decoded(value));
@@ -188,9 +191,14 @@ fn own_end(query: &str, observed_at: Timestamp) -> Option<Timestamp> {
     ends.into_iter().flatten().min()
 }
 
+/// What is before the first such byte, which is ASCII, and what is after it.
+fn split(text: &str, byte: u8) -> (&str, &str) {
+    memchr::memchr(byte, text.as_bytes()).map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
+}
+
 /// What a part of a query means.
 fn decoded(part: &str) -> Cow<'_, str> {
-    if !part.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+    if memchr::memchr2(b'%', b'+', part.as_bytes()).is_none() {
         return part.into();
     }
     let part = part.replace('+', " ");

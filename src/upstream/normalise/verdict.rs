@@ -198,5 +198,6 @@ fn code_fields<'a>(data: &'a Object<'a>) -> impl Iterator<Item = &'a Json<'a>> {
 }
 
 fn cap(word: &str) -> String {
-    word.chars().take(MAX_WORD).collect()
+    let end = word.char_indices().nth(MAX_WORD).map_or(word.len(), |(end, _)| end);
+    word[..end].to_owned()
 }
