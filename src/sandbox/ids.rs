@@ -135,17 +135,6 @@ pub(super) enum Generation {
     },
 }
 
-impl Generation {
-    pub(super) fn is_old(self) -> bool {
-        matches!(self, Self::Oldest | Self::Old)
-    }
-
-    /// A word of the protocol as this generation writes it.
-    pub(super) fn spell(self, word: &str) -> String {
-        if self == Self::Oldest { word.to_ascii_lowercase() } else { word.to_owned() }
-    }
-}
-
 struct Code {
     word: &'static str,
     code: &'static str,

@@ -52,7 +52,6 @@ mod ids;
 mod people;
 mod results;
 mod serve;
-mod shapes;
 mod token;
 
 use axum::Router;

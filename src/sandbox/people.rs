@@ -1,6 +1,7 @@
 //! The invented people and the links to their pictures. Whatever it says of an id carries the id's marker.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The vendor's links end after a day.
@@ -69,90 +70,49 @@ fn digest(id: &str) -> [u8; 32] {
     Sha256::digest(format!("sandbox:{id}")).into()
 }
 
-/// One id, asked for in one region at one time: the person, the papers and the links to show.
-pub(super) struct Scene<'a> {
-    pub(super) id: &'a str,
-    pub(super) marker: String,
-    country: &'static Country,
-    lot: [u8; 32],
-    now: Timestamp,
-}
+/// What is said of one id, asked for in one region at one time: texts by the names that templates have for them.
+pub(super) struct Scene(Vec<(&'static str, String)>);
 
-impl<'a> Scene<'a> {
-    pub(super) fn new(id: &'a str, region: &str, now: Timestamp) -> Self {
-        let country = COUNTRIES.iter().find(|country| country.region == region).unwrap_or(&COUNTRIES[0]);
-        Self { id, marker: marker(id), country, lot: digest(id), now }
-    }
-
-    pub(super) fn name(&self) -> String {
-        format!("{} {}", self.person().0, self.marker)
-    }
-
-    pub(super) fn gender(&self) -> &'static str {
-        self.person().1
-    }
-
-    /// ISO 3166 alpha-3, as the vendor writes countries.
-    pub(super) fn citizen(&self) -> &'static str {
-        self.country.iso3
-    }
-
-    pub(super) fn card(&self) -> &'static str {
-        self.country.card
-    }
-
-    pub(super) fn address(&self) -> String {
-        format!("{} {} {}", 1 + self.lot[1] % 99, self.marker, self.country.place)
-    }
-
-    pub(super) fn id_number(&self) -> String {
-        format!("{:02}-{}", self.lot[2] % 100, self.marker)
-    }
-
-    /// The second number some cards carry on the back.
-    pub(super) fn back_number(&self) -> String {
-        format!("{}-01", self.id_number())
-    }
-
-    pub(super) fn birthday(&self) -> String {
-        let (year, month, day) = self.birth();
-        format!("{year}/{month:02}/{day:02}")
-    }
-
-    /// As some cards print it; the vendor then adds a parsed form.
-    pub(super) fn printed_birthday(&self) -> String {
+impl Scene {
+    pub(super) fn new(id: &str, region: &str, now: Timestamp) -> Self {
         const MONTHS: [&str; 6] = ["JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"];
-        let (year, month, day) = self.birth();
-        format!("{} {day},{year}", MONTHS[usize::from(month) - 1])
+        let country = COUNTRIES.iter().find(|country| country.region == region).unwrap_or(&COUNTRIES[0]);
+        let (marker, lot) = (marker(id), digest(id));
+        let (name, gender) = country.people[usize::from(lot[0] % 2)];
+        // All adults, and no date that a month may lack.
+        let (year, month, day) = (1950 + u16::from(lot[3] % 50), 1 + lot[4] % 6, 1 + lot[5] % 28);
+        let (signed_at, ends) = (now.strftime("%Y%m%dT%H%M%SZ"), now.as_second() + LINK_LIFE_S);
+        Self(vec![
+            ("id", id.to_owned()),
+            ("name", format!("{name} {marker}")),
+            ("gender", gender.to_owned()),
+            // ISO 3166 alpha-3, as the vendor writes countries.
+            ("citizen", country.iso3.to_owned()),
+            ("card", country.card.to_owned()),
+            ("address", format!("{} {marker} {}", 1 + lot[1] % 99, country.place)),
+            ("idNumber", format!("{:02}-{marker}", lot[2] % 100)),
+            ("birthday", format!("{year}/{month:02}/{day:02}")),
+            // As some cards print it; the vendor then adds a parsed form.
+            ("printedBirthday", format!("{} {day},{year}", MONTHS[usize::from(month) - 1])),
+            // What tells a link's end, as presigned S3 links do.
+            (
+                "signature",
+                format!(
+                    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={signed_at}&X-Amz-Expires={LINK_LIFE_S}\
+                     &X-Amz-Signature={marker}"
+                ),
+            ),
+            // The same in epoch seconds, as older storage does.
+            ("oldSignature", format!("Expires={ends}&Signature={marker}")),
+            ("marker", marker),
+        ])
     }
 
-    /// A link that tells its end as presigned S3 links do.
-    pub(super) fn link(&self, file: &str) -> String {
-        let date = self.now.strftime("%Y%m%dT%H%M%SZ");
-        format!(
-            "{}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires={LINK_LIFE_S}&X-Amz-Signature={}",
-            self.address_of(file),
-            self.marker
-        )
-    }
-
-    /// A link that tells its end in epoch seconds, as older storage does.
-    pub(super) fn old_link(&self, file: &str) -> String {
-        let ends = self.now.as_second() + LINK_LIFE_S;
-        format!("{}?Expires={ends}&Signature={}", self.address_of(file), self.marker)
-    }
-
-    fn address_of(&self, file: &str) -> String {
-        format!("https://media.sandbox.example/{}/{file}", self.marker)
-    }
-
-    fn person(&self) -> (&'static str, &'static str) {
-        self.country.people[usize::from(self.lot[0] % 2)]
-    }
-
-    /// All adults, and no date that a month may lack.
-    fn birth(&self) -> (u16, u8, u8) {
-        (1950 + u16::from(self.lot[3] % 50), 1 + self.lot[4] % 6, 1 + self.lot[5] % 28)
+    /// A template with `words`, and then these texts, where it has their names in braces.
+    pub(super) fn fill(&self, template: &str, words: &[(&'static str, String)]) -> Value {
+        let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
+        let text = words.iter().chain(&self.0).fold(template.to_owned(), fill);
+        serde_json::from_str(&text).expect("a template is JSON, and no text of ours ends a string")
     }
 }
 
@@ -160,21 +120,23 @@ impl<'a> Scene<'a> {
 mod tests {
     use super::*;
 
+    fn said(id: &str, region: &str) -> Value {
+        let template =
+            r#"["{name} {gender} {idNumber} {address} {birthday}", "{signature}", "?{oldSignature}"]"#;
+        Scene::new(id, region, Timestamp::UNIX_EPOCH).fill(template, &[])
+    }
+
     #[test]
     fn a_person_is_the_same_at_every_ask_and_another_for_another_id() {
-        let tell = |id| {
-            let scene = Scene::new(id, "ph", Timestamp::UNIX_EPOCH);
-            (scene.name(), scene.id_number(), scene.address(), scene.birthday(), scene.link("face.jpg"))
-        };
-        assert_eq!(tell("sim-pass-1"), tell("sim-pass-1"));
-        assert_ne!(tell("sim-pass-1").0, tell("sim-pass-2").0);
+        assert_eq!(said("sim-pass-1", "ph"), said("sim-pass-1", "ph"));
+        assert_ne!(said("sim-pass-1", "ph")[0], said("sim-pass-2", "ph")[0]);
     }
 
     #[test]
     fn links_tell_their_end() {
-        let scene = Scene::new("sim-pass-1", "my", Timestamp::UNIX_EPOCH);
-        assert!(scene.link("face.jpg").contains("X-Amz-Date=19700101T000000Z&X-Amz-Expires=86400"));
-        assert!(scene.old_link("face.jpg").contains("?Expires=86400&"));
+        let said = said("sim-pass-1", "my").to_string();
+        assert!(said.contains("X-Amz-Date=19700101T000000Z&X-Amz-Expires=86400"), "{said}");
+        assert!(said.contains("?Expires=86400&"), "{said}");
     }
 
     #[test]

@@ -1,85 +1,79 @@
-//! `data` of a result, whole: which generation's fields say the verdict. The parts are in `shapes.rs`.
+//! `data` of a result: a template in the fields of its generation, with what the person and the verdict change in it.
 
 use super::ids::{Flaw, Generation, Outcome};
 use super::people::Scene;
-use super::shapes;
 use serde_json::{Value, json};
 
-/// A final result.
-pub(super) fn data(scene: &Scene<'_>, outcome: &Outcome) -> Value {
-    if outcome.flaw == Flaw::Nulls {
-        return nulls(scene, outcome);
-    }
-    let Outcome { result, code, generation, .. } = *outcome;
-    let data = json!({
-        "signatureId": scene.id,
-        "idvResult": generation.spell(result),
-        "errorCode": code,
-        "faceDetail": shapes::face(scene, outcome),
-        "docDetail": shapes::document(scene, outcome),
-    });
-    if !matches!(generation, Generation::New { .. }) {
-        return data;
-    }
-    let new = json!({
-        "overallResult": result,
-        "submissionCompleted": result != "INCOMPLETE",
-        "countryCodeIso3": scene.citizen(),
-        "inputParameters": { "userId": format!("user-{}", scene.marker), "region": scene.citizen() },
-    });
-    shapes::with(data, new)
-}
-
 /// The vendor's third sample: a card it does not support, with a spelling of the code that its own table lacks.
-fn nulls(scene: &Scene<'_>, outcome: &Outcome) -> Value {
-    json!({
-        "signatureId": scene.id,
-        "idvResult": outcome.result.to_ascii_lowercase(),
-        "errorCode": outcome.code,
-        "faceDetail": {
-            "faceResult": null, "faceImageFar": null, "faceImageNear": null, "auditImageUrl": null,
-            "faceLivenessScore": null, "faceSimilarityScore": null,
-        },
-        "docDetail": {
-            "docResult": null, "docFrontImage": null, "docBackImage": null,
-            "ocrInfo": null, "qualityLabels": null, "forgeryLabels": null,
-        },
-    })
+const NULLS: &str = include_str!("answers/nulls.json");
+/// The vendor's fourth sample: face comparison and forgery check still run, and the id is not echoed.
+const PENDING: &str = include_str!("answers/pending.json");
+
+const VIDEO: &str = "https://media.sandbox.example/{marker}/face.mp4?{signature}";
+
+/// A final result.
+pub(super) fn data(scene: &Scene, outcome: &Outcome) -> Value {
+    let Outcome { result, code, flaw, generation } = *outcome;
+    let is_new = matches!(generation, Generation::New { .. });
+    let (template, is_lower) = match generation {
+        _ if flaw == Flaw::Nulls => (NULLS, true),
+        Generation::Oldest => (include_str!("answers/old.json"), true),
+        Generation::Old => (include_str!("answers/old.json"), false),
+        Generation::Current => (include_str!("answers/current.json"), false),
+        Generation::New { .. } => (include_str!("answers/new.json"), false),
+    };
+    let spell = |word: &str| if is_lower { word.to_ascii_lowercase() } else { word.to_owned() };
+    let fails = |flaws: &[Flaw]| spell(if flaws.contains(&flaw) { "FAIL" } else { "PASS" });
+    let has_video = generation == Generation::New { video: true };
+    let words = [
+        ("video", if has_video { VIDEO } else { "PENDING" }.to_owned()),
+        ("code", code.to_owned()),
+        ("result", spell(result)),
+        ("pass", spell("PASS")),
+        ("face", fails(&[Flaw::Liveness, Flaw::Similarity])),
+        ("document", fails(&[Flaw::Document, Flaw::Forgery, Flaw::Card])),
+    ];
+    let mut data = scene.fill(template, &words);
+    spoil(&mut data, flaw, is_new);
+    if code == "CARD_LOW_QUALITY_IMAGE" {
+        data["docDetail"]["qualityLabels"]["front"] = json!(["blur"]);
+    }
+    if is_new && result == "INCOMPLETE" {
+        data["submissionCompleted"] = json!(false);
+    }
+    data
 }
 
-/// The vendor's fourth sample: face comparison and forgery check still run, and the id is not echoed.
-pub(super) fn pending(scene: &Scene<'_>, submitted: bool) -> Value {
-    json!({
-        "submissionCompleted": submitted,
-        "idvResult": null,
-        "errorCode": null,
-        "faceDetail": {
-            "faceResult": "pass",
-            "faceImageFar": scene.link("face-far.jpg"),
-            "faceImageNear": scene.link("face-near.jpg"),
-            "auditImageUrl": scene.link("audit.zip"),
-            "faceLivenessScore": 99,
-            "faceSimilarityScore": null,
-            "eventDetails": shapes::events(Generation::Current, "PASS"),
-        },
-        "docDetail": {
-            "ocrResult": "PASS",
-            "docFrontImage": scene.link("document-front.jpg"),
-            "docBackImage": scene.link("document-back.jpg"),
-            "ocrInfo": {
-                "front": {
-                    "birthday": scene.printed_birthday(),
-                    "name": scene.name(),
-                    "birthdayParsed": scene.birthday(),
-                    "idNumber": scene.id_number(),
-                },
-                "back": null,
-            },
-            "qualityLabels": { "front": [], "back": [] },
-            "forgeryLabels": null,
-            "eventDetails": shapes::events(Generation::Current, "PASS"),
-        },
-    })
+/// Changes what shows that the verification went wrong there. Below 50 a liveness score is an attack, and a similarity
+/// score below 70 is somebody else.
+fn spoil(data: &mut Value, flaw: Flaw, is_new: bool) {
+    match flaw {
+        Flaw::None | Flaw::Document | Flaw::Policy | Flaw::Nulls => {}
+        Flaw::Label | Flaw::Forgery => data["docDetail"]["forgeryLabels"] = json!(["photocopy"]),
+        Flaw::Liveness => {
+            data["faceDetail"]["faceLivenessScore"] = json!(0.0);
+            data["faceDetail"]["faceSimilarityScore"] = json!(82.0);
+            if is_new {
+                data["faceDetail"]["livenessAttackType"] = json!(1);
+            }
+        }
+        Flaw::Similarity => data["faceDetail"]["faceSimilarityScore"] = json!(41.5),
+        Flaw::Card => {
+            data["faceDetail"] = Value::Null;
+            data["docDetail"]["ocrInfo"] = Value::Null;
+        }
+        Flaw::Session => {
+            data["faceDetail"] = Value::Null;
+            data["docDetail"] = Value::Null;
+        }
+    }
+}
+
+/// No result yet.
+pub(super) fn pending(scene: &Scene, submitted: bool) -> Value {
+    let mut data = scene.fill(PENDING, &[]);
+    data["submissionCompleted"] = json!(submitted);
+    data
 }
 
 #[cfg(test)]
