@@ -246,9 +246,10 @@ impl Store {
     ) -> Result<(RegionSet, Instant), CallbackOutcome> {
         let _fills = self.lock();
         let is_absent = || !self.memory.absent.get(id).is_empty();
-        let known = self.memory.known(id).or_else(|| is_absent().then(Known::default));
+        let (entry, known) = self.memory.look(id);
+        let known = known.or_else(|| is_absent().then(Known::default));
         let mut known = known.ok_or(CallbackOutcome::Unknown)?;
-        if self.is_settled(id, now) {
+        if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
             return Err(CallbackOutcome::Final);
         }
         let due = known.hint_after.map_or(now, |after| now.max(after.into()));
@@ -258,11 +259,6 @@ impl Store {
         known.hint_after = Some((due + HINT_GAP).into());
         self.memory.note(id, known);
         Ok((known.holders, due))
-    }
-
-    /// Whether the verdict on an id is known and will not change.
-    pub(super) fn is_settled(&self, id: &SignatureId, now: Instant) -> bool {
-        self.memory.result(id).is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled())
     }
 
     /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.

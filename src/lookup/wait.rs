@@ -174,9 +174,10 @@ impl Waits {
     async fn refresh(self: Arc<Self>, id: SignatureId, region: RegionId, due: Instant) {
         sleep_until(due).await;
         let Ok(_permit) = self.budgets[region.index()].acquire().await else { return };
-        if !self.finder.fills.store.is_settled(&id, Instant::now()) {
+        let ask = ask_for(id, region);
+        if self.finder.fills.store.peek(&ask).is_none_or(|found| !found.entry.is_settled()) {
             // A refresh: what is under way may have been sent before the change.
-            let ask = Ask { refresh: true, ..ask_for(id, region) };
+            let ask = Ask { refresh: true, ..ask };
             let _ = self.finder.search(&ask, &Span::none()).await;
         }
     }
