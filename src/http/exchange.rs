@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 use axum::http::request::Parts;
 use axum::response::Response;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::code::Code;
@@ -54,6 +55,8 @@ pub(super) struct AccessRecord<'a> {
     pub(super) audit_place: Option<AuditPlace>,
     http_status: u16,
     duration: Duration,
+    /// By which time the result was cut, if there is one: one look at the clock is enough for an answer.
+    pub(super) cut_at: Option<Timestamp>,
     /// When the answer was made.
     pub(super) time: Stamp,
 }
@@ -81,6 +84,7 @@ impl<'a> AccessRecord<'a> {
             audit_place: None,
             http_status: 0,
             duration: Duration::ZERO,
+            cut_at: None,
             time: Stamp::default(),
         }
     }
@@ -113,7 +117,7 @@ impl<'a> AccessRecord<'a> {
         });
         self.http_status = response.status().as_u16();
         self.duration = self.started.elapsed();
-        self.time = Stamp::now();
+        self.time = Stamp::at(self.cut_at.unwrap_or_else(Timestamp::now));
         self.count(metrics);
         self.log();
         response
@@ -127,7 +131,7 @@ impl<'a> AccessRecord<'a> {
 
     /// The request id as text.
     pub(super) fn request_id(&self) -> &str {
-        self.request_id.to_str().unwrap_or_default()
+        str::from_utf8(self.request_id.as_bytes()).unwrap_or_default()
     }
 
     /// The trace that the request belongs to: its span's, else its caller's.

@@ -12,13 +12,15 @@ use super::error::ApiError;
 
 /// Refuses an ambiguous head. Nothing more is read from its connection.
 pub(super) fn check_framing(head: &Parts) -> Result<(), ApiError> {
-    let given = |name| head.headers.get_all(name).iter().count();
-    let hosts = given(HOST);
+    // Most heads repeat no header: then there is nothing to count.
+    let has_repeats = head.headers.len() > head.headers.keys_len();
+    let is_repeated = |name| has_repeats && head.headers.get_all(name).iter().count() > 1;
+    let is_without_host = head.version == Version::HTTP_11 && !head.headers.contains_key(HOST);
     let complaint = if head.uri.scheme().is_some() || head.method == Method::CONNECT {
         "Send the path alone as the request target: this is not a proxy."
-    } else if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+    } else if is_without_host || is_repeated(HOST) {
         "Send one Host header."
-    } else if given(AUTHORIZATION) > 1 {
+    } else if is_repeated(AUTHORIZATION) {
         "Send one Authorization header."
     } else {
         return Ok(());

@@ -194,10 +194,13 @@ impl Entry {
         matches!(self.record.verdict, Verdict::Passed | Verdict::Failed(_))
     }
 
-    /// When to ask again, in whole seconds, if the result is not final.
-    pub(crate) fn retry_after(&self, now: Instant) -> Option<u64> {
-        let left = self.fresh_until().saturating_duration_since(now);
-        (!self.is_final()).then(|| left.as_secs_f64().ceil().max(1.0) as u64)
+    /// How long from now to ask again, in whole seconds, if the result is not final.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        if self.is_final() {
+            return None;
+        }
+        let left = self.fresh_until().saturating_duration_since(Instant::now());
+        Some(left.as_secs_f64().ceil().max(1.0) as u64)
     }
 
     /// The whole seconds it is still fresh; `None` if it no longer is.

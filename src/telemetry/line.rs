@@ -12,12 +12,8 @@ use crate::domain::text::hex;
 pub struct Stamp([u8; 27]);
 
 impl Stamp {
-    /// The time now.
-    pub fn now() -> Self {
-        Self::at(Timestamp::now())
-    }
-
-    pub(super) fn at(time: Timestamp) -> Self {
+    /// That time.
+    pub fn at(time: Timestamp) -> Self {
         let time = Offset::UTC.to_datetime(time);
         let mut stamp = Self(*b"0000-00-00T00:00:00.000000Z");
         stamp.write::<4>(0, time.year().into());

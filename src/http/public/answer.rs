@@ -12,7 +12,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use crate::answer::{MAX_SLICES, Moment};
 use crate::domain::scope::Scopes;
@@ -21,13 +20,13 @@ use crate::lookup::{Fetched, Found, Source};
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The answer of a lookup, for a caller with these `scopes`. For a fresh final result this is slicing, not JSON work.
+/// The answer of a lookup at `now`, for a caller with these `scopes`. For a fresh final result this is slicing, not JSON work.
 ///
 /// `waited`: how many seconds it could have been waited for.
-pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>) -> Response {
-    let retry_after = found.entry.retry_after(Instant::now());
+pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>, now: Timestamp) -> Response {
+    let retry_after = found.entry.retry_after();
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
-    let slices = found.entry.record().body.cut(scopes, moment, Timestamp::now());
+    let slices = found.entry.record().body.cut(scopes, moment, now);
     let mut response = Response::new(Body::new(Sliced(slices.into_iter())));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

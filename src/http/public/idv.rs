@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use super::answer;
@@ -148,8 +149,8 @@ async fn show<'a>(
                 Some(*found.entry.pseudonyms.get_or_init(|| public.audit.pseudonyms(&ask.id)));
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
-            let answer = answer::answer(&found, *scopes, waited);
-            Ok(answer)
+            let now = *record.cut_at.insert(Timestamp::now());
+            Ok(answer::answer(&found, *scopes, waited, now))
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
