@@ -2,10 +2,11 @@
 //!
 //! The codes are the vendor's table of `errorCode` values for get-result.
 
+use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 /// Why a verification did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the codes are the vendor's own words; `message` says what each means")]
 pub enum Reason {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
-use strum::{EnumString, IntoStaticStr, VariantNames};
+use strum::{EnumDiscriminants, IntoStaticStr, VariantNames};
 
 use super::reason::Reason;
 use super::region::RegionId;
@@ -43,7 +43,13 @@ pub struct Verification {
 }
 
 /// The upstream's verdict, folded into our five words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumDiscriminants)]
+#[strum_discriminants(
+    doc = "The `status` word of an answer.",
+    name(Status),
+    derive(IntoStaticStr, VariantNames),
+    strum(serialize_all = "snake_case")
+)]
 pub enum Verdict {
     /// The upstream says PASS and nothing contradicts it.
     Passed,
@@ -59,14 +65,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// The `status` word that callers read.
-    pub const fn status(self) -> Status {
-        match self {
-            Self::Passed => Status::Passed,
-            Self::Failed(_) => Status::Failed,
-            Self::Incomplete(_) => Status::Incomplete,
-            Self::Pending => Status::Pending,
-            Self::Unrecognized => Status::Unrecognized,
-        }
+    pub fn status(self) -> Status {
+        self.into()
     }
 
     /// Why it did not pass.
@@ -85,18 +85,6 @@ impl Verdict {
             Self::Pending | Self::Unrecognized => false,
         }
     }
-}
-
-/// The `status` word of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
-#[strum(serialize_all = "snake_case")]
-#[expect(missing_docs, reason = "the words of Verdict, which says what they mean")]
-pub enum Status {
-    Passed,
-    Failed,
-    Incomplete,
-    Pending,
-    Unrecognized,
 }
 
 /// The raw words of the upstream that are safe to show with the decision.

@@ -6,12 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strum::IntoEnumIterator;
 
 use crate::answer::{Layout, Rendered};
-use crate::domain::reason::Reason;
 use crate::domain::region::RegionId;
-use crate::domain::verification::{Status, Verdict};
+use crate::domain::verification::Verdict;
 use crate::lookup::record::{Record, SharedRecord};
 
 /// How far the clocks of two replicas may be apart. Lifetimes end by the clock of the second tier; beyond this, what it
@@ -71,8 +69,7 @@ pub(super) struct Stored {
 struct Head {
     /// The tag of its region.
     region: String,
-    status: String,
-    reason: Option<String>,
+    verdict: Verdict,
     submitted: Option<bool>,
     observed_at: i64,
     /// How long it is shared, in milliseconds.
@@ -87,8 +84,7 @@ pub(super) fn write(record: &Record, tag: &str, life: Duration, epoch: u64, turn
     let (body, layout) = record.body.parts();
     let head = Head {
         region: tag.to_owned(),
-        status: <&str>::from(record.verdict.status()).to_owned(),
-        reason: record.verdict.reason().map(|reason| reason.code().to_owned()),
+        verdict: record.verdict,
         submitted: record.submitted,
         observed_at: record.observed_at.as_millisecond(),
         life: life.as_millis() as u64,
@@ -117,7 +113,7 @@ impl Stored {
 
     /// The record of `region`, `left` before its end there. `None`: its life is over, or is not what it was given.
     pub(super) fn record(self, region: RegionId, left: i64) -> Option<SharedRecord> {
-        let Head { status, reason, submitted, observed_at, life, epoch, turn, layout, .. } = self.head;
+        let Head { verdict, submitted, observed_at, life, epoch, turn, layout, .. } = self.head;
         let left = u64::try_from(left).ok().filter(|left| (1..=life).contains(left))?;
         let since = Timestamp::now().as_millisecond().checked_sub(observed_at)?;
         let skew = MAX_SKEW.as_millis() as i64;
@@ -126,7 +122,7 @@ impl Stored {
         }
         let record = Record {
             region,
-            verdict: verdict(&status, reason.as_deref())?,
+            verdict,
             submitted,
             observed_at: Timestamp::from_millisecond(observed_at).ok()?,
             turn: Some(turn),
@@ -136,16 +132,4 @@ impl Stored {
         let (age, left) = (Duration::from_millis(life - left), Duration::from_millis(left));
         Some(SharedRecord { record, age, left, epoch })
     }
-}
-
-fn verdict(status: &str, reason: Option<&str>) -> Option<Verdict> {
-    let known = |code: &str| Reason::iter().find(|reason| reason.code() == code);
-    let reason = reason.and_then(known);
-    Some(match status.parse().ok()? {
-        Status::Passed => Verdict::Passed,
-        Status::Failed => Verdict::Failed(reason?),
-        Status::Incomplete => Verdict::Incomplete(reason?),
-        Status::Pending => Verdict::Pending,
-        Status::Unrecognized => Verdict::Unrecognized,
-    })
 }
