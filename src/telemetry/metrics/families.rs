@@ -70,7 +70,11 @@ impl Families {
 
     fn register<C: Collector + Clone + 'static>(&self, made: Result<C>) -> C {
         let collector = made.expect("a valid name");
-        self.registry.register(Box::new(collector.clone())).expect("a name of its own");
+        self.add(collector.clone());
         collector
+    }
+
+    pub(super) fn add(&self, collector: impl Collector + 'static) {
+        self.registry.register(Box::new(collector)).expect("names of its own");
     }
 }

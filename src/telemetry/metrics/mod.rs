@@ -18,9 +18,9 @@ use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncod
 use strum::IntoEnumIterator;
 
 use crate::domain::region::{RegionId, RegionName};
+use crate::telemetry::logs;
 
 use families::Families;
-use process::Process;
 
 pub use auth::{AuthFailure, AuthMetrics, JwksMetrics};
 pub use connections::{CloseReason, ConnectionMetrics, Listener, OpenConnection};
@@ -35,6 +35,7 @@ pub use snapshot::{ANSWER_CLASSES, Durations, RegionSnapshot, Snapshot};
 /// Every metric of the gateway.
 pub struct Metrics {
     registry: Registry,
+    audit_lines: IntGauge,
     /// Requests to the public listener.
     pub http: HttpMetrics,
     /// Authentication of callers.
@@ -68,7 +69,6 @@ impl Metrics {
     pub fn new(regions: &[RegionName], callers: &[&str]) -> Self {
         let registry = Registry::new();
         let families = &Families::new(&registry);
-        registry.register(Box::new(Process::new())).expect("names of their own");
         let build = families.with("version", env!("CARGO_PKG_VERSION")).with("revision", revision());
         build.gauge("idv_build_info", "The running build.").set(1);
         let connections = Listener::iter().map(|listener| ConnectionMetrics::new(families, listener));
@@ -78,6 +78,7 @@ impl Metrics {
         let limited =
             families.counter_vec("idv_rate_limited_total", "Requests over a caller's rate.", &["caller"]);
         Self {
+            audit_lines: process::register(families),
             http: HttpMetrics::new(families),
             connections: connections.map(Arc::new).collect(),
             auth: AuthMetrics::new(families),
@@ -113,8 +114,10 @@ impl Metrics {
     /// # Errors
     /// The encoder failed: a defect.
     pub fn expose(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        self.audit_lines.set(logs::QUEUE.audit_lines() as i64);
+        let (mut families, mut text) = (self.registry.gather(), Vec::new());
+        process::complete(&mut families);
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 }
