@@ -24,17 +24,9 @@ impl Caller {
     /// The file cannot be read, or a line of it is not a hash.
     pub fn read_keys(&self) -> io::Result<Vec<[u8; 32]>> {
         match &self.key_sha256_file {
-            Some(path) => self.keys_with(&files::read(path)?),
+            Some(path) => Ok([self.key_sha256.clone(), key_hashes(&files::read(path)?)?].concat()),
             None => Ok(self.key_sha256.clone()),
         }
-    }
-
-    /// The hashes of this caller's keys if its file holds `content`.
-    ///
-    /// # Errors
-    /// A line of it is not a hash.
-    pub fn keys_with(&self, content: &[u8]) -> io::Result<Vec<[u8; 32]>> {
-        Ok([self.key_sha256.clone(), key_hashes(content)?].concat())
     }
 }
 

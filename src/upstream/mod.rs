@@ -9,6 +9,7 @@ mod bulkhead;
 mod diagnose;
 mod envelope;
 #[cfg(any(test, fuzzing))]
+#[path = "../../fuzz/checks/doors.rs"]
 pub(crate) mod fuzzing;
 mod json;
 mod normalise;
