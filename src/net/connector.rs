@@ -1,6 +1,5 @@
 //! One connection to a server, step by step: its addresses, TCP, TLS.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -17,19 +16,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tower::service_fn;
-use tower::util::BoxCloneSyncService;
 
 use super::dns::Resolver;
-use super::stream::{Metered, Stream};
+use super::stream::{Meter, Metered, Stream};
 use crate::domain::failure::Kind;
 use crate::files;
 
 /// What a connection may take: the name, the address and the handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A [`Connector`] as hyper's client takes it.
-pub(crate) type ConnectorService = BoxCloneSyncService<Uri, Stream, NotConnected>;
 
 /// What connections are made with.
 #[derive(Clone)]
@@ -48,8 +42,7 @@ pub(crate) struct Host {
 }
 
 /// There is no connection; the kind says which step failed.
-#[derive(Debug)]
-pub(crate) struct NotConnected(pub(super) Kind);
+pub(super) struct NotConnected(pub(super) Kind);
 
 impl Host {
     pub(crate) fn of(uri: &Uri) -> Self {
@@ -70,7 +63,7 @@ impl Connector {
     ///
     /// # Errors
     /// The CA file cannot be read, or TLS cannot be set up.
-    pub(super) fn new(ca_file: Option<&Path>) -> io::Result<Self> {
+    pub(crate) fn new(ca_file: Option<&Path>) -> io::Result<Self> {
         Ok(Self::over(Resolver::of_the_system(), tls(ca_file)?))
     }
 
@@ -87,24 +80,18 @@ impl Connector {
         Self { resolver, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
-    pub(super) fn service(&self) -> ConnectorService {
-        let connector = self.clone();
-        BoxCloneSyncService::new(service_fn(move |uri: Uri| {
-            let connector = connector.clone();
-            async move { connector.connect(&Host::of(&uri)).await }
-        }))
-    }
-
-    async fn connect(&self, host: &Host) -> Result<Stream, NotConnected> {
+    /// A connection, and what it has carried.
+    pub(super) async fn connect(&self, host: &Host) -> Result<(Stream, Arc<Meter>), NotConnected> {
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let addresses = step(Kind::Dns, deadline, self.addresses(host)).await?;
         let tcp = step(Kind::Connect, deadline, dial(&addresses)).await?;
-        let tcp = TokioIo::new(Metered::new(tcp));
+        let meter = Arc::default();
+        let tcp = TokioIo::new(Metered::new(tcp, Arc::clone(&meter)));
         if !host.is_https {
-            return Ok(tcp.into());
+            return Ok((tcp.into(), meter));
         }
         let tls = step(Kind::Tls, deadline, self.secure(host, TokioIo::new(tcp))).await?;
-        Ok(tls.into())
+        Ok((tls.into(), meter))
     }
 
     /// The addresses of a host.
@@ -177,11 +164,3 @@ fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(config.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
 }
-
-impl fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection: {:?}", self.0)
-    }
-}
-
-impl std::error::Error for NotConnected {}

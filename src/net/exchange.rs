@@ -1,20 +1,16 @@
-//! One request and its whole answer: where errors of a connection become our kinds.
+//! A whole answer, or none: where errors of a connection become our kinds.
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::http::{Extensions, response};
-use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::client::legacy;
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::response;
 use jiff::Timestamp;
 
-use super::connections::Client;
 use super::connector::NotConnected;
 use super::retry_after;
 use super::stream::{MAX_BODY, Meter};
@@ -44,40 +40,8 @@ pub(crate) struct Broken {
     pub is_stale: bool,
 }
 
-/// A request that posts JSON.
-pub(crate) fn post(uri: &Uri, json: Bytes) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(json));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri.clone();
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    request
-}
-
-/// Sends a request and reads the whole answer within `time_limit`.
-///
-/// # Errors
-/// No whole answer came.
-pub(crate) async fn send(
-    client: &Client,
-    mut request: Request<Full<Bytes>>,
-    time_limit: Duration,
-) -> Result<Answer, Broken> {
-    request.headers_mut().insert(USER_AGENT, AGENT);
-    let exchange = async {
-        let response = client.request(request).await.map_err(|error| Broken::before_the_answer(&error))?;
-        let (head, body) = response.into_parts();
-        let meter = head.extensions.get::<Arc<Meter>>();
-        let mut answer = Answer::of(&head, meter.is_some_and(|meter| meter.count_answer()));
-        answer.read(body).await.map_err(|kind| Broken { kind, is_stale: false })?;
-        meter.inspect(|meter| meter.end_answer());
-        Ok(answer)
-    };
-    let timed_out = Broken { kind: Kind::Timeout, is_stale: false };
-    tokio::time::timeout(time_limit, exchange).await.unwrap_or(Err(timed_out))
-}
-
 impl Answer {
-    fn of(head: &response::Parts, is_first: bool) -> Self {
+    pub(super) fn of(head: &response::Parts, is_first: bool) -> Self {
         let headers = &head.headers;
         let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let charset =
@@ -96,15 +60,16 @@ impl Answer {
         }
     }
 
-    async fn read(&mut self, mut body: Incoming) -> Result<(), Kind> {
+    pub(super) async fn read(&mut self, mut body: Incoming) -> Result<(), Broken> {
+        let too_large = Broken { kind: Kind::Malformed, is_stale: false };
         if body.size_hint().lower() > MAX_BODY as u64 {
-            return Err(Kind::Malformed);
+            return Err(too_large);
         }
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| kind_of(&error, Kind::Truncated))?;
+            let frame = frame.map_err(|error| Broken::amid_the_answer(&error))?;
             let Some(chunk) = frame.data_ref() else { continue };
             if self.body.len() + chunk.len() > MAX_BODY {
-                return Err(Kind::Malformed);
+                return Err(too_large);
             }
             self.body.extend_from_slice(chunk);
         }
@@ -113,14 +78,19 @@ impl Answer {
 }
 
 impl Broken {
-    fn before_the_answer(error: &legacy::Error) -> Self {
-        let mut extras = Extensions::new();
-        if let Some(connection) = error.connect_info() {
-            connection.get_extras(&mut extras);
-        }
-        let was_used = extras.get::<Arc<Meter>>().is_some_and(|meter| meter.is_used());
+    pub(super) fn before_the_answer(error: &hyper::Error, meter: &Meter) -> Self {
         let kind = kind_of(error, Kind::Reset);
-        Self { kind, is_stale: was_used && kind == Kind::Reset }
+        Self { kind, is_stale: meter.is_used() && kind == Kind::Reset }
+    }
+
+    fn amid_the_answer(error: &hyper::Error) -> Self {
+        Self { kind: kind_of(error, Kind::Truncated), is_stale: false }
+    }
+}
+
+impl From<NotConnected> for Broken {
+    fn from(NotConnected(kind): NotConnected) -> Self {
+        Self { kind, is_stale: false }
     }
 }
 
@@ -128,9 +98,6 @@ impl Broken {
 fn kind_of(error: &(dyn Error + 'static), otherwise: Kind) -> Kind {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(NotConnected(kind)) = error.downcast_ref() {
-            return *kind;
-        }
         let is_parse = error.downcast_ref().is_some_and(hyper::Error::is_parse);
         let is_limit =
             error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::FileTooLarge);

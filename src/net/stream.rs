@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -55,14 +54,8 @@ pub(crate) struct Metered {
 }
 
 impl Metered {
-    pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, meter: Arc::default() }
-    }
-}
-
-impl Connection for Metered {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(Arc::clone(&self.meter))
+    pub(super) fn new(tcp: TcpStream, meter: Arc<Meter>) -> Self {
+        Self { tcp, meter }
     }
 }
 

@@ -12,10 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::connections::Connections;
 use super::connector::{Connector, tls};
 use super::dns::{MAX_LOOKUPS, Resolver};
-use super::exchange;
+use super::endpoint::{Endpoint, Over};
 
 /// What one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -98,6 +97,44 @@ async fn server(address: &str, name: &'static str) -> SocketAddr {
     address
 }
 
+/// A server whose connections end with their second answer, and how many it has had.
+async fn server_of_two_answers() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                for header in ["", "connection: close\r\n"] {
+                    let answer = format!("HTTP/1.1 200 OK\r\n{header}content-length: 0\r\n\r\n");
+                    if stream.read(&mut [0; 4096]).await.is_ok_and(|length| length > 0) {
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_until_it_ends_and_a_fresh_one_is_for_one_request() {
+    let (address, connections) = server_of_two_answers().await;
+    let connector = Connector::new(None).unwrap();
+    let endpoint = Endpoint::new(&format!("http://{address}/"), connector).unwrap();
+    let is_first = async |over| {
+        let answer = endpoint.send(endpoint.post(Bytes::new()), over, PATIENCE).await;
+        answer.ok().expect("it answers").is_first
+    };
+    for expected in [true, false, true] {
+        assert_eq!(is_first(Over::Kept).await, expected);
+    }
+    assert!(is_first(Over::Fresh).await);
+    assert!(!is_first(Over::Kept).await, "the one before the fresh one");
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
+}
+
 /// With the default period this takes ten minutes; the test does not show that the gateway uses it.
 #[tokio::test]
 async fn f059_all_traffic_follows_a_moved_name_although_connections_are_kept() {
@@ -105,11 +142,10 @@ async fn f059_all_traffic_follows_a_moved_name_although_connections_are_kept() {
     let new = server(&format!("127.0.0.2:{}", old.port()), "new").await;
     let names = Arc::new(Mutex::new(Names::Say(old.ip())));
     let connector = Connector::over(resolver(&names, &Arc::default()), tls(None).unwrap());
-    let connections = Connections::over(connector, Duration::from_millis(300));
-    let uri = format!("http://upstream.test:{}/", old.port()).parse().unwrap();
+    let url = format!("http://upstream.test:{}/", old.port());
+    let endpoint = Endpoint::renewed_after(Duration::from_millis(300), &url, connector).unwrap();
     let ask = async || {
-        let request = exchange::post(&uri, Bytes::new());
-        let answer = exchange::send(&connections.clients().pooled, request, PATIENCE).await;
+        let answer = endpoint.send(endpoint.post(Bytes::new()), Over::Kept, PATIENCE).await;
         String::from_utf8(answer.ok().expect("it answers").body).unwrap()
     };
     assert_eq!(ask().await, "old");

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::Uri;
 use jiff::Timestamp;
 use rustls::CertificateError as Certificate;
 use rustls::ProtocolVersion;
@@ -15,7 +14,7 @@ use super::envelope::{AuthHint, Refusal};
 use super::token_client::TokenClient;
 use crate::domain::certificate;
 use crate::domain::failure::Kind;
-use crate::net::{CONNECT_TIMEOUT, Check, Connector, Finding, Host, Problem, Trial, dial};
+use crate::net::{CONNECT_TIMEOUT, Check, Connector, Endpoint, Finding, Host, Problem, Trial, dial};
 
 /// In this order. Each needs the one before it, except the clock, which a refusal shows too.
 const STEPS: [&str; 5] = ["dns", "connect", "tls", "token", "skew"];
@@ -38,30 +37,23 @@ struct Account<'a> {
 /// Tries out a region: where results are, and where tokens are if that is another host. The configuration holds the
 /// access key and the secret key under `keys`.
 pub(super) async fn diagnose(
-    results: &Uri,
-    connector: &Connector,
+    results: &Endpoint,
     (client, keys): (&TokenClient, [&'static str; 2]),
     deadline: Instant,
 ) -> Vec<Check> {
-    let (results, tokens) = (Host::of(results), Host::of(&client.uri));
+    let tokens = &client.endpoint;
     let account = Some(Account { client, keys });
-    if results == tokens {
-        return try_out(&tokens, connector, account, deadline).await;
+    if results.host == tokens.host {
+        return try_out(tokens, account, deadline).await;
     }
-    let (mut checks, of_tokens) = tokio::join!(
-        try_out(&results, connector, None, deadline),
-        try_out(&tokens, connector, account, deadline)
-    );
+    let (mut checks, of_tokens) =
+        tokio::join!(try_out(results, None, deadline), try_out(tokens, account, deadline));
     checks.extend(of_tokens);
     checks
 }
 
-async fn try_out(
-    host: &Host,
-    connector: &Connector,
-    account: Option<Account<'_>>,
-    deadline: Instant,
-) -> Vec<Check> {
+async fn try_out(endpoint: &Endpoint, account: Option<Account<'_>>, deadline: Instant) -> Vec<Check> {
+    let Endpoint { host, connector, .. } = endpoint;
     let mut trial = Trial::until(deadline.min(Instant::now() + CONNECT_TIMEOUT));
     let is_reached = reach(&mut trial, host, connector).await.is_some();
     let Some(account) = account else { return trial.finish(&STEPS[..3]) };

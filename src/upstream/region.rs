@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, panic};
 
-use hyper::Uri;
 use hyper::header::HeaderName;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +21,7 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verification;
-use crate::net::{self, Answer, Check, Client, Connections};
+use crate::net::{Answer, Check, Connector, Endpoint, Over};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
@@ -46,9 +45,8 @@ struct Call<'a> {
 /// One region.
 pub(super) struct Region {
     name: RegionName,
-    uri: Uri,
+    endpoint: Endpoint,
     attempt_timeout: Duration,
-    connections: Arc<Connections>,
     tokens: Arc<Tokens>,
     pub(super) bulkhead: Arc<Bulkhead>,
     breaker: Breaker,
@@ -63,20 +61,19 @@ impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
         let named = |key: &str, error| io::Error::other(format!("regions.{}.{key}: {error}", settings.name));
         // `token_url` defaults to `base_url`, so `base_url` is read first: a mistake is reported under its own key.
-        let uri = net::uri(&format!("{}{RESULT_PATH}", settings.base_url));
-        let uri = uri.map_err(|error| named("base_url", error))?;
-        let token_uri = net::uri(&format!("{}{TOKEN_PATH}", settings.token_url));
-        let token_uri = token_uri.map_err(|error| named("token_url", error))?;
-        let connections = Connections::new(settings.ca_file.as_deref());
-        let connections = Arc::new(connections.map_err(|error| named("ca_file", error))?);
-        let client = TokenClient::new(&settings, token_uri, Arc::clone(&connections));
+        let connector = Connector::new(settings.ca_file.as_deref());
+        let connector = connector.map_err(|error| named("ca_file", error))?;
+        let endpoint = Endpoint::new(&format!("{}{RESULT_PATH}", settings.base_url), connector.clone());
+        let endpoint = endpoint.map_err(|error| named("base_url", error))?;
+        let tokens = Endpoint::new(&format!("{}{TOKEN_PATH}", settings.token_url), connector);
+        let tokens = tokens.map_err(|error| named("token_url", error))?;
+        let client = TokenClient::new(&settings, tokens);
         let shared = settings.shared.clone().map(|client| SharedToken::new(client, &settings));
         let metrics = settings.metrics;
         let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
         Ok(Self {
-            uri,
+            endpoint,
             attempt_timeout: settings.attempt_timeout,
-            connections,
             tokens: Tokens::new(client, shared),
             bulkhead: Bulkhead::new(settings.name.clone(), settings.concurrency),
             name: settings.name,
@@ -97,9 +94,8 @@ impl Region {
         span: &Span,
     ) -> Result<Verification, Fault> {
         self.budget.deposit(Instant::now());
-        let clients = self.connections.clients();
         let mut call = Call { id, deadline, span, is_replayed: false };
-        let first = self.attempt(&mut call, &clients.pooled).await;
+        let first = self.attempt(&mut call, Over::Kept).await;
         if !self.may_retry(&first) {
             return first.into_result();
         }
@@ -107,7 +103,7 @@ impl Region {
         if matches!(first, Reply::Failed(_)) {
             tokio::time::sleep(retry::pause(rand::random())).await;
         }
-        let second = self.attempt(&mut call, &clients.fresh).await;
+        let second = self.attempt(&mut call, Over::Fresh).await;
         if matches!(first, Reply::Stale(_)) && second.evidence() != Some(Evidence::Fails) {
             self.budget.give_back(Instant::now());
         }
@@ -126,25 +122,25 @@ impl Region {
     }
 
     /// One attempt, if the region is neither paused nor given up.
-    async fn attempt(&self, call: &mut Call<'_>, client: &Client) -> Reply {
-        self.admitted(call, client).await.unwrap_or_else(Reply::Failed)
+    async fn attempt(&self, call: &mut Call<'_>, over: Over) -> Reply {
+        self.admitted(call, over).await.unwrap_or_else(Reply::Failed)
     }
 
-    async fn admitted(&self, call: &mut Call<'_>, client: &Client) -> Result<Reply, Fault> {
+    async fn admitted(&self, call: &mut Call<'_>, over: Over) -> Result<Reply, Fault> {
         self.check_pause()?;
         // The token first: without one there is no request, and a probe must be one.
         let token = timeout_at(call.deadline, self.tokens.get(call.span));
         let token = token.await.unwrap_or(Err(Fault::new(Kind::Deadline)))?;
         let permit = self.breaker.admit(call.id, Instant::now());
         let permit = permit.map_err(|pause| Fault::new(Kind::Unavailable).retry_after(pause))?;
-        let reply = self.with_token(call, client, &token).await;
+        let reply = self.with_token(call, over, &token).await;
         permit.settle(reply.evidence(), Instant::now());
         Ok(reply)
     }
 
     /// Sends the request with `token`; if the upstream does not accept it, once more with a newer one.
-    async fn with_token(&self, call: &mut Call<'_>, client: &Client, token: &Token) -> Reply {
-        let refused = self.send(call, client, token).await;
+    async fn with_token(&self, call: &mut Call<'_>, over: Over, token: &Token) -> Reply {
+        let refused = self.send(call, over, token).await;
         if matches!(refused.failure(), None | Some(Kind::NotFound)) {
             token.prove();
         }
@@ -158,7 +154,7 @@ impl Region {
             Err(fault) => return Reply::Failed(fault),
         };
         call.is_replayed = true;
-        let reply = self.send(call, client, &newer).await;
+        let reply = self.send(call, over, &newer).await;
         match reply.failure() {
             Some(Kind::Auth) => self.tokens.refused_again(),
             None | Some(Kind::NotFound) => {
@@ -171,16 +167,16 @@ impl Region {
     }
 
     /// One request, and what its answer means.
-    async fn send(&self, call: &Call<'_>, client: &Client, token: &Token) -> Reply {
+    async fn send(&self, call: &Call<'_>, over: Over, token: &Token) -> Reply {
         let span = call.span.attempt(Operation::GetResult);
         let started = Instant::now();
         let body = format!(r#"{{"signatureId":"{}"}}"#, call.id.as_str());
-        let mut request = net::post(&self.uri, body.into());
+        let mut request = self.endpoint.post(body.into());
         request.headers_mut().insert(ACCESS_TOKEN, token.value.clone());
         // Cut off here rather than from outside, so that it is counted.
         let left = call.deadline.saturating_duration_since(started);
         let time_limit = self.attempt_timeout.min(left);
-        let reply = match net::send(client, request, time_limit).await {
+        let reply = match self.endpoint.send(request, over, time_limit).await {
             Ok(answer) => self.read(call.id, answer).await,
             Err(broken) if broken.kind == Kind::Timeout && left < self.attempt_timeout => {
                 Reply::Failed(Fault::new(Kind::Deadline))
@@ -215,16 +211,16 @@ impl Region {
     /// Tries out what a request to this region needs, until `deadline`.
     pub(super) async fn diagnose(&self, keys: [&'static str; 2], deadline: Instant) -> Vec<Check> {
         let account = (&self.tokens.client, keys);
-        diagnose::diagnose(&self.uri, &self.connections.connector, account, deadline).await
+        diagnose::diagnose(&self.endpoint, account, deadline).await
     }
 
     pub(super) fn source(&self) -> String {
-        format!("{} {} {}", self.name, self.uri, self.tokens.client.account())
+        format!("{} {} {}", self.name, self.endpoint.uri, self.tokens.client.account())
     }
 
     /// Whether it asks the account of `keys` at the same host as `other`.
     pub(super) fn is_account(&self, other: &Self, keys: &Keys) -> bool {
-        self.uri == other.uri && self.tokens.client.has_access_key(&keys.access)
+        self.endpoint.uri == other.endpoint.uri && self.tokens.client.has_access_key(&keys.access)
     }
 
     pub(super) fn rotate_keys(&self, keys: Keys) -> bool {

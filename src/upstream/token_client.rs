@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -21,7 +20,7 @@ use super::wire;
 use crate::domain::drift::{Drift, DriftKind};
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
-use crate::net::{self, Answer, Broken, Connections};
+use crate::net::{Answer, Broken, Endpoint, Over};
 use crate::telemetry::metrics::{Operation, RegionMetrics, UpstreamOutcome};
 use crate::telemetry::traces::Span;
 
@@ -44,10 +43,9 @@ pub(super) struct TokenClient {
     /// For logs.
     region: RegionName,
     /// Where tokens are asked for.
-    pub(super) uri: Uri,
+    pub(super) endpoint: Endpoint,
     period: Duration,
     time_limit: Duration,
-    connections: Arc<Connections>,
     metrics: Arc<RegionMetrics>,
     state: Mutex<State>,
 }
@@ -63,15 +61,14 @@ struct State {
 }
 
 impl TokenClient {
-    /// A client that asks at `uri`.
-    pub(super) fn new(settings: &RegionSettings, uri: Uri, connections: Arc<Connections>) -> Self {
+    /// A client that asks at `endpoint`.
+    pub(super) fn new(settings: &RegionSettings, endpoint: Endpoint) -> Self {
         let keys = settings.keys.clone();
         Self {
             region: settings.name.clone(),
-            uri,
+            endpoint,
             period: settings.token_period,
             time_limit: settings.attempt_timeout,
-            connections,
             metrics: Arc::clone(&settings.metrics),
             state: Mutex::new(State { keys, previous: None, correction: 0, skew: None }),
         }
@@ -183,8 +180,8 @@ impl TokenClient {
         let timestamp = Timestamp::now().as_millisecond() + self.state.lock().correction;
         let body = token_messages::request(keys, timestamp, self.period);
         // Tokens are asked for so rarely that a kept connection would only be a stale one.
-        let client = self.connections.clients().fresh;
-        let answer = net::send(&client, net::post(&self.uri, body), self.time_limit).await;
+        let request = self.endpoint.post(body);
+        let answer = self.endpoint.send(request, Over::Fresh, self.time_limit).await;
         let result = self.read(answer);
         let outcome = result.as_ref().err().map_or(UpstreamOutcome::Ok, outcome);
         self.metrics.operation(Operation::Token).observe(outcome, started.elapsed());
