@@ -52,11 +52,11 @@ impl Rendered {
         layout.fits(&buffer).then_some(Self { buffer, layout })
     }
 
-    /// The id whose result it is: the first member.
-    pub(crate) fn signature_id(&self) -> &str {
+    /// The text of the id whose result it is: the first member.
+    pub(crate) fn signature_id(&self) -> &[u8] {
         let id = self.buffer.strip_prefix(START).unwrap_or_default();
         let end = id.iter().position(|byte| *byte == b'"').unwrap_or_default();
-        str::from_utf8(&id[..end]).unwrap_or_default()
+        &id[..end]
     }
 
     /// How many bytes it takes beside its own struct.

@@ -40,7 +40,8 @@ impl SignatureId {
         IdHash(std::array::from_fn(|n| hash[n]))
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    /// The same in bytes.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }

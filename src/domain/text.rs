@@ -24,8 +24,13 @@ pub fn escape_hidden(text: &str) -> String {
     shown
 }
 
-/// The first `N` hexadecimal digits of `bytes`, which are that many at the least.
+/// The first `N` hexadecimal digits of `bytes`, which are that many at the least; `N` is even.
 pub fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|n| DIGITS[usize::from(bytes[n / 2] >> (4 - n % 2 * 4) & 15)])
+    let mut digits = [b'0'; N];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    digits
 }

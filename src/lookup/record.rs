@@ -156,12 +156,12 @@ impl Entry {
 
     /// Whether it is the result of that id.
     pub(super) fn is_of(&self, id: &SignatureId) -> bool {
-        self.record.body.signature_id() == id.as_str()
+        self.record.body.signature_id() == id.as_bytes()
     }
 
     /// The id whose result it is.
     pub(super) fn id(&self) -> Option<SignatureId> {
-        SignatureId::parse(self.record.body.signature_id())
+        SignatureId::parse(str::from_utf8(self.record.body.signature_id()).ok()?)
     }
 
     /// What is known of its id beside it.

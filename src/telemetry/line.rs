@@ -88,13 +88,11 @@ impl Line {
         self.write("\"");
     }
 
-    /// Adds bytes in hexadecimal digits.
-    pub(super) fn hex(&mut self, name: &str, bytes: &[u8]) {
+    /// Adds the first `N` hexadecimal digits of `bytes`.
+    pub(super) fn hex<const N: usize>(&mut self, name: &str, bytes: &[u8]) {
         self.name(name);
         self.write("\"");
-        for byte in bytes {
-            self.bytes.extend_from_slice(&hex::<2>(&[*byte]));
-        }
+        self.bytes.extend_from_slice(&hex::<N>(bytes));
         self.write("\"");
     }
 
