@@ -3,6 +3,7 @@
 use std::io;
 
 use jiff::Timestamp;
+use lz4_flex::block::compress;
 use serde::{Deserialize, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::value::RawValue;
@@ -82,10 +83,12 @@ pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> 
     let checks = end(&buffer);
     write_member(&mut buffer, "identity", identity);
     let identity = end(&buffer);
-    write_member(&mut buffer, "media", media);
-    let links_end = media.iter().map(|medium| medium.expires_at.as_millisecond()).min().unwrap_or(i64::MAX);
-    let media = end(&buffer);
     buffer.push(b'}');
+    let mut links = Vec::with_capacity(2048);
+    write_member(&mut links, "media", media);
+    buffer.extend_from_slice(&compress(&links));
+    let links_end = media.iter().map(|medium| medium.expires_at.as_millisecond()).min().unwrap_or(i64::MAX);
+    let media = end(&links);
     (buffer, Layout { moment, decision, checks, identity, media, links_end })
 }
 

@@ -1,6 +1,6 @@
 //! Where things are in the buffer of a rendered result: kept with it, in memory and by other replicas.
 
-use std::ops::Range;
+use std::ops::{Range, RangeFrom};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub(crate) struct Layout {
     pub(super) checks: u32,
     /// `,"identity":…`
     pub(super) identity: u32,
-    /// `,"media":…`
+    /// How long `,"media":…` is, unpacked.
     pub(super) media: u32,
     /// The first end of a link, in milliseconds since 1970; without links, the end of time.
     pub(super) links_end: i64,
@@ -27,9 +27,14 @@ pub(crate) struct Layout {
 impl Layout {
     /// Whether everything lies in `buffer`, in its order.
     pub(super) fn fits(&self, buffer: &[u8]) -> bool {
-        let &Self { moment, decision, checks, identity, media, .. } = self;
-        let is_in_order = [moment.0, moment.1, decision, checks, identity, media].is_sorted();
-        is_in_order && media as usize + 1 == buffer.len()
+        let &Self { moment, decision, checks, identity, .. } = self;
+        let is_in_order = [moment.0, moment.1, decision, checks, identity].is_sorted();
+        is_in_order && buffer.get(self.brace()).is_some_and(|brace| brace == b"}")
+    }
+
+    /// How long the whole answer is.
+    pub(super) const fn len(&self) -> usize {
+        self.identity as usize + self.media as usize + 1
     }
 
     /// Whether one of the links has expired by `now`.
@@ -42,18 +47,22 @@ impl Layout {
         range((0, self.decision))
     }
 
-    /// The sections that take a scope.
-    pub(super) fn sections(&self) -> [(Scope, Range<usize>); 3] {
+    /// The sections that take a scope, but for the media.
+    pub(super) fn sections(&self) -> [(Scope, Range<usize>); 2] {
         [
             (Scope::Checks, range((self.decision, self.checks))),
             (Scope::Identity, range((self.checks, self.identity))),
-            (Scope::Media, range((self.identity, self.media))),
         ]
     }
 
     /// The brace that closes the answer.
     pub(super) fn brace(&self) -> Range<usize> {
-        range((self.media, self.media + 1))
+        range((self.identity, self.identity.saturating_add(1)))
+    }
+
+    /// The packed media.
+    pub(super) fn packed_media(&self) -> RangeFrom<usize> {
+        self.brace().end..
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rendered form of a result: our public JSON, written once per fill and cut for each caller without JSON work.
 //!
-//! One buffer holds `decision checks identity media }`. Every section but the decision begins with a comma, so a set of
-//! scopes is a few ranges of the buffer.
+//! One buffer holds `decision checks identity } media`. Every section but the decision begins with a comma, so a set of
+//! scopes is a few ranges of the buffer. The media are packed: links repeat each other, few callers may see them, and they
+//! would be half of what a cache holds.
 
 mod json;
 mod layout;
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use lz4_flex::block::decompress_into;
 
 use self::layout::range;
 use crate::domain::region::RegionName;
@@ -19,14 +21,17 @@ use crate::domain::verification::Verification;
 pub(crate) use json::Moment;
 pub(crate) use layout::Layout;
 
-/// The most slices an answer has: no set of scopes leaves more than two gaps.
-pub(crate) const MAX_SLICES: usize = 3;
+/// The most slices an answer has: no set of scopes leaves more than one gap.
+pub(crate) const MAX_SLICES: usize = 2;
 
 /// The slices of an answer, in order; unused ones are empty.
 pub(crate) type Slices = [Bytes; MAX_SLICES];
 
 /// What every answer starts with, before the signature id.
 const START: &[u8] = br#"{"signatureId":""#;
+
+/// LZ4 packs no more bytes in one.
+const MOST_PACKED: usize = 255;
 
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
@@ -49,7 +54,9 @@ impl Rendered {
 
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
     pub(crate) fn from_parts(buffer: Bytes, layout: Layout) -> Option<Self> {
-        layout.fits(&buffer).then_some(Self { buffer, layout })
+        let rendered = layout.fits(&buffer).then_some(Self { buffer, layout })?;
+        rendered.unpack_media(&mut Vec::new())?;
+        Some(rendered)
     }
 
     /// The text of the id whose result it is: the first member.
@@ -57,6 +64,11 @@ impl Rendered {
         let id = self.buffer.strip_prefix(START).unwrap_or_default();
         let end = id.iter().position(|byte| *byte == b'"').unwrap_or_default();
         &id[..end]
+    }
+
+    /// How long the answer with every section is.
+    pub(crate) const fn len(&self) -> usize {
+        self.layout.len()
     }
 
     /// How many bytes it takes beside its own struct.
@@ -71,25 +83,20 @@ impl Rendered {
 
     /// The answer for `scopes` at `now`. Links that have expired are left out.
     pub(crate) fn cut(&self, scopes: Scopes, moment: Moment, now: Timestamp) -> Slices {
-        let has_expired_links = self.has_expired_links(now);
-        let keeps_links = !(has_expired_links && scopes.contains(Scope::Media));
-        if moment == Moment::default() && keeps_links {
+        let has_media = scopes.contains(Scope::Media);
+        if moment == Moment::default() && !has_media {
             return self.cut_as_rendered(scopes);
         }
-        let mut answer = Vec::with_capacity(self.buffer.len() + 32);
+        let mut answer = Vec::with_capacity(self.len());
         self.write_decision(&mut answer, moment);
-        for (scope, section) in self.layout.sections() {
-            if !scopes.contains(scope) {
-                continue;
-            }
-            if scope == Scope::Media && has_expired_links {
-                json::write_live_media(&mut answer, &self.buffer[section], now);
-            } else {
-                answer.extend_from_slice(&self.buffer[section]);
-            }
+        for (_, section) in self.layout.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope)) {
+            answer.extend_from_slice(&self.buffer[section]);
+        }
+        if has_media {
+            self.write_media(&mut answer, now);
         }
         answer.push(b'}');
-        [answer.into(), Bytes::new(), Bytes::new()]
+        [answer.into(), Bytes::new()]
     }
 
     /// The answer as it was rendered: shared slices, neighbouring sections in one.
@@ -114,6 +121,26 @@ impl Rendered {
         answer.extend_from_slice(&self.buffer[range((0, start))]);
         json::write_moment(answer, moment);
         answer.extend_from_slice(&self.buffer[range((end, self.layout.decision))]);
+    }
+
+    fn write_media(&self, answer: &mut Vec<u8>, now: Timestamp) {
+        let start = answer.len();
+        if self.unpack_media(answer).is_some() && self.has_expired_links(now) {
+            let media = answer.split_off(start);
+            json::write_live_media(answer, &media, now);
+        }
+    }
+
+    /// Writes the media as they were rendered. `None`: they are not what was packed.
+    fn unpack_media(&self, answer: &mut Vec<u8>) -> Option<()> {
+        let packed = &self.buffer[self.layout.packed_media()];
+        let (start, length) = (answer.len(), self.layout.media as usize);
+        if length / MOST_PACKED > packed.len() {
+            return None;
+        }
+        answer.resize(start + length, 0);
+        let written = decompress_into(packed, &mut answer[start..]).ok()?;
+        (written == length).then_some(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cuts of an answer, compared with the same JSON read back.
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -73,6 +74,34 @@ fn links_that_have_expired_are_left_out() {
     let kinds: Vec<_> = answer["media"].as_array().unwrap().iter().map(|medium| &medium["kind"]).collect();
     assert_eq!(kinds, ["face_far", "document_front"]);
     assert!(answer.get("identity").is_some());
+}
+
+#[test]
+fn what_links_repeat_is_kept_once() {
+    let token: String = (0..300).map(|n| n.to_string()).collect();
+    let media =
+        (0..6).map(|_| Medium { url: format!("https://m.example/?{token}"), ..medium(MediumKind::Face, 60) });
+    let rendered = rendered(media.collect());
+    assert!(rendered.len() > 6 * token.len());
+    assert!(rendered.size() < 2 * token.len(), "{} of {}", rendered.size(), rendered.len());
+    let answer = cut(&rendered, &[Scope::Media], Moment::default());
+    assert!(
+        answer["media"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|medium| medium["url"].as_str().unwrap().ends_with(&token))
+    );
+}
+
+#[test]
+fn media_that_are_not_whole_are_no_result() {
+    let rendered = rendered(vec![medium(MediumKind::Face, 60)]);
+    let (buffer, layout) = rendered.parts();
+    for end in layout.brace().start..buffer.len() {
+        let part = Bytes::copy_from_slice(&buffer[..end]);
+        assert!(Rendered::from_parts(part, layout.clone()).is_none(), "{end} of {}", buffer.len());
+    }
 }
 
 #[test]

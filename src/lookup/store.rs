@@ -145,7 +145,7 @@ impl Store {
         self.note_verdict(&mut known, region, record.verdict, now);
         let entry = self.entry(record, before.pending_for(now));
         let is_conflict = known.holders.len() > 1 && !before.holders.contains(region);
-        let stored = !is_conflict && entry.size() <= MAX_KEPT;
+        let stored = !is_conflict && entry.record().body.len() <= MAX_KEPT;
         if stored {
             self.memory.put(&id, Arc::clone(&entry), known);
             return Landed::Found { entry, stored, shared: false };

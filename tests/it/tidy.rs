@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http", "net", "sandbox"]),
     ("jsonwebtoken", &["http"]),
     ("lru", &["lookup", "sandbox"]),
+    ("lz4_flex", &["answer"]),
     ("mimalloc", &["main"]),
     ("moka", &["lookup"]),
     ("opentelemetry", &["telemetry::traces"]),
