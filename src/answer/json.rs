@@ -83,7 +83,6 @@ pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> 
     let checks = end(&buffer);
     write_member(&mut buffer, "identity", identity);
     let identity = end(&buffer);
-    buffer.push(b'}');
     let mut links = Vec::with_capacity(2048);
     write_member(&mut links, "media", media);
     buffer.extend_from_slice(&compress(&links));

@@ -29,10 +29,10 @@ impl Layout {
     pub(super) fn fits(&self, buffer: &[u8]) -> bool {
         let &Self { moment, decision, checks, identity, .. } = self;
         let is_in_order = [moment.0, moment.1, decision, checks, identity].is_sorted();
-        is_in_order && buffer.get(self.brace()).is_some_and(|brace| brace == b"}")
+        is_in_order && self.identity as usize <= buffer.len()
     }
 
-    /// How long the whole answer is.
+    /// How long the whole answer is, with the brace that closes it.
     pub(super) const fn len(&self) -> usize {
         self.identity as usize + self.media as usize + 1
     }
@@ -40,11 +40,6 @@ impl Layout {
     /// Whether one of the links has expired by `now`.
     pub(super) fn has_expired_links(&self, now: Timestamp) -> bool {
         self.links_end <= now.as_millisecond()
-    }
-
-    /// The decision, with what changes with time as it was rendered.
-    pub(super) fn decision(&self) -> Range<usize> {
-        range((0, self.decision))
     }
 
     /// The sections that take a scope, but for the media.
@@ -55,14 +50,9 @@ impl Layout {
         ]
     }
 
-    /// The brace that closes the answer.
-    pub(super) fn brace(&self) -> Range<usize> {
-        range((self.identity, self.identity.saturating_add(1)))
-    }
-
     /// The packed media.
-    pub(super) fn packed_media(&self) -> RangeFrom<usize> {
-        self.brace().end..
+    pub(super) const fn packed_media(&self) -> RangeFrom<usize> {
+        self.identity as usize..
     }
 }
 

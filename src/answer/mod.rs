@@ -1,15 +1,12 @@
 //! The rendered form of a result: our public JSON, written once per fill and cut for each caller without JSON work.
 //!
-//! One buffer holds `decision checks identity } media`. Every section but the decision begins with a comma, so a set of
+//! One buffer holds `decision checks identity media`. Every section but the decision begins with a comma, so that a set of
 //! scopes is a few ranges of the buffer. The media are packed: links repeat each other, few callers may see them, and they
 //! would be half of what a cache holds.
 
 mod json;
 mod layout;
 
-use std::ops::Range;
-
-use bytes::Bytes;
 use jiff::Timestamp;
 use lz4_flex::block::decompress_into;
 
@@ -21,12 +18,6 @@ use crate::domain::verification::Verification;
 pub(crate) use json::Moment;
 pub(crate) use layout::Layout;
 
-/// The most slices an answer has: no set of scopes leaves more than one gap.
-pub(crate) const MAX_SLICES: usize = 2;
-
-/// The slices of an answer, in order; unused ones are empty.
-pub(crate) type Slices = [Bytes; MAX_SLICES];
-
 /// What every answer starts with, before the signature id.
 const START: &[u8] = br#"{"signatureId":""#;
 
@@ -35,7 +26,7 @@ const MOST_PACKED: usize = 255;
 
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
-    buffer: Bytes,
+    buffer: Box<[u8]>,
     layout: Layout,
 }
 
@@ -43,7 +34,7 @@ pub(crate) struct Rendered {
 pub(crate) fn render(verification: &Verification, region: &RegionName) -> Rendered {
     let (buffer, layout) = json::write_answer(verification, region);
     // Copied, for what is kept to be what is weighed: an allocator leaves a shrunk buffer where it is.
-    Rendered { buffer: Bytes::copy_from_slice(&buffer), layout }
+    Rendered { buffer: buffer.as_slice().into(), layout }
 }
 
 impl Rendered {
@@ -53,7 +44,7 @@ impl Rendered {
     }
 
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
-    pub(crate) fn from_parts(buffer: Bytes, layout: Layout) -> Option<Self> {
+    pub(crate) fn from_parts(buffer: Box<[u8]>, layout: Layout) -> Option<Self> {
         let rendered = layout.fits(&buffer).then_some(Self { buffer, layout })?;
         rendered.unpack_media(&mut Vec::new())?;
         Some(rendered)
@@ -82,41 +73,23 @@ impl Rendered {
     }
 
     /// The answer for `scopes` at `now`. Links that have expired are left out.
-    pub(crate) fn cut(&self, scopes: Scopes, moment: Moment, now: Timestamp) -> Slices {
-        let has_media = scopes.contains(Scope::Media);
-        if moment == Moment::default() && !has_media {
-            return self.cut_as_rendered(scopes);
-        }
+    pub(crate) fn cut(&self, scopes: Scopes, moment: Moment, now: Timestamp) -> Vec<u8> {
         let mut answer = Vec::with_capacity(self.len());
         self.write_decision(&mut answer, moment);
         for (_, section) in self.layout.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope)) {
             answer.extend_from_slice(&self.buffer[section]);
         }
-        if has_media {
+        if scopes.contains(Scope::Media) {
             self.write_media(&mut answer, now);
         }
         answer.push(b'}');
-        [answer.into(), Bytes::new()]
-    }
-
-    /// The answer as it was rendered: shared slices, neighbouring sections in one.
-    fn cut_as_rendered(&self, scopes: Scopes) -> Slices {
-        let mut ranges: [Range<usize>; MAX_SLICES] = Default::default();
-        ranges[0] = self.layout.decision();
-        let mut last = 0;
-        let chosen = self.layout.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope));
-        for range in chosen.map(|(_, range)| range).chain([self.layout.brace()]) {
-            if ranges[last].end == range.start {
-                ranges[last].end = range.end;
-            } else {
-                last += 1;
-                ranges[last] = range;
-            }
-        }
-        ranges.map(|range| self.buffer.slice(range))
+        answer
     }
 
     fn write_decision(&self, answer: &mut Vec<u8>, moment: Moment) {
+        if moment == Moment::default() {
+            return answer.extend_from_slice(&self.buffer[range((0, self.layout.decision))]);
+        }
         let (start, end) = self.layout.moment;
         answer.extend_from_slice(&self.buffer[range((0, start))]);
         json::write_moment(answer, moment);

@@ -1,6 +1,5 @@
 //! The cuts of an answer, compared with the same JSON read back.
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -32,7 +31,7 @@ fn rendered(media: Vec<Medium>) -> Rendered {
 }
 
 fn cut(rendered: &Rendered, scopes: &[Scope], moment: Moment) -> Value {
-    let bytes = rendered.cut(scopes.iter().copied().collect::<Scopes>(), moment, now()).concat();
+    let bytes = rendered.cut(scopes.iter().copied().collect::<Scopes>(), moment, now());
     serde_json::from_slice(&bytes).unwrap()
 }
 
@@ -98,15 +97,15 @@ fn what_links_repeat_is_kept_once() {
 fn media_that_are_not_whole_are_no_result() {
     let rendered = rendered(vec![medium(MediumKind::Face, 60)]);
     let (buffer, layout) = rendered.parts();
-    for end in layout.brace().start..buffer.len() {
-        let part = Bytes::copy_from_slice(&buffer[..end]);
+    for end in layout.packed_media().start..buffer.len() {
+        let part = buffer[..end].into();
         assert!(Rendered::from_parts(part, layout.clone()).is_none(), "{end} of {}", buffer.len());
     }
 }
 
 #[test]
 fn hidden_characters_are_escaped() {
-    let bytes = rendered(Vec::new()).cut(Scopes::NONE, Moment::default(), now()).concat();
+    let bytes = rendered(Vec::new()).cut(Scopes::NONE, Moment::default(), now());
     let text = String::from_utf8(bytes).unwrap();
     assert!(text.contains(r"PA\u202eSS\udb40\udc41"), "{text}");
     assert!(text.contains(r"SUC\u007fCESS"), "{text}");

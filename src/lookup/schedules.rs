@@ -162,7 +162,7 @@ fn found(id: SignatureId, region: RegionId, number: usize, verdict: Verdict) -> 
 
 /// Which answer of the upstream this is.
 fn number(entry: &Entry) -> usize {
-    let json = entry.record().body.cut(Scopes::NONE, Moment::default(), Timestamp::UNIX_EPOCH).concat();
+    let json = entry.record().body.cut(Scopes::NONE, Moment::default(), Timestamp::UNIX_EPOCH);
     let (_, rest) = str::from_utf8(&json).unwrap().split_once(r#""transactionId":""#).unwrap();
     rest.split('"').next().unwrap().parse().unwrap()
 }

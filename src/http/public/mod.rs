@@ -13,8 +13,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use http_body::Body as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::code::Standing;
 use super::error::{self, ApiError, READ};

@@ -127,7 +127,7 @@ impl Stored {
             observed_at: Timestamp::from_millisecond(observed_at).ok()?,
             turn: Some(turn),
             // Without the room that the head took: what is kept is what is weighed.
-            body: Rendered::from_parts(Bytes::copy_from_slice(&self.body), layout)?,
+            body: Rendered::from_parts(self.body.as_ref().into(), layout)?,
         };
         let (age, left) = (Duration::from_millis(life - left), Duration::from_millis(left));
         Some(SharedRecord { record, age, left, epoch })
