@@ -1,11 +1,12 @@
 //! Access tokens that replicas share, for accounts where a new token ends the one before: one replica asks, all use what it
 //! was given. Where others' tokens are refused, as those bound to an address are, a replica soon asks for its own again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -183,13 +184,11 @@ impl SharedToken {
     }
 
     fn is_distrusted(&self) -> bool {
-        let until = *self.distrusted_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        self.distrusted_until.lock().is_some_and(|until| Instant::now() < until)
     }
 
     fn distrust(&self) {
-        let mut until = self.distrusted_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = Some(Instant::now() + DISTRUST);
+        *self.distrusted_until.lock() = Some(Instant::now() + DISTRUST);
         self.client.count_refused_token();
         tracing::warn!(region = %self.region, "a shared token is refused here; this replica uses its own for an hour");
     }

@@ -10,10 +10,11 @@ mod stored;
 mod view;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::domain::region::{RegionId, RegionSet, Regions};
@@ -52,13 +53,11 @@ pub(super) struct Shared {
 }
 
 /// Purges that the second tier has not taken yet.
-#[derive(Default)]
 struct Purges {
     unwritten: Mutex<VecDeque<Purge>>,
     /// Written down, but nobody was told, so many times.
     untold: Mutex<Vec<(Purge, u32)>>,
-    /// Set when more waited than can.
-    was_full: OnceLock<()>,
+    was_full: Once,
 }
 
 /// One purge.
@@ -97,13 +96,13 @@ impl Shared {
             life: DAY.max(final_ttl * 2),
             patience: LEASE.min(timeout / 2),
             reads: Mutex::default(),
-            purges: Purges::default(),
+            purges: Purges { unwritten: Mutex::default(), untold: Mutex::default(), was_full: Once::new() },
         }
     }
 
     /// Joins the read of an id that is under way; else starts one, whose end the sender tells.
     pub(super) fn join_read(&self, id: SignatureId) -> (Option<watch::Sender<Option<bool>>>, Read) {
-        let mut reads = self.reads();
+        let mut reads = self.reads.lock();
         if let Some(read) = reads.get(&id).filter(|read| read.has_changed().is_ok()) {
             return (None, read.clone());
         }
@@ -114,11 +113,7 @@ impl Shared {
 
     /// A read of an id has ended.
     pub(super) fn read_ended(&self, id: &SignatureId) {
-        self.reads().remove(id);
-    }
-
-    fn reads(&self) -> MutexGuard<'_, HashMap<SignatureId, Read>> {
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reads.lock().remove(id);
     }
 
     /// What replicas know of an id. `None`: the second tier does not say.

@@ -5,7 +5,6 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{PAUSE, Purge, Shared, now_micros};
-use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;
 use crate::remote::{Commands, Heard, Vault};
@@ -16,25 +15,16 @@ const MAX_HEARD: usize = 1_000;
 /// The most purges that a replica can read when it has not listened for a while.
 const MAX_PURGES: usize = 1_000;
 
-/// What one replica tells the others.
+/// What one replica tells the others of an id.
 #[derive(Serialize, Deserialize)]
-struct Message {
-    said: Said,
-    id: String,
-    /// The names of the regions that it is about, whatever host and account each replica asks there: forgetting too much is
-    /// a miss, forgetting too little is a broken promise.
-    regions: Vec<String>,
-    epoch: u64,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-enum Said {
-    /// The id was purged in these regions.
-    Purged,
+enum Message {
+    /// It was purged. The regions are told by their names, whatever host and account each replica asks there: forgetting too
+    /// much is a miss, forgetting too little is a broken promise.
+    Purged { id: String, regions: Vec<String>, epoch: u64 },
     /// Its final result can be read.
-    Landed,
+    Landed(String),
     /// A second region has it.
-    Conflict,
+    Conflict(String),
 }
 
 /// Purges that are written down, newest first, as they lie there.
@@ -91,16 +81,15 @@ impl Fills {
 impl Shared {
     /// Tells the other replicas that the final result of an id can be read.
     pub(in crate::lookup) async fn tell_landed(&self, id: &SignatureId) {
-        self.tell_of(Said::Landed, id).await;
+        self.tell_of(&Message::Landed(id.as_str().to_owned())).await;
     }
 
     /// Tells the other replicas that a second region has the id.
     pub(in crate::lookup) async fn tell_conflict(&self, id: &SignatureId) {
-        self.tell_of(Said::Conflict, id).await;
+        self.tell_of(&Message::Conflict(id.as_str().to_owned())).await;
     }
 
-    async fn tell_of(&self, said: Said, id: &SignatureId) {
-        let message = Message { said, id: id.as_str().to_owned(), regions: Vec::new(), epoch: 0 };
+    async fn tell_of(&self, message: &Message) {
         if self.client.is_healthy() {
             self.client.tell(&message.text()).await;
         }
@@ -115,7 +104,7 @@ impl Shared {
         let regions =
             regions.and(self.regions.all()).iter().map(|region| self.regions.name(region).to_string());
         let (id, regions) = (id.as_str().to_owned(), regions.collect());
-        Message { said: Said::Purged, id, regions, epoch: *epoch }.text()
+        Message::Purged { id, regions, epoch: *epoch }.text()
     }
 
     /// Writes a purge down for those that do not listen now.
@@ -172,13 +161,14 @@ impl Shared {
     }
 
     fn news(&self, text: &[u8]) -> Option<News> {
-        let Message { said, id, regions, epoch } = serde_json::from_slice(text).ok()?;
-        let id = SignatureId::parse(&id)?;
-        let regions: RegionSet = regions.iter().filter_map(|name| self.regions.find(name)).collect();
-        match said {
-            Said::Landed => Some(News::Landed(id)),
-            Said::Conflict => Some(News::Conflict(id)),
-            Said::Purged => self.is_recent(epoch).then_some(News::Purged(Purge { id, regions, epoch })),
+        match serde_json::from_slice(text).ok()? {
+            Message::Landed(id) => SignatureId::parse(&id).map(News::Landed),
+            Message::Conflict(id) => SignatureId::parse(&id).map(News::Conflict),
+            Message::Purged { id, regions, epoch } => {
+                let regions = regions.iter().filter_map(|name| self.regions.find(name)).collect();
+                let purge = Purge { id: SignatureId::parse(&id)?, regions, epoch };
+                self.is_recent(epoch).then_some(News::Purged(purge))
+            }
         }
     }
 }

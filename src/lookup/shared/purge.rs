@@ -1,7 +1,5 @@
 //! Purges on every replica: a purge is written down for as long as anything older than it could be read, and told.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{PAUSE, Purge, Shared};
@@ -13,10 +11,6 @@ const MAX_WAITING: usize = 10_000;
 
 /// How often the others are told of a purge that is written down.
 const TELLINGS: u32 = 5;
-
-fn lock<T>(waiting: &Mutex<T>) -> MutexGuard<'_, T> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Shared {
     /// Purges an id for all replicas; later, if the second tier is away. Returns the purge as it counts: it may have to come
@@ -30,11 +24,11 @@ impl Shared {
 
     /// Purges an id for all replicas once the second tier takes it.
     pub(in crate::lookup) fn purge_later(&self, purge: Purge) {
-        let mut unwritten = lock(&self.purges.unwritten);
+        let mut unwritten = self.purges.unwritten.lock();
         unwritten.push_back(purge);
         if unwritten.len() > MAX_WAITING {
             unwritten.pop_front();
-            self.purges.was_full.get_or_init(|| {
+            self.purges.was_full.call_once(|| {
                 tracing::warn!(
                     limit = MAX_WAITING,
                     "limit reached: for each purge that waits for the second tier the oldest is given up"
@@ -72,7 +66,7 @@ impl Shared {
         }
         self.write_down(purge).await?;
         if is_late || is_told.is_none() {
-            lock(&self.purges.untold).push((*purge, 0));
+            self.purges.untold.lock().push((*purge, 0));
         }
         Some(())
     }
@@ -89,7 +83,7 @@ impl Shared {
     /// A last try. Returns how many purges the second tier did not take by `deadline`.
     pub(in crate::lookup) async fn finish_purging(&self, deadline: Instant) -> usize {
         let _ = timeout_at(deadline, self.make_up()).await;
-        lock(&self.purges.unwritten).len()
+        self.purges.unwritten.lock().len()
     }
 
     async fn make_up(&self) {
@@ -98,7 +92,7 @@ impl Shared {
                 return;
             }
             // It stayed in the queue until now: whoever ends this does not lose it.
-            let mut unwritten = lock(&self.purges.unwritten);
+            let mut unwritten = self.purges.unwritten.lock();
             if unwritten.front() == Some(&oldest) {
                 unwritten.pop_front();
             }
@@ -106,18 +100,18 @@ impl Shared {
     }
 
     fn oldest(&self) -> Option<Purge> {
-        lock(&self.purges.unwritten).front().copied()
+        self.purges.unwritten.lock().front().copied()
     }
 
     /// Who listens is told again, a few times; who does not reads what is written down.
     async fn tell_again(&self) {
-        let untold = std::mem::take(&mut *lock(&self.purges.untold));
+        let untold = std::mem::take(&mut *self.purges.untold.lock());
         for (purge, tellings) in untold {
             if self.tell_purged(&purge).await.is_some() {
                 continue;
             }
             if tellings < TELLINGS {
-                lock(&self.purges.untold).push((purge, tellings + 1));
+                self.purges.untold.lock().push((purge, tellings + 1));
             } else {
                 tracing::warn!(
                     "the other replicas could not be told of a purge; allow PUBLISH on idv:* channels"
