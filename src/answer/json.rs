@@ -1,11 +1,8 @@
 //! Writes our public JSON of a verification into one buffer. `openapi.yaml` says what its members mean.
 
-use std::io;
-
 use jiff::Timestamp;
 use lz4_flex::block::compress;
 use serde::{Deserialize, Serialize};
-use serde_json::ser::{Formatter, Serializer};
 use serde_json::value::RawValue;
 
 use super::layout::Layout;
@@ -144,27 +141,25 @@ fn write_member(buffer: &mut Vec<u8>, name: &str, value: &impl Serialize) {
 
 /// Text keys, finite numbers and a buffer that grows: nothing here can fail.
 fn write(buffer: &mut Vec<u8>, value: &impl Serialize) {
-    let written = value.serialize(&mut Serializer::with_formatter(buffer, Visible));
+    let start = buffer.len();
+    let written = serde_json::to_writer(&mut *buffer, value);
     debug_assert!(written.is_ok(), "our own values can be written as JSON");
+    // All of it is looked at, in large steps: that takes less than a look at each text.
+    if !buffer[start..].iter().fold(true, |is_plain, byte| is_plain & (*byte < DELETE)) {
+        let written = buffer.split_off(start);
+        write_visibly(buffer, &String::from_utf8_lossy(&written));
+    }
 }
 
-/// Compact JSON in which every character is visible. JSON itself would leave line separators and marks of writing
-/// direction as they are: an answer that a caller shows or logs must not read other than it is.
-struct Visible;
-
-impl Formatter for Visible {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
-        if text.bytes().fold(true, |is_plain, byte| is_plain & (byte < DELETE)) {
-            return out.write_all(text.as_bytes());
+/// Writes JSON so that every character is visible. JSON itself would leave line separators and marks of writing direction
+/// as they are: an answer that a caller shows or logs must not read other than it is.
+fn write_visibly(buffer: &mut Vec<u8>, mut json: &str) {
+    while let Some((at, hidden)) = json.char_indices().find(|(_, letter)| is_hidden(*letter)) {
+        buffer.extend_from_slice(&json.as_bytes()[..at]);
+        for unit in hidden.encode_utf16(&mut [0; 2]) {
+            buffer.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
         }
-        let mut rest = text;
-        while let Some((at, hidden)) = rest.char_indices().find(|(_, letter)| is_hidden(*letter)) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            for unit in hidden.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-            rest = &rest[at + hidden.len_utf8()..];
-        }
-        out.write_all(rest.as_bytes())
+        json = &json[at + hidden.len_utf8()..];
     }
+    buffer.extend_from_slice(json.as_bytes());
 }
