@@ -18,7 +18,7 @@ pub(crate) fn understand(body: &[u8], id: SignatureId, region: RegionId) -> Opti
         is_json: true,
         is_utf8: true,
         retry_after: None,
-        date: None,
+        date_header: None,
         is_first: true,
         body: body.to_vec(),
     };

@@ -26,7 +26,8 @@ pub(crate) struct Answer {
     /// Whether it declares no charset, or UTF-8.
     pub is_utf8: bool,
     pub retry_after: Option<Duration>,
-    pub date: Option<Timestamp>,
+    /// The server's clock, as it was sent: few readers need it.
+    pub date_header: Option<HeaderValue>,
     /// Whether its connection had carried nothing else.
     pub is_first: bool,
     pub body: Vec<u8>,
@@ -46,18 +47,23 @@ impl Answer {
         let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let charset =
             content_type.split_once("charset=").map(|(_, name)| name.trim_matches(['"', '\'', ' ']));
-        let date = text(headers, &DATE).and_then(retry_after::http_date);
-        let retry_after = text(headers, &RETRY_AFTER);
+        let date_header = headers.get(DATE).cloned();
+        let now = || date(date_header.as_ref()).unwrap_or_else(Timestamp::now);
+        let retry_after = text(headers, &RETRY_AFTER).and_then(|text| retry_after::parse(text, now()));
         Self {
             status: head.status,
             is_json: content_type.contains("json"),
             is_utf8: charset.is_none_or(|name| name.starts_with("utf-8") || name.starts_with("us-ascii")),
-            retry_after: retry_after
-                .and_then(|text| retry_after::parse(text, date.unwrap_or_else(Timestamp::now))),
-            date,
+            retry_after,
+            date_header,
             is_first,
             body: Vec::new(),
         }
+    }
+
+    /// The server's clock when it answered.
+    pub(crate) fn date(&self) -> Option<Timestamp> {
+        date(self.date_header.as_ref())
     }
 
     pub(super) async fn read(&mut self, mut body: Incoming) -> Result<(), Broken> {
@@ -107,6 +113,10 @@ fn kind_of(error: &(dyn Error + 'static), otherwise: Kind) -> Kind {
         cause = error.source();
     }
     otherwise
+}
+
+fn date(header: Option<&HeaderValue>) -> Option<Timestamp> {
+    retry_after::http_date(header?.to_str().ok()?)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -36,8 +36,6 @@ const KNOWN: &[&str] = &["code", "message", "data", "extra", "transactionId", "p
 pub(super) struct Success<'a> {
     pub(super) data: Object<'a>,
     pub(super) transaction_id: Option<String>,
-    /// The server's clock when it answered.
-    pub(super) date: Option<Timestamp>,
 }
 
 /// Any other answer.
@@ -98,7 +96,7 @@ pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Res
         return Err(Refusal { hint: hint(&envelope), named: named(&envelope), ..refusal });
     }
     match envelope.take("data") {
-        Some(Json::Object(data)) => Ok(Success { data, transaction_id, date: answer.date }),
+        Some(Json::Object(data)) => Ok(Success { data, transaction_id }),
         _ => {
             drift.add(DriftKind::TypeMismatch);
             Err(Refusal::of(Kind::Malformed).saying(Some(code), transaction_id))
@@ -120,7 +118,7 @@ fn by_status(answer: &Answer, otherwise: Kind) -> Refusal {
 fn with_headers(answer: &Answer, kind: Kind) -> Refusal {
     let default = (kind == Kind::Busy).then_some(retry_after::DEFAULT);
     let fault = Fault { retry_after: answer.retry_after.or(default), ..Fault::new(kind) };
-    Refusal { fault, date: answer.date, hint: None, named: None }
+    Refusal { fault, date: answer.date(), hint: None, named: None }
 }
 
 fn named(envelope: &Object) -> Option<String> {

@@ -87,7 +87,7 @@ impl Reader {
     }
 
     fn understand(&self, id: SignatureId, success: Success<'_>, is_first: bool, drift: &mut Drift) -> Reply {
-        let Success { data, transaction_id, .. } = success;
+        let Success { data, transaction_id } = success;
         let echo = normalise::echo(&data, &id, drift);
         if echo == Echo::Other {
             drift.add(DriftKind::IdMismatch);

@@ -191,7 +191,8 @@ impl TokenClient {
 
     fn read(&self, answer: Result<Answer, Broken>) -> Result<Fetched, Refusal> {
         let answer = answer.map_err(|broken| Refusal::of(broken.kind))?;
-        if let Some(date) = answer.date {
+        let date = answer.date();
+        if let Some(date) = date {
             // A date is cut to whole seconds, so on average it is half a second old.
             let skew = (date.duration_since(Timestamp::now()).as_secs_f64() + 0.5).round() + 0.0; // never minus nothing
             self.metrics.clock_skew.set(skew);
@@ -200,18 +201,23 @@ impl TokenClient {
         let mut drift = Drift::default();
         let text = wire::text(&answer.body, &mut drift);
         let opened = envelope::open(&answer, &text, &mut drift);
-        let result = opened.and_then(|success| self.token(&success, &mut drift));
+        let result = opened.and_then(|success| self.token(&success, date, &mut drift));
         self.metrics.observe_drift(&drift);
         result
     }
 
-    fn token(&self, success: &Success<'_>, drift: &mut Drift) -> Result<Fetched, Refusal> {
+    fn token(
+        &self,
+        success: &Success<'_>,
+        date: Option<Timestamp>,
+        drift: &mut Drift,
+    ) -> Result<Fetched, Refusal> {
         let text = super::normalise::text_field(&success.data, "token", drift);
         let text = text.filter(|token| (1..=MAX_TOKEN).contains(&token.len()));
         let value = text.and_then(|token| HeaderValue::from_str(token).ok());
         let mut value = value.ok_or_else(|| Refusal::of(Kind::Malformed))?;
         value.set_sensitive(true);
-        let life = life(success.data.get("expiredTime"), success.date, self.period);
+        let life = life(success.data.get("expiredTime"), date, self.period);
         let life = life.unwrap_or_else(|| {
             drift.add(DriftKind::UnknownValue);
             self.period
