@@ -18,9 +18,8 @@ use crate::telemetry::metrics::Metrics;
 const MAX_PURGES: usize = 100_000;
 /// Purges are remembered for longer than any result can be shared: twice the longest `cache.final_ttl`.
 const PURGES_LIFE: Duration = Duration::from_secs(60 * 24 * 3600);
-/// The index holds one id for so many bytes of `cache.max_bytes`: about as many as there are results, in a twentieth of
-/// their memory.
-const BYTES_PER_ID: u64 = 4096;
+/// The index holds one id for so many bytes of `cache.max_bytes`, in a fortieth of them.
+const BYTES_PER_ID: u64 = 8192;
 /// The fewest ids that the index may hold.
 const MIN_IDS: usize = 10_000;
 /// The most ids with negative entries: a scan of unknown ids must not take the memory of results.
