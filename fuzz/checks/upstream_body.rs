@@ -102,8 +102,16 @@ fn is_against((name, value): &(String, &Value)) -> bool {
 
 /// Whether something in a part speaks against a pass, at any depth but in its events.
 fn fails(part: &Value) -> bool {
-    members(part).any(|member| is_against(&member) || !member.0.contains("event") && fails(member.1))
+    let is_failing_part = |(name, value): (&String, &Value)| !names_events(name) && fails(value);
+    members(part).any(|member| is_against(&member))
+        || part.as_object().is_some_and(|members| members.iter().any(is_failing_part))
         || part.as_array().is_some_and(|parts| parts.iter().any(fails))
+}
+
+/// `events`, `FACE_EVENTS` and `faceEventDetails` do, `prevention` does not.
+fn names_events(name: &str) -> bool {
+    let mut words = name.split(|letter: char| !letter.is_ascii_alphabetic());
+    name.contains("Event") || words.any(|word| word.to_ascii_lowercase().starts_with("event"))
 }
 
 fn says_fail(result: &Value) -> bool {

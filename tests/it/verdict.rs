@@ -199,6 +199,7 @@ async fn a_pass_beside_a_part_that_fails_is_unrecognized() {
         json!({ "docDetail": { "sides": { "front": { "checkResult": "FAIL" } } } }),
         json!({ "docDetail": { "sides": [{ "RESULT": " fail " }] } }),
         json!({ "faceDetail": { "LivenessAttackType": 1 } }),
+        json!({ "faceDetail": { "fraudPrevention": { "result": "FAIL" } } }),
     ];
     let counted = [("conflict", 1), ("unknown_field", 1)];
     check(unknown.map(|parts| (with(parts, "PASS"), "unrecognized", Some("OTHER"), counted))).await;

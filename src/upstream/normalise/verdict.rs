@@ -106,8 +106,14 @@ fn contradicts(name: &str, value: &Json) -> bool {
     is_attack || (ends_with(name, "result") && says_fail(value))
 }
 
+/// Whether one of the words in `name` is about events: `fraudPrevention` has none.
 fn names_events(name: &str) -> bool {
-    name.as_bytes().windows(5).any(|part| part.eq_ignore_ascii_case(b"event"))
+    let name = name.as_bytes();
+    let is_word = |at: usize, part: &[u8]| {
+        part == b"Event" || at.checked_sub(1).is_none_or(|before| !name[before].is_ascii_alphabetic())
+    };
+    let mut parts = name.windows(5).enumerate();
+    parts.any(|(at, part)| part.eq_ignore_ascii_case(b"event") && is_word(at, part))
 }
 
 /// Whether `name` ends with `word`, whatever its case.
