@@ -47,6 +47,14 @@ pub(super) enum Step {
     Wait(Purpose, Vec<(RegionId, Joined)>),
 }
 
+/// A hint that was taken: where the id may be fetched for it, and when.
+pub(super) struct Hint {
+    pub(super) region: RegionId,
+    pub(super) due: Instant,
+    /// The last purge of the id there.
+    purged: u64,
+}
+
 impl Store {
     pub(super) fn new(
         max_bytes: u64,
@@ -233,17 +241,18 @@ impl Store {
         self.lock().watches.prune(id);
     }
 
-    /// Takes a hint that an id has changed, if callers asked about it and it is not settled. Returns which regions have it,
-    /// and when it may be fetched for the hint: of hints that follow each other closely, the second waits for the end of the
-    /// gap, because what the first fetched may be older than the change, and those after it say nothing new.
+    /// Takes a hint that an id has changed in `region`, if callers asked about it and it is not settled. Of hints that follow
+    /// each other closely, the second waits for the end of the gap, because what the first fetched may be older than the
+    /// change, and those after it say nothing new.
     ///
     /// # Errors
     /// Why there is nothing to fetch.
     pub(super) fn take_hint(
         &self,
         id: &SignatureId,
+        region: RegionId,
         now: Instant,
-    ) -> Result<(RegionSet, Instant), CallbackOutcome> {
+    ) -> Result<Hint, CallbackOutcome> {
         let _fills = self.lock();
         let is_absent = || !self.memory.absent.get(id).is_empty();
         let (entry, known) = self.memory.look(id);
@@ -258,7 +267,15 @@ impl Store {
         }
         known.hint_after = Some((due + HINT_GAP).into());
         self.memory.note(id, known);
-        Ok((known.holders, due))
+        // Where an id is was learned from the upstream; the hint may be wrong about it.
+        let region = known.holders.single().unwrap_or(region);
+        Ok(Hint { region, due, purged: self.memory.purges.epoch(id, region) })
+    }
+
+    /// Whether the id of a hint was purged since.
+    pub(super) fn is_purged(&self, id: &SignatureId, hint: &Hint) -> bool {
+        let _fills = self.lock();
+        self.memory.purges.epoch(id, hint.region) != hint.purged
     }
 
     /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::ask::{Ask, Found, Missed};
 use super::find::Finder;
 use super::runtime::{Mutex, MutexGuard, sleep_until, spawn};
+use super::store::Hint;
 use super::table::Key;
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, Route};
@@ -157,25 +158,25 @@ impl Waits {
     /// Fetches an id once, as `Lookup::hint` says.
     pub(super) fn hint(self: &Arc<Self>, id: SignatureId, region: RegionId) -> CallbackOutcome {
         let now = Instant::now();
-        let (holders, due) = match self.finder.fills.store.take_hint(&id, now) {
+        let hint = match self.finder.fills.store.take_hint(&id, region, now) {
             Ok(hint) => hint,
             Err(outcome) => return outcome,
         };
-        // Where an id is was learned from the upstream; the hint may be wrong about it.
-        let region = holders.single().unwrap_or(region);
-        if self.budgets[region.index()].available_permits() == 0 {
+        if self.budgets[hint.region.index()].available_permits() == 0 {
             return CallbackOutcome::OverBudget;
         }
-        spawn(Arc::clone(self).refresh(id, region, due));
-        if due > now { CallbackOutcome::Deferred } else { CallbackOutcome::Fetched }
+        let is_deferred = hint.due > now;
+        spawn(Arc::clone(self).refresh(id, hint));
+        if is_deferred { CallbackOutcome::Deferred } else { CallbackOutcome::Fetched }
     }
 
-    /// Fetches an id at `due`, unless its verdict is known by then.
-    async fn refresh(self: Arc<Self>, id: SignatureId, region: RegionId, due: Instant) {
-        sleep_until(due).await;
-        let Ok(_permit) = self.budgets[region.index()].acquire().await else { return };
-        let ask = ask_for(id, region);
-        if self.finder.fills.store.peek(&ask).is_none_or(|found| !found.entry.is_settled()) {
+    /// Fetches an id when its hint is due, unless its verdict is known by then, or it was purged.
+    async fn refresh(self: Arc<Self>, id: SignatureId, hint: Hint) {
+        sleep_until(hint.due).await;
+        let Ok(_permit) = self.budgets[hint.region.index()].acquire().await else { return };
+        let (ask, store) = (ask_for(id, hint.region), &self.finder.fills.store);
+        let is_settled = store.peek(&ask).is_some_and(|found| found.entry.is_settled());
+        if !is_settled && !store.is_purged(&id, &hint) {
             // A refresh: what is under way may have been sent before the change.
             let ask = Ask { refresh: true, ..ask };
             let _ = self.finder.search(&ask, &Span::none()).await;

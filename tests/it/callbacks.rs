@@ -81,6 +81,24 @@ async fn a_callback_soon_after_another_is_fetched_when_its_turn_comes() {
 }
 
 #[tokio::test]
+async fn a_callback_whose_turn_comes_after_a_purge_does_not_bring_the_id_back() {
+    let upstream = Upstream::start().await;
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    for id in ["S1", "S2"] {
+        upstream.answer(id, [Reply::json(bodies::pending(id))]);
+        gateway.get(&format!("/idv/{id}")).await;
+        for _ in 0..2 {
+            assert_eq!(call(&gateway, MY, &completed(id)).await.status, 200);
+        }
+    }
+    assert_eq!(outcomes(&gateway, "deferred").await, 2.0);
+    upstream.wait_for_hits("S1", 2).await;
+    assert_eq!(gateway.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    upstream.wait_for_hits("S2", 3).await;
+    assert_eq!(upstream.hits("S1"), 2, "its turn was before the other's");
+}
+
+#[tokio::test]
 async fn repeated_callbacks_cause_one_fetch() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
