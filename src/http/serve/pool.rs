@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::state::{Closable, ConnectionState};
 use crate::telemetry::metrics::{CloseReason, ConnectionMetrics};
 
-/// At the limit, while no connection may be closed: how long until that is looked at again.
+/// While no connection may be closed: how long until that is looked at again.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// The open connections, each a task.
@@ -79,19 +79,28 @@ impl ConnectionPool {
         }
     }
 
-    /// Waits until every connection has ended. Those that idle after `grace` are closed; the others end after the answer
-    /// that is being made or read.
+    /// Waits until every connection has ended. From the end of `grace` on those that idle are closed; the others end after
+    /// the answer that is being made or read.
     pub(super) async fn end(mut self, grace: impl Future<Output = ()>) {
         tokio::select! {
             () = async { while self.tasks.join_next().await.is_some() {} } => return,
             () = grace => {}
         }
+        while !self.tasks.is_empty() {
+            self.close_idle();
+            tokio::select! {
+                _ = self.tasks.join_next() => {}
+                () = sleep(RETRY) => {}
+            }
+        }
+    }
+
+    fn close_idle(&self) {
         for (task, state) in self.open.values() {
             if state.take_if_idle() {
                 task.abort();
             }
         }
-        while self.tasks.join_next().await.is_some() {}
     }
 
     fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {

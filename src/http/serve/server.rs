@@ -178,20 +178,43 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::{Listener, Metrics};
 
-    #[tokio::test]
-    async fn f170_at_its_age_a_connection_announces_its_end_and_no_request_is_lost() {
-        let metrics = Metrics::new(&[], &[]).connections(Listener::Public);
-        let max_age = Duration::from_millis(200);
-        let state = ConnectionPool::new(1, Arc::clone(&metrics)).new_state(max_age);
-        let server = Server {
+    fn server(max_age: Duration) -> Server {
+        Server {
             site: crate::fuzzing::site(),
             tls: None,
             max_connections: 1,
             until: Stage::Closing,
             lifecycle: Lifecycle::default(),
             max_age,
-            metrics,
+            metrics: Metrics::new(&[], &[]).connections(Listener::Public),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_still_read_when_the_grace_is_over_is_read_to_its_end() {
+        let server = server(Duration::from_secs(60));
+        let mut pool = ConnectionPool::new(1, Arc::clone(&server.metrics));
+        let state = pool.new_state(server.max_age);
+        // Smaller than the answer.
+        let (ours, mut client) = tokio::io::duplex(64);
+        pool.open(Arc::clone(&state), async move { server.exchange(ours, state).await });
+        client.write_all(b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("it is read");
+        let mut answer = vec![0; 8];
+        client.read_exact(&mut answer).await.expect("the beginning of an answer");
+        let reading = async {
+            client.read_to_end(&mut answer).await.expect("the rest");
+            String::from_utf8(answer).expect("text")
         };
+        let ((), answer) = tokio::join!(pool.end(async {}), reading);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a whole head");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn f170_at_its_age_a_connection_announces_its_end_and_no_request_is_lost() {
+        let max_age = Duration::from_millis(200);
+        let server = server(max_age);
+        let state = ConnectionPool::new(1, Arc::clone(&server.metrics)).new_state(max_age);
         let (ours, mut client) = tokio::io::duplex(4096);
         let started = Instant::now();
         let asking = async {

@@ -1,7 +1,7 @@
 //! What a connection is doing: until when its client may take, and whether it may be closed for a new connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ pub(super) struct ConnectionState {
     epoch: Instant,
     /// The milliseconds since the epoch at which the phase began, the client's standing in two bits, the phase in two.
     word: AtomicU64,
+    /// A part of an answer waits for the client to read what is before it.
+    is_writing: AtomicBool,
     /// When it is old, in milliseconds since the epoch.
     old_at: u64,
     metrics: Arc<ConnectionMetrics>,
@@ -50,7 +52,8 @@ impl ConnectionState {
     pub(super) fn new(epoch: Instant, max_age: Duration, metrics: Arc<ConnectionMetrics>) -> Self {
         let now = millis_since(epoch);
         let age = max_age.mul_f64(rand::random_range(0.8..1.2)).as_millis() as u64;
-        let state = Self { epoch, word: AtomicU64::new(0), old_at: now + age, metrics };
+        let (word, is_writing) = (AtomicU64::new(0), AtomicBool::new(false));
+        let state = Self { epoch, word, is_writing, old_at: now + age, metrics };
         state.begin(NEW, Standing::Stranger as u64, now);
         state
     }
@@ -84,6 +87,11 @@ impl ConnectionState {
         self.word.store(now << 4 | standing << 2 | phase, Ordering::Relaxed);
     }
 
+    /// Whether a part of an answer waits for the client.
+    pub(super) fn set_writing(&self, is_writing: bool) {
+        self.is_writing.store(is_writing, Ordering::Relaxed);
+    }
+
     /// When the client began what it does; while an answer is being made, when its request began.
     pub(super) fn began(&self) -> Instant {
         self.epoch + Duration::from_millis(self.word.load(Ordering::Relaxed) >> 4)
@@ -112,23 +120,24 @@ impl ConnectionState {
         self.metrics.count_closed(CloseReason::WriteTimeout);
     }
 
-    /// Whether the connection may be closed for a new one: it waits for a first request, or idles.
+    /// Whether the connection may be closed for a new one: it waits for a first request, or idles. A caller that still reads
+    /// an answer does not; an unknown client that takes its time over one does.
     pub(super) fn closable(&self) -> Option<Closable> {
         let word = self.word.load(Ordering::Relaxed);
         let is_caller = word & STANDING == (Standing::Caller as u64) << 2;
         let is_closable = match word & PHASE {
             ANSWERING => false,
             READING_HEAD => !is_caller,
-            _ => true,
+            _ => !(is_caller && self.is_writing.load(Ordering::Relaxed)),
         };
         is_closable.then_some(Closable { is_caller, word })
     }
 
-    /// Takes the connection to be closed, if no request has begun on it.
+    /// Takes the connection to be closed, if no request has begun on it and every answer is written.
     pub(super) fn take_if_idle(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
         let is_idle = matches!(word & PHASE, NEW | IDLING);
-        is_idle && self.take(Closable { is_caller: false, word })
+        is_idle && !self.is_writing.load(Ordering::Relaxed) && self.take(Closable { is_caller: false, word })
     }
 
     /// Takes the connection to be closed, if it has not moved on since it was found closable.

@@ -86,6 +86,7 @@ impl<S> TimeoutStream<S> {
             }
             return written;
         }
+        self.state.set_writing(true);
         let timer = self.write_timer.get_or_insert_with(WriteTimer::start);
         ready!(timer.sleep.as_mut().poll(cx));
         self.state.count_write_timeout();
@@ -140,8 +141,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() {
-            self.write_timer = None;
+        if flushed.is_ready() && self.write_timer.take().is_some() {
+            self.state.set_writing(false);
         }
         self.check_write(cx, flushed)
     }
@@ -156,7 +157,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
     use crate::http::code::Standing;
@@ -189,6 +190,26 @@ mod tests {
         let is_patient = tokio::time::timeout(Duration::from_secs(5), second_look).await;
         assert_eq!(is_patient, Ok(true), "woken to look again, and an idle client has time");
         assert!(timed.read_timer.deadline() <= Instant::now() + IDLE_AFTER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_still_reads_its_answer_does_not_idle() {
+        let (stream, mut client) = tokio::io::duplex(8);
+        let state = state();
+        let mut timed = TimeoutStream::new(stream, Arc::clone(&state));
+        state.answering();
+        state.answered(Standing::Caller);
+        let write = async {
+            timed.write_all(&[0; 16]).await.expect("it is read");
+            timed.flush().await.expect("it is read");
+        };
+        let read = async {
+            client.read_exact(&mut [0; 4]).await.expect("it is written");
+            assert!(state.closable().is_none() && !state.take_if_idle(), "half of it is read");
+            client.read_exact(&mut [0; 12]).await.expect("it is written");
+        };
+        tokio::join!(write, read);
+        assert!(state.closable().is_some() && state.take_if_idle(), "all of it is read");
     }
 
     #[tokio::test]
