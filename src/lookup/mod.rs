@@ -18,7 +18,6 @@ mod table;
 mod take_in;
 mod wait;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,20 +111,6 @@ impl Lookup {
     /// A place among those who wait for a result to become final. `None`: there are too many, or too many of this caller.
     pub(crate) fn waiter(&self, ask: &Ask) -> Option<Waiter> {
         self.waits.enter(ask.caller)
-    }
-
-    /// Waits until the result that was found is final, or until `end`; then gives the newest there is.
-    ///
-    /// # Errors
-    /// The id is no longer what it was: another region has it, too, or its region does not know it any more.
-    pub(crate) async fn until_final(
-        &self,
-        waiter: &Waiter,
-        ask: &Ask,
-        found: Found,
-        end: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Found, Missed> {
-        self.waits.until_final(waiter, ask, found, end).await
     }
 
     /// Somebody says that an id has changed in `region`: fetches it once, if it is one that callers of some replica have

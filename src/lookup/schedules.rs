@@ -271,7 +271,7 @@ impl Harness {
             return Ok(found);
         }
         let waiter = self.waits.enter(None).expect("there is room");
-        block_on(self.waits.until_final(&waiter, &ask, found, pin!(end)))
+        block_on(waiter.until_final(&ask, found, pin!(end)))
     }
 
     fn asked(&self) -> usize {

@@ -103,42 +103,6 @@ impl Waits {
         });
     }
 
-    /// Waits as `Lookup::until_final` says.
-    pub(super) async fn until_final(
-        self: &Arc<Self>,
-        _waiter: &Waiter,
-        ask: &Ask,
-        found: Found,
-        mut end: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Found, Missed> {
-        let ask = Ask { refresh: false, ..*ask };
-        let poll = self.poll((ask.id, found.entry.region()), found.entry.fresh_until());
-        let mut changes = poll.changes.clone();
-        let mut newest = found;
-        let no_span = Span::none();
-        loop {
-            // Seen before the search, so that no change between the two is missed.
-            changes.borrow_and_update();
-            tokio::select! {
-                biased;
-                // On the heap: what waits has no room for a search.
-                searched = Box::pin(self.finder.search(&ask, &no_span)) => match searched {
-                    Ok(found) if found.entry.is_final() => return Ok(found),
-                    Ok(found) => newest = found,
-                    Err(missed) if !missed.failure.is_no_answer() => return Err(missed),
-                    Err(_) => {}
-                },
-                () = &mut end => break,
-            }
-            tokio::select! {
-                biased;
-                Ok(()) = changes.changed() => {}
-                () = &mut end => break,
-            }
-        }
-        Ok(self.finder.fills.store.peek(&ask).unwrap_or(newest))
-    }
-
     /// The polling of `key`, started by its first waiter; its first poll is at `due`.
     fn poll(self: &Arc<Self>, key: Key, due: Instant) -> Arc<Poll> {
         let mut polls = self.polls();
@@ -194,6 +158,46 @@ impl Waits {
 
 const fn ask_for(id: SignatureId, region: RegionId) -> Ask {
     Ask { id, route: Route::to(region), caller: None, refresh: false, wants_media: false }
+}
+
+impl Waiter {
+    /// Waits until the result that was found is final, or until `end`; then gives the newest there is.
+    ///
+    /// # Errors
+    /// The id is no longer what it was: another region has it, too, or its region does not know it any more.
+    pub(crate) async fn until_final(
+        &self,
+        ask: &Ask,
+        found: Found,
+        mut end: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Found, Missed> {
+        let ask = Ask { refresh: false, ..*ask };
+        let poll = self.waits.poll((ask.id, found.entry.region()), found.entry.fresh_until());
+        let mut changes = poll.changes.clone();
+        let mut newest = found;
+        let no_span = Span::none();
+        loop {
+            // Seen before the search, so that no change between the two is missed.
+            changes.borrow_and_update();
+            tokio::select! {
+                biased;
+                // On the heap: what waits has no room for a search.
+                searched = Box::pin(self.waits.finder.search(&ask, &no_span)) => match searched {
+                    Ok(found) if found.entry.is_final() => return Ok(found),
+                    Ok(found) => newest = found,
+                    Err(missed) if !missed.failure.is_no_answer() => return Err(missed),
+                    Err(_) => {}
+                },
+                () = &mut end => break,
+            }
+            tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => {}
+                () = &mut end => break,
+            }
+        }
+        Ok(self.waits.finder.fills.store.peek(&ask).unwrap_or(newest))
+    }
 }
 
 impl Drop for Waiter {

@@ -179,7 +179,7 @@ async fn wait_for_final(
             () = public.lifecycle.reached(Stage::Draining) => {}
         }
     });
-    (public.lookup.until_final(&waiter, ask, found, end).await, Some(seconds))
+    (waiter.until_final(ask, found, end).await, Some(seconds))
 }
 
 /// Forgets the id.
