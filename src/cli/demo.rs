@@ -38,10 +38,15 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 async fn demo(args: &Args) -> Outcome {
     let bound = bind_all(args);
-    let (listeners, upstream) = bound
+    let (public, admin, callbacks, upstream) = bound
         .map_err(|why| format!("{why}\n--listen, --admin-listen and --sandbox-listen choose other ports"))?;
-    let addresses = Addresses::of(&listeners, &upstream)
-        .map_err(|error| format!("the listeners have no addresses: {error}"))?;
+    let addresses = Addresses {
+        public: public.local_addr()?,
+        admin: admin.local_addr()?,
+        callbacks: callbacks.local_addr()?,
+        sandbox: upstream.local_addr()?,
+    };
+    let listeners = Listeners { public, admin, callbacks: Some(callbacks) };
     let keys = KeyFile::create().map_err(|error| format!("cannot write a key for callbacks: {error}"))?;
     let config = configuration(&addresses, &keys)?;
     let callback_url =
@@ -53,12 +58,13 @@ async fn demo(args: &Args) -> Outcome {
     outcome
 }
 
-fn bind_all(args: &Args) -> Result<(Listeners, TcpListener), String> {
+/// Listeners for callers, operators, callbacks and requests to the sandbox.
+fn bind_all(args: &Args) -> Result<(TcpListener, TcpListener, TcpListener, TcpListener), String> {
     let public = bind_or_next(args.listen, 8080)?;
     let admin = bind_or_next(args.admin_listen, 8081)?;
     // Only the sandbox calls it, so any port will do.
-    let callbacks = Some(bind(local(0))?);
-    Ok((Listeners { public, admin, callbacks }, bind_or_next(args.sandbox_listen, 8090)?))
+    let callbacks = bind(local(0))?;
+    Ok((public, admin, callbacks, bind_or_next(args.sandbox_listen, 8090)?))
 }
 
 /// Where the parts of a demo listen.
@@ -67,17 +73,6 @@ struct Addresses {
     admin: SocketAddr,
     callbacks: SocketAddr,
     sandbox: SocketAddr,
-}
-
-impl Addresses {
-    fn of(listeners: &Listeners, upstream: &TcpListener) -> io::Result<Self> {
-        Ok(Self {
-            public: listeners.public.local_addr()?,
-            admin: listeners.admin.local_addr()?,
-            callbacks: listeners.callbacks.as_ref().map_or(Ok(local(0)), TcpListener::local_addr)?,
-            sandbox: upstream.local_addr()?,
-        })
-    }
 }
 
 /// The key of this demo's callbacks, in a file that is removed at the end.
