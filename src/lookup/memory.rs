@@ -158,3 +158,53 @@ impl Purges {
         self.ids.set(id, purges);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::region::RegionName;
+    use crate::domain::verification::{Verdict, Verification};
+    use crate::lookup::record::Record;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn memory(lifetimes: &Lifetimes) -> Memory {
+        Memory::new(1 << 20, lifetimes, Arc::new(Metrics::new(&[region()], &[])))
+    }
+
+    fn region() -> RegionName {
+        RegionName::parse("my").unwrap()
+    }
+
+    fn id(name: &str) -> SignatureId {
+        SignatureId::parse(name).unwrap()
+    }
+
+    /// A passed result of `S1`.
+    fn result(lifetimes: &Lifetimes) -> Arc<Entry> {
+        let verification = Verification::bare(id("S1"), RegionId::new(0), Verdict::Passed);
+        let record = Record::new(&verification, &region());
+        Arc::new(Entry::new(record, lifetimes, Duration::ZERO, Instant::now()))
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_an_id_outlives_its_result() {
+        for (life, dropped) in [(HOUR, RegionSet::ALL), (Duration::ZERO, RegionSet::EMPTY)] {
+            let lifetimes = Lifetimes::all(life);
+            let memory = memory(&lifetimes);
+            memory.put(&id("S1"), result(&lifetimes), Known { final_seen: true, ..Known::default() });
+            memory.forget(&id("S1"), dropped);
+            let (entry, known) = memory.look(&id("S1"));
+            assert!(entry.is_none());
+            assert!(known.is_some_and(|known| known.final_seen), "after {life:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_in_the_place_of_another_id_is_not_given_for_it() {
+        let lifetimes = Lifetimes::all(HOUR);
+        let memory = memory(&lifetimes);
+        memory.put(&id("S2"), result(&lifetimes), Known::default());
+        assert!(memory.result(&id("S2")).is_none());
+    }
+}
