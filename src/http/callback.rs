@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::code::Code;
 use super::error::{self, ApiError, REALM, no_such_route};
-use super::exchange::AccessRecord;
+use super::exchange::{self, AccessRecord};
 use super::head::check_framing;
 use crate::domain::region::{RegionId, Regions};
 use crate::domain::signature_id::SignatureId;
@@ -80,8 +80,9 @@ impl Callbacks {
             let answer = pin!(self.receive(&head, body, &mut record));
             error::catch_panics(answer, &self.metrics).await
         };
-        let answer = record.answer(answer, &Traces::off(), &self.metrics.http);
-        record.end(answer)
+        let mut answer = record.answer(answer, &Traces::off(), &self.metrics.http);
+        exchange::set_common_headers(&mut answer, record.request_id);
+        answer
     }
 
     async fn receive<'a>(

@@ -99,9 +99,9 @@ impl<'a> AccessRecord<'a> {
         self.callers_trace = parent.and_then(trace_id);
     }
 
-    /// The answer to the request, or the error in its form; [`Self::end`] adds what every answer has. Completes the record,
-    /// counts and logs it. Without an authenticated caller its span starts here, so that an unknown client does not choose
-    /// whether it is sampled.
+    /// The answer to the request, or the error in its form; it lacks only what [`set_common_headers`] adds. Completes the
+    /// record, counts and logs it. Without an authenticated caller its span starts here, so that an unknown client does not
+    /// choose whether it is sampled.
     pub(super) fn answer(
         &mut self,
         answer: Result<Response, ApiError>,
@@ -121,12 +121,6 @@ impl<'a> AccessRecord<'a> {
         self.count(metrics);
         self.log();
         response
-    }
-
-    /// Adds the headers of every answer to the one that was recorded.
-    pub(super) fn end(self, mut answer: Response) -> Response {
-        set_common_headers(&mut answer, self.request_id);
-        answer
     }
 
     /// The request id as text.

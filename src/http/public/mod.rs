@@ -45,7 +45,8 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     }
     record.trace();
     public.audit.write(&record);
-    record.end(response)
+    exchange::set_common_headers(&mut response, record.request_id);
+    response
 }
 
 /// The public URL space. Matching its one route by hand is a good part of what makes a cached answer cheap.
