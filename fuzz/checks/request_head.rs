@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
@@ -62,9 +62,9 @@ async fn serve(bytes: &[u8]) {
         // A request without a credential is tried with the right one, so that it is read to the end.
         head.headers.entry(AUTHORIZATION).or_insert(HeaderValue::from_static(BEARER));
         let (sent, has_body) = (head.clone(), !body.is_end_stream());
-        let response = SITE.answer(Request::from_parts(head, body)).await;
+        let response = SITE.answer(Request::from_parts(head, body)).await.map(Body::new);
         check(&sent, has_body, response).await;
-        Ok::<_, Infallible>(Response::new(axum::body::Body::empty()))
+        Ok::<_, Infallible>(Response::new(Body::empty()))
     });
     let client = tokio::io::join(bytes, tokio::io::sink());
     let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(client), service);

@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::request::Parts;
-use axum::response::Response;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio::time::timeout;
 
 use super::code::Code;
-use super::error::{self, ApiError, REALM, no_such_route};
+use super::error::{self, Answer, ApiError, REALM, no_such_route};
 use super::exchange::{self, AccessRecord};
 use super::head::check_framing;
 use crate::domain::region::{RegionId, Regions};
@@ -73,7 +72,7 @@ impl Callbacks {
     }
 
     /// Answers one request and records it. Its URL holds a key, so no part of it is recorded.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let mut record = AccessRecord::new(&head);
         let answer = {
@@ -81,7 +80,7 @@ impl Callbacks {
             error::catch_panics(answer, &self.metrics).await
         };
         let mut answer = record.answer(answer, &Traces::off(), &self.metrics.http);
-        exchange::set_common_headers(&mut answer, record.request_id);
+        exchange::set_common_headers(answer.headers_mut(), record.request_id);
         answer
     }
 
@@ -90,7 +89,7 @@ impl Callbacks {
         head: &Parts,
         body: Incoming,
         record: &mut AccessRecord<'a>,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let received = self.read(head, body, record).await;
         let outcome = match &received {
             Ok((id, region)) => self.lookup.hint(*id, *region).await,
@@ -98,7 +97,7 @@ impl Callbacks {
             Err(_) => CallbackOutcome::Malformed,
         };
         self.metrics.waits.called_back(outcome);
-        received.map(|_| Response::default())
+        received.map(|_| Answer::default())
     }
 
     /// The id and the region that a callback names, if it has a valid key.

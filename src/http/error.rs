@@ -11,7 +11,9 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
+use http_body_util::Full;
 use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
@@ -19,6 +21,9 @@ use super::code::{Code, Standing};
 use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
+
+/// An answer whose body is one text: axum's body would be on the heap, behind a table of functions.
+pub(super) type Answer = axum::http::Response<Full<Bytes>>;
 
 /// One error on its way to a caller.
 #[derive(Clone)]
@@ -98,8 +103,8 @@ impl ApiError {
     }
 
     /// The answer to the request of that id, which belongs to that trace if there is one.
-    pub(super) fn answer(&self, request_id: &str, trace_id: Option<String>) -> Response {
-        let mut response = Response::new(Body::from(self.body(request_id, trace_id)));
+    pub(super) fn answer(&self, request_id: &str, trace_id: Option<String>) -> Answer {
+        let mut response = Answer::new(self.body(request_id, trace_id).into());
         *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -243,9 +248,9 @@ pub(super) async fn get_only() -> ApiError {
 
 /// Waits for an answer; a panic becomes one, too. The future stays where it is: every connection has room for it once.
 pub(super) async fn catch_panics(
-    answer: Pin<&mut impl Future<Output = Result<Response, ApiError>>>,
+    answer: Pin<&mut impl Future<Output = Result<Answer, ApiError>>>,
     metrics: &Metrics,
-) -> Result<Response, ApiError> {
+) -> Result<Answer, ApiError> {
     AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(panicked(metrics)))
 }
 

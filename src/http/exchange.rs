@@ -6,12 +6,11 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderName};
 use axum::http::request::Parts;
-use axum::response::Response;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::code::Code;
-use super::error::ApiError;
+use super::error::{Answer, ApiError};
 use crate::domain::failure::Cause;
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
@@ -104,10 +103,10 @@ impl<'a> AccessRecord<'a> {
     /// choose whether it is sampled.
     pub(super) fn answer(
         &mut self,
-        answer: Result<Response, ApiError>,
+        answer: Result<Answer, ApiError>,
         traces: &Traces,
         metrics: &HttpMetrics,
-    ) -> Response {
+    ) -> Answer {
         let response = answer.unwrap_or_else(|error| {
             self.code = Some(error.code);
             if self.caller.is_none() {
@@ -195,9 +194,9 @@ impl<'a> AccessRecord<'a> {
 }
 
 /// The headers of every answer.
-pub(super) fn set_common_headers(response: &mut Response, request_id: HeaderValue) {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(X_REQUEST_ID, request_id);
+pub(super) fn set_common_headers(headers: &mut HeaderMap, request_id: HeaderValue) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_REQUEST_ID, request_id);
 }
 
 /// The caller's request id if it sent one valid one, else a new one. It is copied: a clone would keep the whole head.

@@ -9,6 +9,7 @@ mod status;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
@@ -66,9 +67,9 @@ async fn finish(request: Request, next: Next) -> Response {
     let request_id = exchange::request_id(request.headers());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-        response = error.answer(request_id.to_str().unwrap_or_default(), None);
+        response = error.answer(request_id.to_str().unwrap_or_default(), None).map(Body::new);
     }
-    exchange::set_common_headers(&mut response, request_id);
+    exchange::set_common_headers(response.headers_mut(), request_id);
     response
 }
 

@@ -1,13 +1,12 @@
 //! The answer of a lookup: its body cut for the caller's scopes, its headers.
 
-use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
-use axum::response::Response;
 use jiff::Timestamp;
 
 use crate::answer::Moment;
 use crate::domain::scope::Scopes;
+use crate::http::error::Answer;
 use crate::lookup::{Fetched, Found, Source};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -16,11 +15,11 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// The answer of a lookup at `now`, for a caller with these `scopes`. For a fresh final result this is copying, not JSON work.
 ///
 /// `waited`: how many seconds it could have been waited for.
-pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>, now: Timestamp) -> Response {
+pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>, now: Timestamp) -> Answer {
     let retry_after = found.entry.retry_after();
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
     let body = found.entry.record().body.cut(scopes, moment, now);
-    let mut response = Response::new(Body::from(body));
+    let mut response = Answer::new(body.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = retry_after {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +18,7 @@ use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::http::code::Code;
-use crate::http::error::ApiError;
+use crate::http::error::{Answer, ApiError};
 use crate::http::exchange::AccessRecord;
 use crate::http::head::{self, TrustedHosts};
 use crate::http::lifecycle::{Lifecycle, Stage};
@@ -71,7 +70,7 @@ pub(super) async fn handle<'a>(
     head: Parts,
     is_bodyless: bool,
     record: &mut AccessRecord<'a>,
-) -> Result<Response, ApiError> {
+) -> Result<Answer, ApiError> {
     record.route = RouteLabel::Idv;
     head::check_method(&head, METHODS, is_bodyless)?;
     let caller = public.callers.identify(&head.headers).await?;
@@ -122,7 +121,7 @@ async fn show<'a>(
     public: &'a Public,
     wanted: &Wanted,
     record: &mut AccessRecord<'a>,
-) -> Result<Response, ApiError> {
+) -> Result<Answer, ApiError> {
     let Wanted { ask, scopes, wait } = wanted;
     let found = tokio::select! {
         biased;
@@ -188,7 +187,7 @@ async fn purge(
     caller: &Caller,
     id: &SignatureId,
     options: &RequestOptions<'_>,
-) -> Result<Response, ApiError> {
+) -> Result<Answer, ApiError> {
     if !caller.scopes.contains(Scope::Purge) {
         return Err(ApiError::new(Code::ScopeMissing, "Forgetting an id takes the scope purge.")
             .challenge(r#"Bearer realm="idv-gateway", error="insufficient_scope", scope="purge""#));
@@ -200,7 +199,9 @@ async fn purge(
         ));
     }
     public.lookup.purge(*id, caller.regions).await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
 }
 
 fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, ApiError> {

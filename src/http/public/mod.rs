@@ -12,11 +12,10 @@ use std::pin::pin;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
 use hyper::body::{Body as _, Incoming};
 
 use super::code::Standing;
-use super::error::{self, ApiError, READ};
+use super::error::{self, Answer, ApiError, READ};
 use super::exchange::{self, AccessRecord};
 use super::head;
 use super::lifecycle::{Lifecycle, Stage};
@@ -29,7 +28,7 @@ pub(crate) use jwt::{ExpectedClaims, JwksSource, Verifier};
 pub(crate) use options::preferred_wait;
 
 /// Answers one request and records it.
-pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Response {
+pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     if let "/livez" | "/readyz" = head.uri.path() {
         return probe(public, &head, body.is_end_stream());
@@ -45,7 +44,7 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Respo
     }
     record.trace();
     public.audit.write(&record);
-    exchange::set_common_headers(&mut response, record.request_id);
+    exchange::set_common_headers(response.headers_mut(), record.request_id);
     response
 }
 
@@ -55,7 +54,7 @@ async fn route<'a>(
     head: Parts,
     is_bodyless: bool,
     record: &mut AccessRecord<'a>,
-) -> Result<Response, ApiError> {
+) -> Result<Answer, ApiError> {
     head::check_framing(&head)?;
     if let Some(hosts) = &public.hosts {
         hosts.check(&head)?;
@@ -67,19 +66,19 @@ async fn route<'a>(
 }
 
 /// Answers a load balancer's question for health, which is neither counted nor logged, and takes any host.
-fn probe(public: &Public, head: &Parts, is_bodyless: bool) -> Response {
+fn probe(public: &Public, head: &Parts, is_bodyless: bool) -> Answer {
     let request_id = exchange::request_id(&head.headers);
     let checked = head::check_framing(head).and_then(|()| head::check_method(head, READ, is_bodyless));
     let mut response = match checked {
         Ok(()) => health(&public.lifecycle, head.uri.path()),
         Err(error) => error.answer(request_id.to_str().unwrap_or_default(), None),
     };
-    exchange::set_common_headers(&mut response, request_id);
+    exchange::set_common_headers(response.headers_mut(), request_id);
     response
 }
 
-fn health(lifecycle: &Lifecycle, path: &str) -> Response {
-    let mut response = Response::default();
+fn health(lifecycle: &Lifecycle, path: &str) -> Answer {
+    let mut response = Answer::default();
     if path == "/readyz" && lifecycle.stage() != Stage::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

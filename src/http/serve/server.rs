@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::response::Response;
+use axum::http::{HeaderValue, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,7 +20,7 @@ use super::state::ConnectionState;
 use super::stream::TimeoutStream;
 use super::tls::Tls;
 use crate::http::lifecycle::{Lifecycle, Stage};
-use crate::http::site::Site;
+use crate::http::site::{Site, SiteBody};
 use crate::telemetry::metrics::ConnectionMetrics;
 
 /// The largest request head.
@@ -161,7 +160,7 @@ struct Responder {
 
 impl Responder {
     /// Answers one request. From SIGTERM on, and at the connection's age, the answer announces that it is the last.
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, request: Request<Incoming>) -> Response<SiteBody> {
         let mut answer = self.site.answer(request).await;
         let is_old = self.state.answered(answer.extensions().get().copied().unwrap_or_default());
         if is_old || self.lifecycle.is_draining() {
