@@ -106,7 +106,10 @@ impl Store {
     }
 
     fn note_purpose(&self, id: &SignatureId, purpose: Purpose, now: Instant) {
-        let Some(mut known) = self.memory.known(id).filter(|_| purpose != Purpose::Find) else { return };
+        if purpose == Purpose::Find {
+            return;
+        }
+        let Some(mut known) = self.memory.known(id) else { return };
         match purpose {
             Purpose::Find => {}
             Purpose::Confirm => known.confirm_after = Some((now + CONFIRM_GAP).into()),
