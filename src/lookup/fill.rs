@@ -173,7 +173,7 @@ impl Fill {
 
     fn render(&self, verification: &Verification) -> Result<Record, Fault> {
         let record = Record::new(verification, self.fills.regions.name(verification.region));
-        if record.body.size() > MAX_RENDERED { Err(Fault::new(Kind::Malformed)) } else { Ok(record) }
+        if record.body.len() > MAX_RENDERED { Err(Fault::new(Kind::Malformed)) } else { Ok(record) }
     }
 }
 
