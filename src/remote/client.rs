@@ -120,7 +120,7 @@ impl Client {
         };
         self.metrics.observe(operation, outcome);
         self.count(operation, outcome);
-        Some(replies?.into_iter().map(Reply::of).collect())
+        Some(replies?.into_iter().map(Reply).collect())
     }
 
     async fn send_when_up(&self, commands: &Pipeline) -> Option<Result<Vec<Value>, RedisError>> {

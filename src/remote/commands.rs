@@ -21,19 +21,8 @@ const WRITE_IN_TURN: &str = "local turn = tonumber(redis.call('GETRANGE', KEYS[1
 #[derive(Default)]
 pub(crate) struct Commands(pub(super) Pipeline);
 
-/// The reply to one command.
-pub(crate) enum Reply {
-    /// No value.
-    Nothing,
-    /// Bytes.
-    Bytes(Vec<u8>),
-    /// A number.
-    Number(i64),
-    /// Several values, any of which may be missing.
-    List(Vec<Option<Vec<u8>>>),
-    /// Done, or nothing that a command here is replied to with.
-    Other,
-}
+/// The reply to one command, whatever it is.
+pub(crate) struct Reply(pub(super) Value);
 
 impl Commands {
     /// Whether there is nothing to send.
@@ -130,30 +119,28 @@ fn millis(life: Duration) -> u64 {
 }
 
 impl Reply {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a server may say anything")]
-    pub(super) fn of(value: Value) -> Self {
-        match value {
-            Value::Nil => Self::Nothing,
-            Value::BulkString(bytes) if bytes.is_empty() => Self::Nothing,
-            Value::BulkString(bytes) => Self::Bytes(bytes),
-            Value::Int(number) => Self::Number(number),
-            Value::Array(values) => Self::List(values.into_iter().map(Self::of).map(Self::bytes).collect()),
-            _ => Self::Other,
-        }
+    /// Whether there is no value.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(&self.0, Value::Nil) || matches!(&self.0, Value::BulkString(bytes) if bytes.is_empty())
     }
 
     /// The bytes, if it is some.
     pub(crate) fn bytes(self) -> Option<Vec<u8>> {
-        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+        if let Value::BulkString(bytes) = self.0 {
+            Some(bytes).filter(|bytes| !bytes.is_empty())
+        } else {
+            None
+        }
     }
 
     /// The number, if it is one.
     pub(crate) fn number(&self) -> Option<i64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
+        if let Value::Int(number) = self.0 { Some(number) } else { None }
     }
 
-    /// The values, none if it is no list.
+    /// The values, any of which may be missing; none if it is no list.
     pub(crate) fn list(self) -> Vec<Option<Vec<u8>>> {
-        if let Self::List(values) = self { values } else { Vec::new() }
+        let Value::Array(values) = self.0 else { return Vec::new() };
+        values.into_iter().map(|value| Self(value).bytes()).collect()
     }
 }

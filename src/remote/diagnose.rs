@@ -58,7 +58,7 @@ async fn values(connection: &mut Connection) -> Result<(Finding, ()), Problem> {
     [&value, &fields, &list, &turns].into_iter().for_each(|key| commands.remove(key));
     let rights = "give the user the commands that docs/operations.md lists, on keys ~idv:*";
     let replies = connection.send(&commands.0).await.map_err(|error| problem(&error, rights))?;
-    let read = replies.into_iter().map(Reply::of).filter_map(Reply::bytes).next_back();
+    let read = replies.into_iter().map(Reply).filter_map(Reply::bytes).next_back();
     if read.is_none_or(|read| read != word) {
         let advice = "look at what answers at the URL: it is no Valkey or Redis, or it loses writes";
         return Err(Problem::new("what was written is not what is read", advice));

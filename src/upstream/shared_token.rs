@@ -144,7 +144,7 @@ impl SharedToken {
         let replies = self.client.send(RemoteOperation::Token, &commands).await;
         match replies.and_then(|replies| replies.into_iter().next()) {
             None => Look::Unknown,
-            Some(Reply::Nothing) => Look::Theirs,
+            Some(taken) if taken.is_nothing() => Look::Theirs,
             Some(_) => Look::Ours(Kept { place, value }),
         }
     }

@@ -122,14 +122,14 @@ impl Shared {
     async fn lease(&self, key: &str, replies: Option<(Reply, Reply)>, since: Instant) -> Lease {
         match replies {
             None => Lease::None,
-            Some((Reply::Nothing, life)) if is_of_a_replica(&life) => Lease::Theirs,
-            Some((Reply::Nothing, _)) => {
+            Some((taken, _)) if !taken.is_nothing() => Lease::Ours(since),
+            Some((_, life)) if is_of_a_replica(&life) => Lease::Theirs,
+            Some(_) => {
                 let mut commands = Commands::default();
                 commands.remove(key);
                 self.send(RemoteOperation::Lease, &commands).await;
                 Lease::None
             }
-            Some(_) => Lease::Ours(since),
         }
     }
 
