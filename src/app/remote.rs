@@ -3,18 +3,15 @@
 use std::io;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-
 use crate::config::{self, Config, EncryptionKeys, RedisServers, Secret};
-use crate::files;
+use crate::files::{self, Content};
 use crate::reload::Reloader;
 use crate::remote::{Client, Servers, Topology, Vault};
 use crate::telemetry::metrics::{Metrics, ReloadMetrics};
 
 /// What the client is made of, as its files hold it now.
 struct Sources {
-    servers: RedisServers,
-    ca: Option<Vec<u8>>,
+    servers: (RedisServers, Option<Content>),
     keys: EncryptionKeys,
 }
 
@@ -45,8 +42,8 @@ pub(super) fn reloader(
     let mut used = Sources::read(&remote).ok();
     let reload = move || {
         let sources = Sources::read(&remote)?;
-        let used_servers = used.as_ref().is_some_and(|used| used.has_same_servers(&sources));
-        let used_keys = used.as_ref().is_some_and(|used| used.has_same_keys(&sources));
+        let used_servers = used.as_ref().is_some_and(|used| used.servers == sources.servers);
+        let used_keys = used.as_ref().is_some_and(|used| used.keys == sources.keys);
         if !used_servers {
             client.replace_servers(sources.servers()?);
         }
@@ -62,35 +59,21 @@ pub(super) fn reloader(
 impl Sources {
     fn read(remote: &config::Remote) -> io::Result<Self> {
         let ca = remote.ca_file.as_deref().map(files::read).transpose()?;
-        let ca = ca.map(|ca| ca.to_vec());
-        Ok(Self { servers: remote.servers()?, ca, keys: remote.encryption_keys()? })
+        Ok(Self { servers: (remote.servers()?, ca), keys: remote.encryption_keys()? })
     }
 
     fn servers(&self) -> io::Result<Servers> {
-        let topology = match &self.servers.topology {
+        let (RedisServers { topology, urls }, ca) = &self.servers;
+        let topology = match topology {
             config::Topology::Single => Topology::Single,
             config::Topology::Cluster => Topology::Cluster,
             config::Topology::Sentinel { master } => Topology::Sentinel { master: master.clone() },
         };
-        let servers = Servers::new(topology, &self.servers.urls, self.ca.as_deref());
+        let servers = Servers::new(topology, urls, ca.as_ref().map(|ca| ca.as_slice()));
         servers.map_err(|error| io::Error::other(format!("remote: {error}")))
     }
 
-    /// The current key first: it encrypts.
     fn vaults(&self) -> Vec<Vault> {
-        let previous = self.keys.previous.iter();
-        std::iter::once(&self.keys.current).chain(previous).map(|key| Vault::new(key)).collect()
-    }
-
-    fn has_same_servers(&self, other: &Self) -> bool {
-        let urls = |sources: &Self| -> Vec<String> {
-            sources.servers.urls.iter().map(|url| url.expose_secret().to_owned()).collect()
-        };
-        self.servers.topology == other.servers.topology && urls(self) == urls(other) && self.ca == other.ca
-    }
-
-    fn has_same_keys(&self, other: &Self) -> bool {
-        *self.keys.current == *other.keys.current
-            && self.keys.previous.as_deref() == other.keys.previous.as_deref()
+        self.keys.0.iter().map(|key| Vault::new(key)).collect()
     }
 }

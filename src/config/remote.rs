@@ -21,12 +21,12 @@ const FORMS: &str = "expected redis://host:port, rediss://host:port (TLS), redis
                      redis+sentinel://host:port,host:port/master-name";
 
 /// The Valkey or Redis servers that a URL names. No `Debug`: the URLs may hold a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisServers {
     /// How the servers work together.
     pub topology: Topology,
     /// One `redis://` or `rediss://` URL per server, with the user, password and database of the setting.
-    pub urls: Vec<SecretString>,
+    pub urls: Vec<Zeroizing<String>>,
 }
 
 /// How the servers work together.
@@ -43,14 +43,9 @@ pub enum Topology {
     },
 }
 
-/// The keys of the second tier's encryption. No `Debug`.
-#[derive(Clone)]
-pub struct EncryptionKeys {
-    /// Encrypts and decrypts.
-    pub current: Zeroizing<[u8; 32]>,
-    /// Decrypts only.
-    pub previous: Option<Zeroizing<[u8; 32]>>,
-}
+/// The keys of the second tier's encryption, one or two: the first encrypts, all decrypt. No `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncryptionKeys(pub Vec<Zeroizing<[u8; 32]>>);
 
 impl Remote {
     /// The servers that `url` or `url_file` names now.
@@ -113,11 +108,10 @@ pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks
 /// One key, or the current and the previous one.
 fn encryption_keys(content: &[u8]) -> io::Result<EncryptionKeys> {
     let keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
-    let mut keys = keys.into_iter();
-    match (keys.next(), keys.next(), keys.next()) {
-        (Some(current), previous, None) => Ok(EncryptionKeys { current, previous }),
-        _ => Err(invalid("expected one or two lines: the current and the previous key".to_owned())),
+    if keys.len() > 2 {
+        return Err(invalid("expected one or two lines: the current and the previous key".to_owned()));
     }
+    Ok(EncryptionKeys(keys))
 }
 
 fn encryption_key(line: &SecretString) -> io::Result<Zeroizing<[u8; 32]>> {
@@ -150,7 +144,7 @@ fn servers(url: &str) -> Parsed<RedisServers> {
     };
     let count_fits = topology != Topology::Single || urls.len() == 1;
     if count_fits && urls.iter().all(is_one_server) {
-        Ok(RedisServers { topology, urls: urls.into_iter().map(SecretString::from).collect() })
+        Ok(RedisServers { topology, urls: urls.into_iter().map(Zeroizing::new).collect() })
     } else {
         Err(FORMS.to_owned())
     }
@@ -184,7 +178,7 @@ mod tests {
 
     fn urls(url: &str) -> (Topology, Vec<String>) {
         let servers = servers(url).unwrap();
-        (servers.topology, servers.urls.iter().map(|url| url.expose_secret().to_owned()).collect())
+        (servers.topology, servers.urls.iter().map(|url| url.to_string()).collect())
     }
 
     #[test]
@@ -228,9 +222,9 @@ mod tests {
     fn encryption_keys_are_one_or_two_lines() {
         let key = |byte: u8| STANDARD.encode([byte; 32]);
         let one = encryption_keys(format!("{}\n", key(1)).as_bytes()).ok().unwrap();
-        assert!(*one.current == [1; 32] && one.previous.is_none());
+        assert!(one.0.len() == 1 && *one.0[0] == [1; 32]);
         let two = encryption_keys(format!("{}\n{}\n", key(2), key(1)).as_bytes()).ok().unwrap();
-        assert!(*two.current == [2; 32] && two.previous.is_some_and(|previous| *previous == [1; 32]));
+        assert!(two.0.len() == 2 && *two.0[0] == [2; 32] && *two.0[1] == [1; 32]);
         for bad in [String::new(), "short".to_owned(), key(1) + "\n" + &key(2) + "\n" + &key(3), key(1) + "A"]
         {
             assert!(encryption_keys(bad.as_bytes()).is_err(), "{bad}");

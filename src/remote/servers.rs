@@ -13,7 +13,7 @@ use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisResult,
     TlsCertificates, TlsMode, Value,
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::zeroize::Zeroizing;
 use tokio::time::timeout;
 
 use super::limited::{Limited, Speaks};
@@ -72,8 +72,8 @@ impl Servers {
     ///
     /// # Errors
     /// A URL is none, or there is no certificate in `ca`.
-    pub(crate) fn new(topology: Topology, urls: &[SecretString], ca: Option<&[u8]>) -> io::Result<Self> {
-        let nodes = urls.iter().map(|url| url.expose_secret().into_connection_info());
+    pub(crate) fn new(topology: Topology, urls: &[Zeroizing<String>], ca: Option<&[u8]>) -> io::Result<Self> {
+        let nodes = urls.iter().map(|url| url.as_str().into_connection_info());
         let nodes = nodes.collect::<RedisResult<Vec<_>>>().map_err(|_| not_a_url())?;
         let certificates = ca.map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) });
         Ok(Self { topology, nodes, connector: Connector::trusting(ca)?, certificates })
