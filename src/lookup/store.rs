@@ -87,8 +87,7 @@ impl Store {
     }
 
     fn look(&self, fills: &FillTable, ask: &Ask, now: Instant) -> Snapshot {
-        let id = &ask.id;
-        let (entry, known) = self.memory.look(id);
+        let (entry, known) = self.memory.look(&ask.id);
         let known = known.unwrap_or_default();
         // A hit is not asked for again, so its negative entries are worth no look.
         let is_hit = entry.as_ref().is_some_and(|entry| {
@@ -98,8 +97,8 @@ impl Store {
             entry,
             holders: known.holders,
             answered: known.answered,
-            absent: if is_hit { Vec::new() } else { self.memory.absent.get(id) },
-            in_flight: fills.in_flight(id),
+            absent: if is_hit { Vec::new() } else { self.memory.absent.get(&ask.id) },
+            in_flight: fills.in_flight(&ask.id),
             confirm_after: known.confirm_after.map(Instant::from),
             renew_links_after: known.renew_links_after.map(Instant::from),
         }
@@ -201,9 +200,8 @@ impl Store {
     }
 
     /// Forgets what `regions` said of an id. Their fills go on for those who wait, but what they bring is not kept.
-    pub(super) fn purge(&self, Purge { id, regions, epoch }: Purge) {
+    pub(super) fn purge(&self, Purge { ref id, regions, epoch }: Purge) {
         let mut fills = self.lock();
-        let id = &id;
         self.memory.purges.add(id, regions, epoch);
         fills.detach(id, regions);
         self.memory.forget(id, regions);
@@ -257,10 +255,9 @@ impl Store {
         now: Instant,
     ) -> Result<Hint, CallbackOutcome> {
         let _fills = self.lock();
-        let is_absent = || !self.memory.absent.get(id).is_empty();
+        let absent = || (!self.memory.absent.get(id).is_empty()).then(Known::default);
         let (entry, known) = self.memory.look(id);
-        let known = known.or_else(|| is_absent().then(Known::default));
-        let mut known = known.ok_or(CallbackOutcome::Unknown)?;
+        let mut known = known.or_else(absent).ok_or(CallbackOutcome::Unknown)?;
         if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
             return Err(CallbackOutcome::Final);
         }
