@@ -57,7 +57,7 @@ impl Memory {
     /// The result of an id, and what is known beside it.
     pub(super) fn look(&self, id: &SignatureId) -> (Option<Arc<Entry>>, Option<Known>) {
         let entry = self.results.get(id);
-        let known = entry.as_ref().map_or_else(|| self.index.get(id), |entry| Some(entry.known()));
+        let known = entry.as_ref().map_or_else(|| self.index.get(id), |entry| entry.known());
         (entry, known)
     }
 

@@ -125,8 +125,8 @@ pub(crate) struct SharedRecord {
 pub(crate) struct Entry {
     record: Record,
     fresh_until: Tick,
-    /// What is known of its id beside it, while memory keeps it.
-    known: Mutex<Known>,
+    /// What is known of its id beside it, while memory keeps it; nothing once a newer result knows it.
+    known: Mutex<Option<Known>>,
     /// What stands for its id in lines, once an answer has needed it: hashing takes longer than all the rest of a hit.
     pub(crate) pseudonyms: OnceLock<Pseudonyms>,
 }
@@ -165,13 +165,18 @@ impl Entry {
     }
 
     /// What is known of its id beside it.
-    pub(super) fn known(&self) -> Known {
+    pub(super) fn known(&self) -> Option<Known> {
         *self.known.lock()
     }
 
     /// Keeps what is known of its id beside it.
     pub(super) fn note(&self, known: Known) {
-        *self.known.lock() = known;
+        *self.known.lock() = Some(known);
+    }
+
+    /// A newer result takes its place, and knows what it knew.
+    pub(super) fn give_up_known(&self) {
+        *self.known.lock() = None;
     }
 
     /// The record.

@@ -43,9 +43,10 @@ impl Results {
             .expire_after(Keep { stale_max })
             .eviction_listener(move |_, entry: Arc<Entry>, cause| {
                 let is_over = entry.keep(stale_max, Instant::now()).is_zero();
-                counted.cache.evicted(eviction(cause, is_over)).inc();
-                if let Some(id) = entry.id().filter(|_| cause != RemovalCause::Replaced) {
-                    index.set(&id, entry.known());
+                let known = entry.known();
+                counted.cache.evicted(eviction(cause, is_over, known.is_none())).inc();
+                if let Some((id, known)) = entry.id().zip(known) {
+                    index.set(&id, known);
                 }
                 if cause == RemovalCause::Size {
                     was_full.call_once(|| report_limit(max_bytes));
@@ -71,8 +72,16 @@ impl Results {
         entry.filter(|entry| entry.is_of(id))
     }
 
+    /// Keeps a result, in the place of an older one.
     pub(super) fn put(&self, id: &SignatureId, entry: Arc<Entry>) {
-        self.cache.insert(self.hash(id), entry);
+        let hash = self.hash(id);
+        // Not as an update: if it is removed before moka has counted that, moka subtracts the new weight where it has added
+        // the old one alone. Such errors would add up, and lift the limit.
+        if let Some(older) = self.get(id) {
+            older.give_up_known();
+            self.cache.invalidate(&hash);
+        }
+        self.cache.insert(hash, entry);
     }
 
     pub(super) fn forget(&self, id: &SignatureId, regions: RegionSet) {
@@ -104,12 +113,13 @@ fn weight(entry: &Entry) -> u32 {
     u32::try_from(entry.size() + OVERHEAD).unwrap_or(u32::MAX)
 }
 
-const fn eviction(cause: RemovalCause, is_over: bool) -> EvictionCause {
+const fn eviction(cause: RemovalCause, is_over: bool, is_replaced: bool) -> EvictionCause {
     match cause {
         RemovalCause::Size => EvictionCause::Size,
         RemovalCause::Expired => EvictionCause::Expired,
         RemovalCause::Replaced | RemovalCause::Explicit if is_over => EvictionCause::Expired,
         RemovalCause::Replaced => EvictionCause::Replaced,
+        RemovalCause::Explicit if is_replaced => EvictionCause::Replaced,
         RemovalCause::Explicit => EvictionCause::Purged,
     }
 }
@@ -121,16 +131,6 @@ struct Keep {
 
 impl Expiry<u64, Arc<Entry>> for Keep {
     fn expire_after_create(&self, _: &u64, entry: &Arc<Entry>, _: StdInstant) -> Option<Duration> {
-        Some(entry.keep(self.stale_max, Instant::now()))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &u64,
-        entry: &Arc<Entry>,
-        _: StdInstant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
         Some(entry.keep(self.stale_max, Instant::now()))
     }
 }

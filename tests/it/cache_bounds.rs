@@ -112,6 +112,24 @@ async fn results_are_weighed_by_their_bytes() {
 }
 
 #[tokio::test]
+async fn a_result_that_is_purged_as_soon_as_it_is_final_leaves_the_weight_of_the_others() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    upstream.answer("kept", [Reply::json(with_fields("kept", 50))]);
+    gateway.get("/idv/kept").await;
+    let before = bytes(&gateway).await;
+    for n in 0..5 {
+        let id = format!("S{n}");
+        upstream.answer(&id, [Reply::json(bodies::pending(&id)), Reply::json(with_fields(&id, 50))]);
+        gateway.get(&format!("/idv/{id}")).await;
+        assert!(bytes(&gateway).await > before);
+        gateway.send("GET", &format!("/idv/{id}"), NO_CACHE).await;
+        gateway.send("DELETE", &format!("/idv/{id}"), &[]).await;
+        assert_eq!(bytes(&gateway).await, before, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_result_that_is_larger_than_the_cache_is_served_and_not_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("large", [Reply::json(with_fields("large", 50))]);
