@@ -118,10 +118,10 @@ pub(super) enum Landed {
 }
 
 impl Landed {
-    /// Whether this ends a wait for the id: it is final, or no longer what it was. A result that is not kept ends one, too.
+    /// Whether this ends a wait for the id: it is final, or no longer there.
     pub(super) fn is_news(&self) -> bool {
         match self {
-            Self::Found { entry, stored, .. } => entry.is_final() || !stored,
+            Self::Found { entry, .. } => entry.is_final(),
             Self::Absent { stored } => *stored,
             Self::Failed(_) => false,
         }

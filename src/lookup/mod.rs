@@ -7,6 +7,7 @@ mod bounded;
 mod decide;
 mod fill;
 mod find;
+mod hint;
 mod known;
 mod memory;
 mod record;

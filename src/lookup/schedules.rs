@@ -38,6 +38,9 @@ mod fill;
 #[path = "find.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
 mod find;
+#[path = "hint.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same file on another runtime is the point")]
+mod hint;
 #[path = "store.rs"]
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same file on another runtime is the point")]
 mod store;

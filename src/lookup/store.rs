@@ -19,13 +19,11 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verdict;
-use crate::telemetry::metrics::{CallbackOutcome, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
 
 /// How often an id may be asked for again in regions that have not answered for it.
 const CONFIRM_GAP: Duration = Duration::from_secs(2);
-/// How often a hint may cause a fetch of one id.
-const HINT_GAP: Duration = Duration::from_secs(2);
 /// The largest result that is kept, in bytes; a larger one is answered and not kept.
 const MAX_KEPT: usize = 128 << 10;
 
@@ -45,14 +43,6 @@ pub(super) enum Step {
     Recall,
     /// Wait for these regions.
     Wait(Purpose, Vec<(RegionId, Joined)>),
-}
-
-/// A hint that was taken: where the id may be fetched for it, and when.
-pub(super) struct Hint {
-    pub(super) region: RegionId,
-    pub(super) due: Instant,
-    /// The last purge of the id there.
-    purged: u64,
 }
 
 impl Store {
@@ -122,7 +112,7 @@ impl Store {
         let mut fills = self.lock();
         let is_current = fills.is_current(&ticket.key, ticket.number);
         let landed = match brought {
-            Ok(record) if is_current => self.found(ticket.key, record),
+            Ok(record) if is_current => self.found(&fills, ticket.key, record),
             Ok(record) => {
                 Landed::Found { entry: self.entry(record, Duration::ZERO), stored: false, shared: false }
             }
@@ -143,7 +133,7 @@ impl Store {
         landed
     }
 
-    fn found(&self, (id, region): Key, record: Record) -> Landed {
+    fn found(&self, fills: &FillTable, (id, region): Key, record: Record) -> Landed {
         let denied = self.memory.absent.get(&id).into_iter().map(|(region, _)| region).collect::<RegionSet>();
         self.memory.absent.remove(&id, RegionSet::only(region));
         let now = Instant::now();
@@ -158,13 +148,14 @@ impl Store {
         let stored = !is_conflict && entry.record().body.len() <= MAX_KEPT;
         if stored {
             self.memory.put(&id, Arc::clone(&entry), known);
-            return Landed::Found { entry, stored, shared: false };
+        } else {
+            self.memory.forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
+            self.memory.note(&id, known);
         }
         if is_conflict {
             self.metrics.region(region).drift(DriftKind::Conflict).inc();
+            fills.watches.tell(&id);
         }
-        self.memory.forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
-        self.memory.note(&id, known);
         Landed::Found { entry, stored, shared: false }
     }
 
@@ -240,42 +231,6 @@ impl Store {
     /// Forgets the watches of an id that are no longer held.
     pub(super) fn unwatch(&self, id: &SignatureId) {
         self.lock().watches.prune(id);
-    }
-
-    /// Takes a hint that an id has changed in `region`, if callers asked about it and it is not settled. Of hints that follow
-    /// each other closely, the second waits for the end of the gap, because what the first fetched may be older than the
-    /// change, and those after it say nothing new.
-    ///
-    /// # Errors
-    /// Why there is nothing to fetch.
-    pub(super) fn take_hint(
-        &self,
-        id: &SignatureId,
-        region: RegionId,
-        now: Instant,
-    ) -> Result<Hint, CallbackOutcome> {
-        let _fills = self.lock();
-        let absent = || (!self.memory.absent.get(id).is_empty()).then(Known::default);
-        let (entry, known) = self.memory.look(id);
-        let mut known = known.or_else(absent).ok_or(CallbackOutcome::Unknown)?;
-        if entry.is_some_and(|entry| entry.ttl(now).is_some() && entry.is_settled()) {
-            return Err(CallbackOutcome::Final);
-        }
-        let due = known.hint_after.map_or(now, |after| now.max(after.into()));
-        if due > now + HINT_GAP {
-            return Err(CallbackOutcome::Repeated);
-        }
-        known.hint_after = Some((due + HINT_GAP).into());
-        self.memory.note(id, known);
-        // Where an id is was learned from the upstream; the hint may be wrong about it.
-        let region = known.holders.single().unwrap_or(region);
-        Ok(Hint { region, due, purged: self.memory.purges.epoch(id, region) })
-    }
-
-    /// Whether the id of a hint was purged since.
-    pub(super) fn is_purged(&self, id: &SignatureId, hint: &Hint) -> bool {
-        let _fills = self.lock();
-        self.memory.purges.epoch(id, hint.region) != hint.purged
     }
 
     /// Drops a fill that has not asked its region yet, if no request waits for it any more. Returns whether it did.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Missed};
 use super::find::Finder;
+use super::hint::Hint;
 use super::runtime::{Mutex, MutexGuard, sleep_until, spawn};
-use super::store::Hint;
 use super::table::Key;
 use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, Route};

@@ -99,6 +99,18 @@ async fn a_callback_whose_turn_comes_after_a_purge_does_not_bring_the_id_back() 
 }
 
 #[tokio::test]
+async fn a_callback_answers_those_who_wait_for_an_id_that_was_purged_meanwhile() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
+    eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
+    assert_eq!(gateway.send("DELETE", "/idv/S1", &[]).await.status, 204);
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    assert_eq!(waiting.answer().await.gist(), (200, "passed".to_owned()));
+}
+
+#[tokio::test]
 async fn repeated_callbacks_cause_one_fetch() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);

@@ -42,6 +42,17 @@ async fn gateway(upstream: &Upstream) -> Gateway {
 }
 
 #[tokio::test]
+async fn a_result_that_is_too_large_to_keep_is_polled_no_more_often_than_others() {
+    let upstream = Upstream::start().await;
+    let mut large = bodies::pending("S1");
+    large["data"]["docDetail"]["ocrInfo"]["front"]["note"] = "x".repeat(200_000).into();
+    upstream.answer("S1", [Reply::json(large)]);
+    let gateway = Gateway::over(&upstream).await;
+    assert_eq!(get(&gateway, "/idv/S1", "1").await.gist(), (200, "pending".to_owned()));
+    assert_eq!(upstream.hits("S1"), 2, "once at first, and once when the wait begins");
+}
+
+#[tokio::test]
 async fn a_waiter_is_answered_when_the_result_becomes_final() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1"), pending("S1"), passed("S1")]);
