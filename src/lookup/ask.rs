@@ -118,15 +118,6 @@ pub(super) enum Landed {
 }
 
 impl Landed {
-    /// Whether this ends a wait for the id: it is final, or no longer there.
-    pub(super) fn is_news(&self) -> bool {
-        match self {
-            Self::Found { entry, .. } => entry.is_final(),
-            Self::Absent { stored } => *stored,
-            Self::Failed(_) => false,
-        }
-    }
-
     /// Whether a region answered for the id.
     pub(super) const fn is_answer(&self) -> bool {
         matches!(self, Self::Found { shared: false, .. } | Self::Absent { stored: true })

@@ -126,9 +126,9 @@ impl Store {
         };
         fills.remove(&ticket.key, ticket.number);
         match &landed {
-            news if news.is_news() => fills.watches.tell(&ticket.key.0),
-            Landed::Found { entry, .. } => fills.watches.plan(&ticket.key.0, entry.fresh_until()),
-            Landed::Absent { .. } | Landed::Failed(_) => {}
+            Landed::Found { entry, .. } => fills.watches.found(&ticket.key.0, entry),
+            Landed::Absent { stored: true } => fills.watches.tell(&ticket.key.0),
+            Landed::Absent { stored: false } | Landed::Failed(_) => {}
         }
         landed
     }

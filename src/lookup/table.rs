@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Landed};
+use super::record::Entry;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
@@ -195,9 +196,12 @@ impl Watches {
         }
     }
 
-    pub(super) fn plan(&self, id: &SignatureId, due: Instant) {
-        if let Some((_, plan)) = self.0.get(id) {
-            plan.send_replace(due);
+    /// A result has come: it ends a wait, or says when to ask again.
+    pub(super) fn found(&self, id: &SignatureId, entry: &Entry) {
+        if entry.is_final() {
+            self.tell(id);
+        } else if let Some((_, due)) = self.0.get(id) {
+            due.send_replace(entry.fresh_until());
         }
     }
 }

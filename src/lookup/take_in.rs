@@ -48,11 +48,7 @@ impl Store {
             return None;
         };
         self.memory.put(&id, Arc::clone(&entry), known);
-        if entry.is_final() {
-            fills.watches.tell(&id);
-        } else {
-            fills.watches.plan(&id, entry.fresh_until());
-        }
+        fills.watches.found(&id, &entry);
         Some(entry)
     }
 
