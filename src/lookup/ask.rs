@@ -83,7 +83,7 @@ pub(crate) struct Missed {
 pub(super) struct Progress {
     /// The regions it asked.
     pub asked: RegionSet,
-    /// Those whose answer it waits for.
+    /// Of them, those that have not answered it.
     pub waits_for: RegionSet,
     /// Those that have the id.
     pub holders: RegionSet,
@@ -141,7 +141,7 @@ impl Progress {
     /// The request asks these regions.
     pub(super) fn asks(&mut self, regions: RegionSet) {
         self.asked = self.asked.or(regions);
-        self.waits_for = regions;
+        self.waits_for = self.waits_for.or(regions);
     }
 
     /// Takes in what one region's fill came to.
@@ -162,7 +162,7 @@ impl Progress {
 
     /// The request cannot wait any longer.
     pub(super) fn time_is_up(&mut self) {
-        let region = self.waits_for.iter().next();
+        let region = std::mem::take(&mut self.waits_for).iter().next();
         self.fault = self.fault.take().or(region.map(|region| (region, Fault::new(Kind::Timeout))));
     }
 }

@@ -138,13 +138,14 @@ impl View<'_> {
     }
 
     /// The learned region alone if all others have answered that they do not have the id; else every region that may
-    /// have it.
+    /// have it. One that was asked and is still silent is to be heard: it may have the id.
     fn regions_to_ask(&self) -> RegionSet {
+        let heard = self.progress.asked.minus(self.progress.waits_for);
         if let Some(learned) = self.learned() {
-            return RegionSet::only(learned).minus(self.progress.asked);
+            return RegionSet::only(learned).minus(heard);
         }
         let absent = if self.ask.refresh { RegionSet::EMPTY } else { self.absent() };
-        self.route().minus(absent).minus(self.progress.asked)
+        self.route().minus(absent).minus(heard)
     }
 
     /// The one region that has the id, if all others of the route have answered that they do not.
@@ -287,6 +288,12 @@ mod tests {
             self
         }
 
+        /// Of those that were asked, these have not answered.
+        fn silent(mut self, silent: &str) -> Self {
+            self.progress.waits_for = set(silent);
+            self
+        }
+
         /// What other replicas know was asked, and brought the result.
         fn recalled(mut self) -> Self {
             self.progress.recall = Recall::Done { brought: true };
@@ -402,6 +409,11 @@ mod tests {
             ("one region does not have it", Case::new().absent("my", later), "Find ph"),
             ("no region had it", Case::new().absent("my ph", earlier), "Find my ph"),
             ("all regions say no", Case::new().asked("my ph", ""), "404 miss"),
+            (
+                "one says no, one was not waited for long enough",
+                Case::new().asked("my ph", "").silent("ph"),
+                "Find ph",
+            ),
             ("one says no, one fails", Case::new().asked("my ph", "ph"), "503"),
             ("the named region fails", Case::new().pin("ph").asked("ph", "ph"), "504 ph"),
             ("a refresh of a result", Case::new().knows(passed("my"), "my ph").refresh(), "Find my"),

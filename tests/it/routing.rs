@@ -233,6 +233,20 @@ async fn a_caller_who_runs_out_of_time_is_not_told_that_the_id_does_not_exist() 
 }
 
 #[tokio::test]
+async fn a_region_that_a_result_was_not_held_for_any_longer_has_not_said_that_the_id_does_not_exist() {
+    let (my, ph) = upstreams().await;
+    my.answer("S1", [passed("S1"), absent()]);
+    ph.answer("S1", [Reply::Stall(vec![])]);
+    let request = "[request]\ntimeout = \"1500ms\"\ndiscovery_wait = \"500ms\"\n";
+    let gateway = gateway(&my, &ph, request).await;
+    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    let held = gateway.ask("/idv/S1", &[]).await;
+    let gone = gateway.send("GET", "/idv/S1?region=my", NO_CACHE).await;
+    assert_eq!(gone.gist(), gist(404, "signature_not_found"));
+    assert_eq!(held.answer().await.gist(), gist(503, "region_undetermined"));
+}
+
+#[tokio::test]
 async fn an_id_that_no_region_has_is_remembered_for_a_while() {
     let (my, ph) = upstreams().await;
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1s\"").await;
