@@ -74,6 +74,11 @@ impl Memory {
         }
     }
 
+    /// Whether a result is one that is kept.
+    pub(super) fn has_room(&self, entry: &Entry) -> bool {
+        self.results.has_room(entry)
+    }
+
     /// Keeps a result of an id, and what is known beside it.
     pub(super) fn put(&self, id: &SignatureId, entry: Arc<Entry>, known: Known) {
         entry.note(known);

@@ -17,6 +17,8 @@ use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::{EvictionCause, Metrics};
 
+/// The largest result that is kept, in bytes; a larger one is answered and not kept.
+const MAX_KEPT: usize = 128 << 10;
 /// What a result takes beside its struct and its bytes, in bytes: 300 in moka, and what the allocator rounds up. Measured by
 /// filling a cache (`bench/run memory`), so that the process grows by `cache.max_bytes` and little more.
 const OVERHEAD: usize = 560;
@@ -25,6 +27,7 @@ const OVERHEAD: usize = 560;
 pub(super) struct Results {
     cache: Cache<u64, Arc<Entry>>,
     hasher: RandomState,
+    max_bytes: u64,
     metrics: Arc<Metrics>,
 }
 
@@ -53,7 +56,7 @@ impl Results {
                 }
             })
             .build();
-        Self { cache, hasher: RandomState::new(), metrics }
+        Self { cache, hasher: RandomState::new(), max_bytes, metrics }
     }
 
     /// A hash takes a quarter of an id's bytes, and moka keeps its keys apart from the results.
@@ -70,6 +73,11 @@ impl Results {
         }
         // Two ids may have one hash: they share a place, but never a result.
         entry.filter(|entry| entry.is_of(id))
+    }
+
+    /// Whether a result is small enough to be kept.
+    pub(super) fn has_room(&self, entry: &Entry) -> bool {
+        entry.record().body.len() <= MAX_KEPT && u64::from(weight(entry)) <= self.max_bytes
     }
 
     /// Keeps a result, in the place of an older one.

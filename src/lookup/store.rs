@@ -24,8 +24,6 @@ use crate::telemetry::traces::Span;
 
 /// How often an id may be asked for again in regions that have not answered for it.
 const CONFIRM_GAP: Duration = Duration::from_secs(2);
-/// The largest result that is kept, in bytes; a larger one is answered and not kept.
-const MAX_KEPT: usize = 128 << 10;
 
 /// What is known, and what is under way.
 pub(super) struct Store {
@@ -145,7 +143,7 @@ impl Store {
         self.note_verdict(&mut known, region, record.verdict, now);
         let entry = self.entry(record, before.pending_for(now));
         let is_conflict = known.holders.len() > 1 && !before.holders.contains(region);
-        let stored = !is_conflict && entry.record().body.len() <= MAX_KEPT;
+        let stored = !is_conflict && self.memory.has_room(&entry);
         if stored {
             self.memory.put(&id, Arc::clone(&entry), known);
         } else {
