@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use url::Url;
 
 use super::connector::{Connector, Host};
@@ -52,8 +52,17 @@ pub(crate) struct Endpoint {
     /// For the header of that name.
     host_header: HeaderValue,
     renew_after: Duration,
-    /// Kept connections, the one that was used last at the end.
-    idle: Mutex<VecDeque<Connection>>,
+    max_idle: Duration,
+    idle: Arc<Mutex<Idle>>,
+}
+
+/// Kept connections.
+#[derive(Default)]
+struct Idle {
+    /// The one that was used last at the end.
+    connections: VecDeque<Connection>,
+    /// A task ends those whose time is over.
+    is_watched: bool,
 }
 
 /// A connection, which carries one request at a time. It ends when it is dropped.
@@ -72,16 +81,21 @@ impl Endpoint {
     /// # Errors
     /// It is not a URL.
     pub(crate) fn new(url: &str, connector: Connector) -> io::Result<Self> {
-        Self::renewed_after(RENEW_AFTER, url, connector)
+        Self::with_ages(RENEW_AFTER, MAX_IDLE, url, connector)
     }
 
-    pub(super) fn renewed_after(renew_after: Duration, url: &str, connector: Connector) -> io::Result<Self> {
+    pub(super) fn with_ages(
+        renew_after: Duration,
+        max_idle: Duration,
+        url: &str,
+        connector: Connector,
+    ) -> io::Result<Self> {
         let url = Url::parse(url).map_err(io::Error::other)?;
         let uri: Uri = url.as_str().parse().map_err(io::Error::other)?;
         let host = Host::of(&uri);
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let host_header = HeaderValue::from_str(authority).map_err(io::Error::other)?;
-        Ok(Self { uri, host, connector, host_header, renew_after, idle: Mutex::default() })
+        Ok(Self { uri, host, connector, host_header, renew_after, max_idle, idle: Arc::default() })
     }
 
     /// A request that posts JSON.
@@ -161,7 +175,8 @@ impl Endpoint {
 
     /// The kept connection that was used last, unless even that is idle for too long.
     fn take(&self) -> Option<Connection> {
-        self.idle.lock().pop_back().filter(|connection| Instant::now() < connection.idle_until)
+        let last = self.idle.lock().connections.pop_back();
+        last.filter(|connection| Instant::now() < connection.idle_until)
     }
 
     fn keep(&self, mut connection: Connection) {
@@ -169,11 +184,29 @@ impl Endpoint {
         if now >= connection.renew_at {
             return;
         }
-        connection.idle_until = now + MAX_IDLE;
+        connection.idle_until = now + self.max_idle;
         let mut idle = self.idle.lock();
-        while idle.front().is_some_and(|oldest| oldest.idle_until <= now) {
-            idle.pop_front();
+        if !std::mem::replace(&mut idle.is_watched, true) {
+            tokio::spawn(end_idle(Arc::downgrade(&self.idle), connection.idle_until));
         }
-        idle.push_back(connection);
+        idle.connections.push_back(connection);
+    }
+}
+
+/// Ends kept connections that are not used in time, the first of them at `end`, until there are none.
+async fn end_idle(idle: Weak<Mutex<Idle>>, mut end: Instant) {
+    loop {
+        sleep_until(end).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut idle = idle.lock();
+        let now = Instant::now();
+        while idle.connections.front().is_some_and(|oldest| oldest.idle_until <= now) {
+            idle.connections.pop_front();
+        }
+        let Some(oldest) = idle.connections.front() else {
+            idle.is_watched = false;
+            return;
+        };
+        end = oldest.idle_until;
     }
 }

@@ -135,6 +135,27 @@ async fn a_connection_is_kept_until_it_ends_and_a_fresh_one_is_for_one_request()
     assert_eq!(connections.load(Ordering::Relaxed), 3);
 }
 
+#[tokio::test]
+async fn a_kept_connection_ends_if_it_is_not_used() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connector = Connector::new(None).unwrap();
+    let endpoint = Endpoint::with_ages(PATIENCE, Duration::from_millis(50), &url, connector).unwrap();
+    for _ in 0..2 {
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            stream
+        };
+        let request = endpoint.send(endpoint.post(Bytes::new()), Over::Kept, PATIENCE);
+        let (mut stream, answer) = tokio::join!(serve, request);
+        assert!(answer.is_ok());
+        let end = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 8])).await;
+        assert_eq!(end.expect("it ends").unwrap(), 0);
+    }
+}
+
 /// With the default period this takes ten minutes; the test does not show that the gateway uses it.
 #[tokio::test]
 async fn f059_all_traffic_follows_a_moved_name_although_connections_are_kept() {
@@ -143,7 +164,7 @@ async fn f059_all_traffic_follows_a_moved_name_although_connections_are_kept() {
     let names = Arc::new(Mutex::new(Names::Say(old.ip())));
     let connector = Connector::over(resolver(&names, &Arc::default()), tls(None).unwrap());
     let url = format!("http://upstream.test:{}/", old.port());
-    let endpoint = Endpoint::renewed_after(Duration::from_millis(300), &url, connector).unwrap();
+    let endpoint = Endpoint::with_ages(Duration::from_millis(300), PATIENCE, &url, connector).unwrap();
     let ask = async || {
         let answer = endpoint.send(endpoint.post(Bytes::new()), Over::Kept, PATIENCE).await;
         String::from_utf8(answer.ok().expect("it answers").body).unwrap()
