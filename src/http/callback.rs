@@ -160,44 +160,9 @@ async fn read_body(body: Incoming) -> Result<Vec<u8>, ApiError> {
 /// The id of a body. The vendor documents its callbacks with a comment and a comma before the closing brace, so both are
 /// accepted.
 fn hinted_id(body: &[u8]) -> Option<SignatureId> {
-    let text = str::from_utf8(body).ok()?.trim_start_matches('\u{feff}');
-    let hint =
-        serde_json::from_str::<Hint>(text).or_else(|_| serde_json::from_str(&strict_json(text))).ok()?;
-    SignatureId::parse(&hint.id)
-}
-
-/// The text without comments (`//`, `#`, `/* */`) and without commas before a closing bracket, all outside of strings.
-fn strict_json(text: &str) -> String {
-    let mut json = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    let mut in_string = false;
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if in_string => {
-                json.push(letter);
-                json.extend(letters.next());
-                continue;
-            }
-            '"' => in_string = !in_string,
-            '/' if !in_string && letters.peek() == Some(&'*') => {
-                letters.next();
-                while letters.next().is_some_and(|letter| letter != '*' || letters.peek() != Some(&'/')) {}
-                letters.next();
-                continue;
-            }
-            '#' | '/' if !in_string && (letter == '#' || letters.peek() == Some(&'/')) => {
-                while letters.next_if(|letter| *letter != '\n').is_some() {}
-                continue;
-            }
-            '}' | ']' if !in_string => {
-                let end = json.trim_end().trim_end_matches(',').len();
-                json.truncate(end);
-            }
-            _ => {}
-        }
-        json.push(letter);
-    }
-    json
+    let mut json = str::from_utf8(body).ok()?.trim_start_matches('\u{feff}').as_bytes().to_vec();
+    json_strip_comments::strip_slice(&mut json).ok()?;
+    SignatureId::parse(&serde_json::from_slice::<Hint>(&json).ok()?.id)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper_rustls", &["net"]),
     ("hyper_util", &["http", "net", "sandbox"]),
-    ("jsonwebtoken", &["http"]),
+    ("json_strip_comments", &["http::callback"]),
     ("lru", &["lookup", "sandbox"]),
     ("lz4_flex", &["answer"]),
     ("mimalloc", &["main"]),
