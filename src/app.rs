@@ -6,7 +6,7 @@ mod watched;
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{self, Auth, Config, Jwks, Otlp};
+use crate::config::Config;
 use crate::domain::region::{RegionSet, Regions};
 use crate::files;
 use crate::http::{
@@ -17,8 +17,9 @@ use crate::lookup::{self, Lifetimes, Lookup};
 use crate::net::{JwksEndpoint, collector_client};
 use crate::reload::Reloader;
 use crate::remote::{Client, Servers};
+use crate::settings::{self, Auth, Jwks};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::traces::{Collector, Traces};
+use crate::telemetry::traces::Traces;
 use crate::upstream::{RegionSettings, Upstream};
 use watched::{
     callback_keys, caller_keys, certificate, key_set, key_set_token, keys, keys_of, upstream_keys,
@@ -160,14 +161,14 @@ fn upstream(
     Upstream::new(settings.collect::<io::Result<_>>()?)
 }
 
-fn reported(region: &config::Region) -> ReportedRegion {
+fn reported(region: &settings::Region) -> ReportedRegion {
     ReportedRegion {
         name: region.name.as_str().to_owned(),
         is_sandbox: region.base_url.starts_with("http://"),
     }
 }
 
-fn callbacks(settings: &config::Callbacks, public: &Public) -> io::Result<Arc<Callbacks>> {
+fn callbacks(settings: &settings::Callbacks, public: &Public) -> io::Result<Arc<Callbacks>> {
     let named = |error| io::Error::other(format!("callbacks.key_file: {error}"));
     let keys = settings.read_keys().map_err(named)?;
     let (regions, lookup) = (public.regions.clone(), Arc::clone(&public.lookup));
@@ -243,7 +244,7 @@ fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>>
     Ok(Some(Arc::new(Verifier::new(expected, source, Arc::clone(&metrics.auth.jwks)).map_err(named)?)))
 }
 
-fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
+fn audit(telemetry: &settings::Telemetry) -> io::Result<Audit> {
     match &telemetry.audit_key_file {
         _ if !telemetry.audit => Ok(Audit::off()),
         Some(path) => {
@@ -257,15 +258,13 @@ fn audit(telemetry: &config::Telemetry) -> io::Result<Audit> {
     }
 }
 
-fn traces(telemetry: &config::Telemetry, regions: &Regions, metrics: &Metrics) -> io::Result<Traces> {
+fn traces(telemetry: &settings::Telemetry, regions: &Regions, metrics: &Metrics) -> io::Result<Traces> {
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
     let client = collector_client(otlp.ca_file.as_deref())?;
-    let &Otlp { timeout, queue, batch, delay, .. } = otlp;
-    let collector = Collector { url: otlp.url.clone(), timeout, queue, batch, delay, client };
-    Traces::start(collector, regions.names(), Arc::clone(&metrics.spans))
+    Traces::start(otlp, client, regions.names(), Arc::clone(&metrics.spans))
 }
 
-fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
+fn tls(tls: &settings::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
     let files = TlsFiles {
         cert: tls.cert_file.clone(),
         key: tls.key_file.clone(),
@@ -274,7 +273,7 @@ fn tls(tls: &config::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
     Tls::new(files, Arc::clone(metrics))
 }
 
-fn allowed(caller: &config::Caller, regions: &Regions) -> RegionSet {
+fn allowed(caller: &settings::Caller, regions: &Regions) -> RegionSet {
     let Some(names) = &caller.regions else { return regions.all() };
     names.iter().filter_map(|name| regions.find(name.as_str())).collect()
 }

@@ -18,6 +18,7 @@ mod upstream;
 
 pub mod domain;
 pub mod sandbox;
+pub mod settings;
 pub mod telemetry;
 
 #[cfg(any(test, fuzzing))]
@@ -34,10 +35,11 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
-use crate::config::{Config, Drain};
+use crate::config::Config;
 use crate::domain::region::RegionId;
 use crate::http::{Lifecycle, Stage};
 use crate::net::Check;
+use crate::settings::Drain;
 use crate::telemetry::metrics::Listener;
 
 /// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
@@ -90,10 +92,7 @@ pub(crate) async fn diagnose(
     let (upstream, servers) = app::upstream_and_second_tier(config)?;
     let deadline = Instant::now() + time_limit;
     let regions = config.regions.iter().enumerate().map(|(index, region)| {
-        let keys = [
-            region.access_key.key(["access_key", "access_key_file"]),
-            region.secret_key.key(["secret_key", "secret_key_file"]),
-        ];
+        let keys = [region.access_key.key(), region.secret_key.key()];
         upstream.diagnose(RegionId::new(index), keys, deadline)
     });
     let second_tier = async {

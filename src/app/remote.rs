@@ -3,16 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{self, Config, EncryptionKeys, RedisServers, Secret};
+use crate::config::{Config, EncryptionKey};
 use crate::files::{self, Content};
 use crate::reload::Reloader;
-use crate::remote::{Client, Servers, Topology, Vault};
+use crate::remote::{Client, Servers, Vault};
+use crate::settings::{self, RedisServers};
 use crate::telemetry::metrics::{Metrics, ReloadMetrics};
 
 /// What the client is made of, as its files hold it now.
 struct Sources {
     servers: (RedisServers, Option<Content>),
-    keys: EncryptionKeys,
+    keys: Vec<EncryptionKey>,
 }
 
 /// The client of the second tier, if there is one.
@@ -35,7 +36,7 @@ pub(super) fn reloader(
     reloads: &Arc<ReloadMetrics>,
 ) -> Option<Reloader> {
     let (remote, client) = (config.remote.clone()?, client?);
-    let url_file = matches!(remote.url, Secret::File(_)).then_some("remote.url_file");
+    let url_file = remote.url.file().map(|_| "remote.url_file");
     let ca_file = remote.ca_file.as_ref().map(|_| "remote.ca_file");
     let files: Vec<&str> =
         [url_file, ca_file, Some("remote.encryption_key_file")].into_iter().flatten().collect();
@@ -57,23 +58,18 @@ pub(super) fn reloader(
 }
 
 impl Sources {
-    fn read(remote: &config::Remote) -> io::Result<Self> {
+    fn read(remote: &settings::Remote) -> io::Result<Self> {
         let ca = remote.ca_file.as_deref().map(files::read).transpose()?;
         Ok(Self { servers: (remote.servers()?, ca), keys: remote.encryption_keys()? })
     }
 
     fn servers(&self) -> io::Result<Servers> {
-        let (RedisServers { topology, urls }, ca) = &self.servers;
-        let topology = match topology {
-            config::Topology::Single => Topology::Single,
-            config::Topology::Cluster => Topology::Cluster,
-            config::Topology::Sentinel { master } => Topology::Sentinel { master: master.clone() },
-        };
-        let servers = Servers::new(topology, urls, ca.as_ref().map(|ca| ca.as_slice()));
+        let (servers, ca) = &self.servers;
+        let servers = Servers::new(servers, ca.as_ref().map(|ca| ca.as_slice()));
         servers.map_err(|error| io::Error::other(format!("remote: {error}")))
     }
 
     fn vaults(&self) -> Vec<Vault> {
-        self.keys.0.iter().map(|key| Vault::new(key)).collect()
+        self.keys.iter().map(|key| Vault::new(key)).collect()
     }
 }

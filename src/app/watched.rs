@@ -7,32 +7,31 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::config::{self, Auth, Config, Secret};
+use crate::config::Config;
 use crate::domain::region::RegionId;
 use crate::files;
 use crate::http::{Callbacks, Public, Tls, Verifier};
 use crate::reload::Reloader;
+use crate::settings::{self, Auth, Secret};
 use crate::telemetry::metrics::ReloadMetrics;
 use crate::upstream::{Keys, Upstream};
 
 /// The keys of a region's account.
-pub(super) fn keys(region: &config::Region) -> io::Result<Keys> {
-    let read = |key: &str, secret: &Secret| {
-        secret.read().map_err(|error| io::Error::other(format!("regions.{}.{key}: {error}", region.name)))
+pub(super) fn keys(region: &settings::Region) -> io::Result<Keys> {
+    let read = |secret: &Secret| {
+        let named = |error| io::Error::other(format!("regions.{}.{}: {error}", region.name, secret.key()));
+        secret.read().map_err(named)
     };
-    Ok(Keys {
-        access: read("access_key", &region.access_key)?,
-        secret: read("secret_key", &region.secret_key)?,
-    })
+    Ok(Keys { access: read(&region.access_key)?, secret: read(&region.secret_key)? })
 }
 
 /// Each region's keys, watched on disk.
 pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &Public) -> Vec<Reloader> {
     let reloads = &public.metrics.reloads;
-    let reloader = |(id, region): (RegionId, &config::Region)| {
-        let secrets = [("access_key_file", &region.access_key), ("secret_key_file", &region.secret_key)];
-        let files = secrets.into_iter().filter(|(_, secret)| matches!(secret, Secret::File(_)));
-        let files: Vec<_> = files.map(|(key, _)| format!("regions.{}.{key}", region.name)).collect();
+    let reloader = |(id, region): (RegionId, &settings::Region)| {
+        let secrets = [&region.access_key, &region.secret_key];
+        let files = secrets.into_iter().filter(|secret| secret.file().is_some());
+        let files: Vec<_> = files.map(|secret| format!("regions.{}.{}", region.name, secret.key())).collect();
         let files: Vec<_> = files.iter().map(String::as_str).collect();
         let (upstream, region) = (Arc::clone(upstream), region.clone());
         let name = format!("keys of region {}", region.name);
@@ -44,10 +43,10 @@ pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &
 
 /// Each caller's key file, watched on disk.
 pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Vec<Reloader>> {
-    let callers: Arc<[config::Caller]> = config.callers.clone().into();
+    let callers: Arc<[settings::Caller]> = config.callers.clone().into();
     let keys = callers.iter().map(|caller| keys_of(caller, &config.auth)).collect::<io::Result<Vec<_>>>()?;
     let known = Arc::new(Mutex::new(keys));
-    let reloader = |(index, caller): (usize, &config::Caller)| {
+    let reloader = |(index, caller): (usize, &settings::Caller)| {
         caller.key_sha256_file.as_ref()?;
         let name = format!("keys of caller {}", caller.name);
         let file = format!("callers.{}.key_sha256_file", caller.name);
@@ -69,7 +68,7 @@ pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<V
 
 /// The keys of callbacks, watched on disk.
 pub(super) fn callback_keys(
-    settings: &config::Callbacks,
+    settings: &settings::Callbacks,
     callbacks: &Arc<Callbacks>,
     reloads: &Arc<ReloadMetrics>,
 ) -> Reloader {
@@ -91,7 +90,11 @@ pub(super) fn key_set_token(path: PathBuf, reloads: &Arc<ReloadMetrics>) -> Relo
 }
 
 /// The certificate of the public listener, its key and the authority of its callers, watched on disk.
-pub(super) fn certificate(settings: &config::Tls, tls: &Arc<Tls>, reloads: &Arc<ReloadMetrics>) -> Reloader {
+pub(super) fn certificate(
+    settings: &settings::Tls,
+    tls: &Arc<Tls>,
+    reloads: &Arc<ReloadMetrics>,
+) -> Reloader {
     let files = ["server.tls.cert_file", "server.tls.key_file", "server.tls.client_ca_file"];
     let files = &files[..2 + usize::from(settings.client_ca_file.is_some())];
     let tls = Arc::clone(tls);
@@ -99,7 +102,7 @@ pub(super) fn certificate(settings: &config::Tls, tls: &Arc<Tls>, reloads: &Arc<
 }
 
 /// Whose a request is must be certain. At the start the configuration sees to that; files change later.
-fn refuse_shared_keys(callers: &[config::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
+fn refuse_shared_keys(callers: &[settings::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
     let mut owners = HashMap::new();
     for (caller, keys) in callers.iter().zip(keys) {
         for key in keys {
@@ -116,7 +119,7 @@ fn refuse_shared_keys(callers: &[config::Caller], keys: &[Vec<[u8; 32]>]) -> io:
 }
 
 /// A caller's keys, where keys count.
-pub(super) fn keys_of(caller: &config::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
+pub(super) fn keys_of(caller: &settings::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
     match auth {
         Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),
         Auth::None | Auth::Jwt { .. } => Ok(Vec::new()),

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 use super::signals::StopSignals;
 use super::terminal::{Outcome, bad_config, block_on};
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
+use crate::settings::LogFormat;
 use crate::telemetry::logs::{self, Format};
 use crate::{Ended, Listeners};
 

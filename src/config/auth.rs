@@ -3,9 +3,9 @@
 use super::mistake::hint;
 use super::reader::Section;
 use super::secret::readable;
-use super::settings::{Auth, Caller, Jwks, Jwt, Server};
 use super::url::{document_url, is_loopback};
 use super::value::{Parsed, Raw, text};
+use crate::settings::{Auth, Caller, Jwks, Jwt, Server};
 
 const MODES: [&str; 4] = ["keys", "jwt", "keys+jwt", "none"];
 

@@ -8,11 +8,11 @@ use strum::VariantNames;
 use super::mistake::hint;
 use super::reader::{Section, Unique};
 use super::secret::{invalid, parsed_file, text_of};
-use super::settings::{Caller, Region};
 use super::value::{Parsed, Raw, text, text_or_texts, texts, whole};
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::files;
+use crate::settings::{Caller, Region};
 
 /// SHA-256 of nothing: what an unset shell variable hashes to.
 const HASH_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

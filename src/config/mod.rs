@@ -13,8 +13,6 @@ mod regions;
 mod remote;
 mod secret;
 mod sections;
-mod settings;
-mod show;
 mod source;
 mod url;
 mod value;
@@ -22,18 +20,55 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use serde::Serialize;
 use toml::Table;
 
 use self::reader::{Notes, Section};
 use crate::files;
+use crate::settings::{
+    Auth, Cache, Callbacks, Caller, Drain, Media, Region, Remote, Request, Server, Telemetry, Wait,
+};
 
 pub use self::mistake::{Mistake, Mistakes, Place};
-pub use self::remote::{EncryptionKeys, RedisServers, Topology};
-pub use self::secret::{Secret, secret, secrets};
-pub use self::settings::{
-    Auth, Cache, Callbacks, Caller, Config, Drain, Jwks, Jwt, LogFormat, Media, Otlp, Region, Remote,
-    Request, Server, Telemetry, Tls, Wait,
-};
+pub use self::remote::EncryptionKey;
+pub use self::secret::{secret, secrets};
+
+/// A configuration without a mistake. No `Debug`: it holds secrets; [`Config::masked`] shows it.
+#[derive(Clone, Serialize)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[request]`
+    pub request: Request,
+    /// `[wait]`
+    pub wait: Wait,
+    /// `[drain]`
+    pub drain: Drain,
+    /// `[[regions]]`, in probing order: 1 to 64.
+    pub regions: Vec<Region>,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[[callers]]`
+    pub callers: Vec<Caller>,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[media]`
+    pub media: Media,
+    /// `[remote]`
+    pub remote: Option<Remote>,
+    /// `[callbacks]`
+    pub callbacks: Option<Callbacks>,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// The effective configuration as JSON, with the keys of the file. Secrets and hashes of keys are `***`, and so are
+    /// the queries of URLs.
+    pub fn masked(&self) -> String {
+        serde_json::to_string_pretty(self).expect("settings have text keys and UTF-8 paths")
+    }
+}
 
 /// Reads the configuration from a file and the variables of this process.
 ///

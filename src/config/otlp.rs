@@ -7,9 +7,9 @@ use toml::{Table, Value};
 
 use super::reader::Section;
 use super::secret::readable;
-use super::settings::Otlp;
 use super::url::{base_url, document_url, show};
 use super::value::{Parsed, Raw, whole};
+use crate::settings::Otlp;
 
 const SAMPLERS: [&str; 6] = [
     "always_on",

@@ -10,7 +10,8 @@ use toml::{Table, Value};
 
 use super::mistake::{Mistake, hint};
 use super::source::{Origins, join};
-use super::value::{Parsed, Raw, show_duration};
+use super::value::{Parsed, Raw};
+use crate::settings::duration_text;
 
 /// The mistakes found so far.
 pub(super) struct Notes {
@@ -51,7 +52,7 @@ impl Notes {
     /// Notes at `path` that `time` is longer than `limit`, which is the setting at `other`.
     pub(super) fn at_most(&self, (path, time): (&str, Duration), (other, limit): (&str, Duration)) {
         if time > limit {
-            let limit = show_duration(limit);
+            let limit = duration_text(limit);
             self.conflict(path, other, &format!("is longer than {other} ({limit}); lower it, or raise that"));
         }
     }

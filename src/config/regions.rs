@@ -8,10 +8,10 @@ use url::Url;
 
 use super::reader::{Section, Unique};
 use super::secret::{self, readable};
-use super::settings::{Region, Request};
 use super::url::{base_url, show};
 use super::value::{Parsed, Raw, boolean, duration, whole};
 use crate::domain::region::{MAX_REGIONS, RegionName};
+use crate::settings::{Region, Request};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 const ATTEMPTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
@@ -51,13 +51,11 @@ fn region(section: &mut Section<'_>, request: &Request, names: &mut Unique<Regio
     let token_url = section.read("token_url", base_url);
     refuse_http(section, "token_url", token_url.as_ref(), allow_http);
     let base_url = own_url.as_ref().map(show).unwrap_or_default();
-    let access_key = section.one_of(("access_key_file", secret::file), ("access_key", secret::inline));
-    let secret_key = section.one_of(("secret_key_file", secret::file), ("secret_key", secret::inline));
     Some(Region {
         token_url: token_url.as_ref().map_or_else(|| base_url.clone(), show),
         base_url,
-        access_key: access_key.unwrap_or_default(),
-        secret_key: secret_key.unwrap_or_default(),
+        access_key: secret::either(section, ["access_key_file", "access_key"], |_| Ok(())),
+        secret_key: secret::either(section, ["secret_key_file", "secret_key"], |_| Ok(())),
         token_period: section.read("token_period", token_period).unwrap_or(Duration::from_secs(3600)),
         concurrency: section.read("concurrency", whole(1..=4096)).unwrap_or(64) as usize,
         attempt_timeout: attempt_timeout(section, request),

@@ -10,42 +10,18 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::reader::Section;
-use super::secret::{self, Secret, invalid, parsed_file, readable, secrets};
+use super::secret::{self, invalid, parsed_file, readable, secrets};
 use super::sections::collide;
-use super::settings::{Callbacks, Remote, Server};
 use super::url::is_host_name;
 use super::value::{Parsed, Raw, address, boolean};
 use crate::files;
+use crate::settings::{Callbacks, RedisServers, Remote, Server, Topology};
 
 const FORMS: &str = "expected redis://host:port, rediss://host:port (TLS), redis+cluster://host:port,host:port or \
                      redis+sentinel://host:port,host:port/master-name";
 
-/// The Valkey or Redis servers that a URL names. No `Debug`: the URLs may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisServers {
-    /// How the servers work together.
-    pub topology: Topology,
-    /// One `redis://` or `rediss://` URL per server, with the user, password and database of the setting.
-    pub urls: Vec<Zeroizing<String>>,
-}
-
-/// How the servers work together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Topology {
-    /// One server, or one address in front of several.
-    Single,
-    /// A cluster; the URLs are the nodes to start from.
-    Cluster,
-    /// Sentinels, which know where the master is.
-    Sentinel {
-        /// The name of the master.
-        master: String,
-    },
-}
-
-/// The keys of the second tier's encryption, one or two: the first encrypts, all decrypt. No `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EncryptionKeys(pub Vec<Zeroizing<[u8; 32]>>);
+/// A key of the second tier's encryption.
+pub type EncryptionKey = Zeroizing<[u8; 32]>;
 
 impl Remote {
     /// The servers that `url` or `url_file` names now.
@@ -56,11 +32,11 @@ impl Remote {
         servers(self.url.read()?.expose_secret()).map_err(invalid)
     }
 
-    /// The keys in `encryption_key_file` now.
+    /// The keys in `encryption_key_file` now, one or two: the first encrypts, all decrypt.
     ///
     /// # Errors
     /// The file cannot be read, or holds no such keys.
-    pub fn encryption_keys(&self) -> io::Result<EncryptionKeys> {
+    pub fn encryption_keys(&self) -> io::Result<Vec<EncryptionKey>> {
         encryption_keys(&files::read(&self.encryption_key_file)?)
     }
 }
@@ -76,17 +52,11 @@ impl Callbacks {
 }
 
 pub(super) fn remote(section: &mut Section<'_>) -> Remote {
-    let checked = |secret: Secret| match secret.read() {
-        Ok(url) => servers(url.expose_secret()).map(|_| secret),
-        Err(error) => Err(error.to_string()),
-    };
-    let file = |raw: &Raw| checked(secret::file(raw)?);
-    let inline = |raw: &Raw| checked(secret::inline(raw)?);
-    let url = section.one_of(("url_file", file), ("url", inline));
+    let url = secret::either(section, ["url_file", "url"], |url| servers(url.expose_secret()).map(drop));
     let keys = |raw: &Raw| parsed_file(raw, encryption_keys);
     let keys = section.required("encryption_key_file", keys, "name a file with 32 random bytes in base64");
     Remote {
-        url: url.unwrap_or_default(),
+        url,
         encryption_key_file: keys.unwrap_or_default(),
         ca_file: section.read("ca_file", readable),
         share_tokens: section.read("share_tokens", boolean).unwrap_or(false),
@@ -106,15 +76,15 @@ pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks
 }
 
 /// One key, or the current and the previous one.
-fn encryption_keys(content: &[u8]) -> io::Result<EncryptionKeys> {
+fn encryption_keys(content: &[u8]) -> io::Result<Vec<EncryptionKey>> {
     let keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
     if keys.len() > 2 {
         return Err(invalid("expected one or two lines: the current and the previous key".to_owned()));
     }
-    Ok(EncryptionKeys(keys))
+    Ok(keys)
 }
 
-fn encryption_key(line: &SecretString) -> io::Result<Zeroizing<[u8; 32]>> {
+fn encryption_key(line: &SecretString) -> io::Result<EncryptionKey> {
     let bytes = STANDARD.decode(line.expose_secret()).map(Zeroizing::new).unwrap_or_default();
     let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new);
     key.map_err(|_| {
@@ -222,9 +192,9 @@ mod tests {
     fn encryption_keys_are_one_or_two_lines() {
         let key = |byte: u8| STANDARD.encode([byte; 32]);
         let one = encryption_keys(format!("{}\n", key(1)).as_bytes()).ok().unwrap();
-        assert!(one.0.len() == 1 && *one.0[0] == [1; 32]);
+        assert!(one.len() == 1 && *one[0] == [1; 32]);
         let two = encryption_keys(format!("{}\n{}\n", key(2), key(1)).as_bytes()).ok().unwrap();
-        assert!(two.0.len() == 2 && *two.0[0] == [2; 32] && *two.0[1] == [1; 32]);
+        assert!(two.len() == 2 && *two[0] == [2; 32] && *two[1] == [1; 32]);
         for bad in [String::new(), "short".to_owned(), key(1) + "\n" + &key(2) + "\n" + &key(3), key(1) + "A"]
         {
             assert!(encryption_keys(bad.as_bytes()).is_err(), "{bad}");

@@ -6,42 +6,20 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use super::reader::Section;
 use super::value::{Parsed, Raw, text};
 use crate::files;
-
-/// A secret: its value, or the file that holds it. No `Debug`.
-#[derive(Clone)]
-pub enum Secret {
-    /// The value itself.
-    Inline(SecretString),
-    /// A file, which may change.
-    File(PathBuf),
-}
-
-impl Default for Secret {
-    /// Empty, which no secret of a configuration is.
-    fn default() -> Self {
-        Self::Inline(SecretString::default())
-    }
-}
+use crate::settings::Secret;
 
 impl Secret {
-    /// The secret's value now.
+    /// Its value now.
     ///
     /// # Errors
     /// The file cannot be read, or does not hold one line of printable ASCII.
     pub fn read(&self) -> io::Result<SecretString> {
         match self {
-            Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(path) => secret(&files::read(path)?),
-        }
-    }
-
-    /// The key that it was given by: the first for a value, the second for a file.
-    pub const fn key(&self, [inline, file]: [&'static str; 2]) -> &'static str {
-        match self {
-            Self::Inline(_) => inline,
-            Self::File(_) => file,
+            Self::Inline(_, secret) => Ok(secret.clone()),
+            Self::File(_, path) => secret(&files::read(path)?),
         }
     }
 }
@@ -69,14 +47,21 @@ pub fn secrets(content: &[u8]) -> io::Result<Vec<SecretString>> {
     if secrets.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(secrets) }
 }
 
-/// A secret written in the configuration.
-pub(super) fn inline(raw: &Raw) -> Parsed<Secret> {
-    line(raw.text()?).map(|secret| Secret::Inline(SecretString::from(secret)))
-}
-
-/// A file that holds one secret.
-pub(super) fn file(raw: &Raw) -> Parsed<Secret> {
-    parsed_file(raw, secret).map(Secret::File)
+/// A secret that is given under one of two keys, in a file or as text, and that passes the check.
+pub(super) fn either(
+    section: &mut Section<'_>,
+    [file, inline]: [&'static str; 2],
+    check: impl Fn(&SecretString) -> Parsed<()>,
+) -> Secret {
+    let in_file = |raw: &Raw| {
+        let path = parsed_file(raw, |content| check(&secret(content)?).map_err(invalid))?;
+        Ok(Secret::File(file, path))
+    };
+    let as_text = |raw: &Raw| {
+        let secret = SecretString::from(line(raw.text()?)?);
+        check(&secret).map(|()| Secret::Inline(inline, secret))
+    };
+    section.one_of((file, in_file), (inline, as_text)).unwrap_or_default()
 }
 
 /// A file whose content `parse` accepts, and which may be a secret.

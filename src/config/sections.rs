@@ -10,9 +10,9 @@ use super::mistake::hint;
 use super::otlp;
 use super::reader::Section;
 use super::secret::readable;
-use super::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls, Wait};
 use super::url::is_host_name;
-use super::value::{Parsed, Raw, address, boolean, bytes, duration, show_duration, text, texts, whole};
+use super::value::{Parsed, Raw, address, boolean, bytes, duration, text, texts, whole};
+use crate::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls, Wait, duration_text};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// `server.admin_listen` where none is given.
@@ -98,7 +98,7 @@ pub(super) fn drain(section: &mut Section<'_>) -> Drain {
     let delay = section.read("delay", duration(Duration::ZERO..=MAX_DRAIN));
     let delay = delay.unwrap_or(Duration::from_secs(5).min(deadline / 2));
     if delay >= deadline {
-        let deadline = show_duration(deadline);
+        let deadline = duration_text(deadline);
         let message = format!("must be shorter than drain.deadline ({deadline}), which includes it");
         section.notes().conflict("drain.delay", "drain.deadline", &message);
     }

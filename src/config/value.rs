@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::Value;
 
 use crate::domain::text::is_hidden;
+use crate::settings::{SIZES, TIMES, Units, bytes_text, duration_text};
 
 /// A parsed value, or what would be right.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -85,29 +86,13 @@ pub(super) fn whole(bounds: RangeInclusive<u32>) -> impl Fn(&Raw) -> Parsed<u32>
     }
 }
 
-/// Units and how many of the smallest one each is, the one to show first.
-type Units = [(&'static str, u64)];
-const TIMES: &Units = &[("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-const SIZES: &Units = &[
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-    ("", 1),
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-];
-
 /// A duration such as `250ms` or `5s`, within bounds.
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Raw) -> Parsed<Duration> {
     move |raw| {
         let millis = quantity(raw, TIMES)
             .ok_or("expected a whole number and a unit, in quotes: \"250ms\", \"5s\", \"10m\" or \"1h\"")?;
         let duration = Duration::from_millis(millis);
-        let [least, most] = [bounds.start(), bounds.end()].map(|bound| show_duration(*bound));
+        let [least, most] = [bounds.start(), bounds.end()].map(|bound| duration_text(*bound));
         let is_within = bounds.contains(&duration);
         is_within.then_some(duration).ok_or_else(|| format!("expected a duration from {least} to {most}"))
     }
@@ -119,7 +104,7 @@ pub(super) fn bytes(bounds: RangeInclusive<u64>) -> impl Fn(&Raw) -> Parsed<u64>
         let bytes = quantity(raw, SIZES).ok_or(
             "expected a whole number and a unit, in quotes: \"64KiB\", \"256MiB\", \"1GiB\" or \"500MB\"",
         )?;
-        let [least, most] = [bounds.start(), bounds.end()].map(|bound| show_bytes(*bound));
+        let [least, most] = [bounds.start(), bounds.end()].map(|bound| bytes_text(*bound));
         let is_within = bounds.contains(&bytes);
         is_within.then_some(bytes).ok_or_else(|| format!("expected a size from {least} to {most}"))
     }
@@ -132,23 +117,6 @@ fn quantity(raw: &Raw, units: &Units) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let (_, size) = units.iter().find(|(name, _)| *name == unit)?;
     number.parse::<u64>().ok()?.checked_mul(*size)
-}
-
-/// A duration as it is written in the file.
-pub(super) fn show_duration(duration: Duration) -> String {
-    if duration.is_zero() { "0s".to_owned() } else { show(duration.as_millis() as u64, TIMES) }
-}
-
-/// A size as it is written in the file.
-pub(super) fn show_bytes(bytes: u64) -> String {
-    show(bytes, SIZES)
-}
-
-/// In the largest unit that needs no fraction.
-fn show(amount: u64, units: &Units) -> String {
-    let fits = |(_, size): &&(&str, u64)| amount >= *size && amount.is_multiple_of(*size);
-    let (unit, size) = units.iter().find(fits).unwrap_or(&("B", 1));
-    format!("{}{unit}", amount / size)
 }
 
 /// An IP address and a port.
@@ -227,10 +195,10 @@ mod tests {
     #[test]
     fn durations_and_sizes_are_shown_as_they_are_written() {
         for text in ["0s", "250ms", "5s", "90s", "10m", "24h"] {
-            assert_eq!(read(text, duration(ANY)).map(show_duration), Ok(text.to_owned()));
+            assert_eq!(read(text, duration(ANY)).map(duration_text), Ok(text.to_owned()));
         }
         for text in ["64KiB", "256MiB", "1000B", "0B"] {
-            assert_eq!(read(text, bytes(0..=u64::MAX)).map(show_bytes), Ok(text.to_owned()));
+            assert_eq!(read(text, bytes(0..=u64::MAX)).map(bytes_text), Ok(text.to_owned()));
         }
     }
 

@@ -16,4 +16,4 @@ pub(crate) use commands::{Commands, Reply, TURN};
 pub(crate) use diagnose::diagnose;
 pub(crate) use news::Heard;
 pub(crate) use seal::{Unreadable, Vault};
-pub(crate) use servers::{Servers, Topology};
+pub(crate) use servers::Servers;

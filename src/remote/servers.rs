@@ -13,28 +13,14 @@ use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisResult,
     TlsCertificates, TlsMode, Value,
 };
-use secrecy::zeroize::Zeroizing;
 use tokio::time::timeout;
 
 use super::limited::{Limited, Speaks};
 use crate::net::{Connector, Host, dial};
+use crate::settings::{RedisServers, Topology};
 
 /// How long one connection may take to be made.
 const CONNECT: Duration = Duration::from_millis(250);
-
-/// How the servers work together.
-#[derive(Clone)]
-pub(crate) enum Topology {
-    /// One server, or one address in front of several.
-    Single,
-    /// A cluster; the URLs are the nodes to start from.
-    Cluster,
-    /// Sentinels, which know where the master is.
-    Sentinel {
-        /// The name of the master.
-        master: String,
-    },
-}
 
 /// Where the servers are. The URLs may hold a password, so it has no `Debug`.
 pub(crate) struct Servers {
@@ -68,14 +54,15 @@ impl Connection {
 }
 
 impl Servers {
-    /// The servers at these URLs. TLS trusts the authorities in `ca`, and no others; without any, the bundled ones.
+    /// The servers of the setting. TLS trusts the authorities in `ca`, and no others; without any, the bundled ones.
     ///
     /// # Errors
     /// A URL is none, or there is no certificate in `ca`.
-    pub(crate) fn new(topology: Topology, urls: &[Zeroizing<String>], ca: Option<&[u8]>) -> io::Result<Self> {
-        let nodes = urls.iter().map(|url| url.as_str().into_connection_info());
+    pub(crate) fn new(servers: &RedisServers, ca: Option<&[u8]>) -> io::Result<Self> {
+        let nodes = servers.urls.iter().map(|url| url.as_str().into_connection_info());
         let nodes = nodes.collect::<RedisResult<Vec<_>>>().map_err(|_| not_a_url())?;
         let certificates = ca.map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) });
+        let topology = servers.topology.clone();
         Ok(Self { topology, nodes, connector: Connector::trusting(ca)?, certificates })
     }
 

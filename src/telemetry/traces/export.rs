@@ -15,23 +15,8 @@ use reqwest::Client;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::settings::Otlp;
 use crate::telemetry::metrics::SpanMetrics;
-
-/// What receives the spans.
-pub struct Collector {
-    /// Where OTLP traces are posted to.
-    pub url: String,
-    /// How long one batch may take, with all its tries.
-    pub timeout: Duration,
-    /// Spans that may wait.
-    pub queue: usize,
-    /// Spans of one batch at most.
-    pub batch: usize,
-    /// How long a batch that is not full waits.
-    pub delay: Duration,
-    /// What posts them.
-    pub client: Client,
-}
 
 /// A span that has ended, with its place in the queue until it is sent.
 type Waiting = (SpanData, OwnedSemaphorePermit);
@@ -48,7 +33,7 @@ pub(super) struct Queue {
 
 /// Sends batches of the spans that wait.
 pub(super) struct Sender {
-    otlp: opentelemetry_otlp::SpanExporter,
+    exporter: opentelemetry_otlp::SpanExporter,
     waiting: mpsc::UnboundedReceiver<Waiting>,
     timeout: Duration,
     batch: usize,
@@ -56,14 +41,15 @@ pub(super) struct Sender {
     metrics: Arc<SpanMetrics>,
 }
 
-/// The way to a collector for spans of a process that `resource` describes.
+/// A queue of the spans of a process that `resource` describes, and what sends them to the collector.
 pub(super) fn queue(
-    collector: Collector,
+    otlp: &Otlp,
+    client: Client,
     resource: &Resource,
     metrics: Arc<SpanMetrics>,
 ) -> io::Result<(Queue, Sender)> {
-    let Collector { url, timeout, queue, batch, delay, client } = collector;
-    let mut otlp = opentelemetry_otlp::SpanExporter::builder()
+    let &Otlp { ref url, timeout, queue, batch, delay, .. } = otlp;
+    let mut exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
@@ -71,9 +57,9 @@ pub(super) fn queue(
         .with_timeout(timeout)
         .build()
         .map_err(io::Error::other)?;
-    otlp.set_resource(resource);
+    exporter.set_resource(resource);
     let (taken, waiting) = mpsc::unbounded_channel();
-    let sender = Sender { otlp, waiting, timeout, batch, delay, metrics: Arc::clone(&metrics) };
+    let sender = Sender { exporter, waiting, timeout, batch, delay, metrics: Arc::clone(&metrics) };
     let places = Arc::new(Semaphore::new(queue));
     Ok((Queue { places, waiting: taken, metrics, limit: queue, was_full: Once::new() }, sender))
 }
@@ -128,7 +114,7 @@ impl Sender {
         // Their places are free when this is done.
         let (spans, places): (Vec<SpanData>, Vec<_>) = batch.into_iter().unzip();
         // The library gives up between two tries, but never during one.
-        let sent = timeout(self.timeout, self.otlp.export(spans)).await;
+        let sent = timeout(self.timeout, self.exporter.export(spans)).await;
         let result = sent.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)));
         match &result {
             Ok(()) if was_failing => tracing::info!("the collector accepts traces again"),

@@ -17,15 +17,16 @@ use opentelemetry::trace::{SpanBuilder, SpanKind, TraceContextExt, TracerProvide
 use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use reqwest::Client;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::domain::region::RegionName;
+use crate::settings::Otlp;
 use crate::telemetry::metrics::SpanMetrics;
 
-pub use export::Collector;
 use span::Pipeline;
 pub use span::{Link, Span};
 pub use traceparent::trace_id;
@@ -43,21 +44,22 @@ impl Traces {
         Self(None)
     }
 
-    /// Spans that go to `collector`; connects to nothing yet. Sampling and what the service is called are as the standard
+    /// Spans that `client` sends as `otlp` says; connects to nothing yet. Sampling and what the service is called are as the standard
     /// variables say (`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where
     /// a configuration is only tried, there are none.
     ///
     /// # Errors
-    /// The collector's URL is none.
+    /// The collector's URL is not valid.
     pub fn start(
-        collector: Collector,
+        otlp: &Otlp,
+        client: Client,
         regions: &[RegionName],
         metrics: Arc<SpanMetrics>,
     ) -> io::Result<Self> {
         if Handle::try_current().is_err() {
             return Ok(Self::off());
         }
-        let (queue, sender) = export::queue(collector, &resource(), metrics)?;
+        let (queue, sender) = export::queue(otlp, client, &resource(), metrics)?;
         let tracer = SdkTracerProvider::builder().with_span_processor(queue).build().tracer(SERVICE_NAME);
         let stop = Arc::new(Notify::new());
         let sending = JoinSet::from_iter([sender.run(Arc::clone(&stop))]);

@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use serde::{Serialize, Serializer};
 
-use super::super::secret::Secret;
-use super::super::show;
+use super::show::{self, MASK};
 use crate::domain::region::RegionName;
 use crate::domain::scope::Scopes;
 
@@ -26,11 +27,11 @@ pub struct Region {
     pub token_url: String,
     /// `access_key_file` or `access_key`: the account's accessKey, in a file that is watched, or as text. Required,
     /// exactly one; in production a file.
-    #[serde(flatten, serialize_with = "show::access_key")]
+    #[serde(flatten)]
     pub access_key: Secret,
     /// `secret_key_file` or `secret_key`: the account's secretKey, likewise. Required, exactly one; in production a
     /// file.
-    #[serde(flatten, serialize_with = "show::secret_key")]
+    #[serde(flatten)]
     pub secret_key: Secret,
     /// `token_period`: the life requested for tokens, in whole seconds. Default `1h`: the vendor's own default.
     #[serde(serialize_with = "show::duration")]
@@ -47,6 +48,42 @@ pub struct Region {
     /// `allow_http`: whether the URLs may be plain http. Default `false`: keys, tokens and personal data travel here;
     /// true only for a sandbox.
     pub allow_http: bool,
+}
+
+/// A secret, with the key that it was given by. No `Debug`.
+#[derive(Clone)]
+pub enum Secret {
+    /// The value itself.
+    Inline(&'static str, SecretString),
+    /// A file, which may change.
+    File(&'static str, PathBuf),
+}
+
+impl Secret {
+    /// The key that it was given by.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Inline(key, _) | Self::File(key, _) => key,
+        }
+    }
+
+    /// The file that holds it, if it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        if let Self::File(_, path) = self { Some(path) } else { None }
+    }
+}
+
+impl Default for Secret {
+    /// Empty, which no secret of a configuration is.
+    fn default() -> Self {
+        Self::Inline("", SecretString::default())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map([(self.key(), self.file().unwrap_or(Path::new(MASK)))])
+    }
 }
 
 /// `[auth]`: how callers prove who they are.
@@ -146,7 +183,7 @@ pub struct Remote {
     /// `url_file` or `url`: the servers: `redis://host:port`, `rediss://host:port` for TLS,
     /// `redis+cluster://host:port,host:port` or `redis+sentinel://host:port,host:port/master-name`, with
     /// `user:password@` before the hosts if needed. The file is watched. Required, exactly one; a file if it holds a password.
-    #[serde(flatten, serialize_with = "show::remote_url")]
+    #[serde(flatten)]
     pub url: Secret,
     /// `encryption_key_file`: 32 random bytes in base64; a second line holds the previous key, which only decrypts;
     /// watched. Required, the same for every replica.
@@ -157,6 +194,29 @@ pub struct Remote {
     /// `share_tokens`: whether replicas share access tokens, for accounts where a new token ends the one before. Default
     /// `false`: a token may be bound to the address it was requested from.
     pub share_tokens: bool,
+}
+
+/// The Valkey or Redis servers that a URL names. No `Debug`: the URLs may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisServers {
+    /// How the servers work together.
+    pub topology: Topology,
+    /// One `redis://` or `rediss://` URL per server, with the user, password and database of the setting.
+    pub urls: Vec<Zeroizing<String>>,
+}
+
+/// How the servers work together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// One server, or one address in front of several.
+    Single,
+    /// A cluster; the URLs are the nodes to start from.
+    Cluster,
+    /// Sentinels, which know where the master is.
+    Sentinel {
+        /// The name of the master.
+        master: String,
+    },
 }
 
 /// `[callbacks]`: the listener for the vendor's callbacks, the only one that faces the Internet. Left out, there is none.

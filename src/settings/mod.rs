@@ -1,10 +1,12 @@
-//! Every setting: its key, what it is, its default and the reason for the default. Settings of the gateway itself are
-//! here, those about whom it talks to in [`peers`].
+//! Every setting, section by section: its key, what it is, its default and the reason for the default. `config` reads
+//! them, the parts of the gateway are made of them. Settings of the gateway itself are here, those about whom it talks
+//! to in `peers`.
 //!
 //! `docs/configuration.md` is made of these comments, so they keep a form: a section says what it is, a field says
 //! `key`: what it is. Then `Required`, or `Default` and the default, `quoted` if the key could be set to it; then why.
 
 mod peers;
+mod show;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,45 +14,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub use self::peers::{Auth, Callbacks, Caller, Jwks, Jwt, Region, Remote};
-use super::show;
-
-/// A configuration without a mistake. No `Debug`: it holds secrets; [`Config::masked`] shows it.
-#[derive(Clone, Serialize)]
-pub struct Config {
-    /// `[server]`
-    pub server: Server,
-    /// `[request]`
-    pub request: Request,
-    /// `[wait]`
-    pub wait: Wait,
-    /// `[drain]`
-    pub drain: Drain,
-    /// `[[regions]]`, in probing order: 1 to 64.
-    pub regions: Vec<Region>,
-    /// `[auth]`
-    pub auth: Auth,
-    /// `[[callers]]`
-    pub callers: Vec<Caller>,
-    /// `[cache]`
-    pub cache: Cache,
-    /// `[media]`
-    pub media: Media,
-    /// `[remote]`
-    pub remote: Option<Remote>,
-    /// `[callbacks]`
-    pub callbacks: Option<Callbacks>,
-    /// `[telemetry]`
-    pub telemetry: Telemetry,
-}
-
-impl Config {
-    /// The effective configuration as JSON, with the keys of the file. Secrets and hashes of keys are `***`, and so are
-    /// the queries of URLs.
-    pub fn masked(&self) -> String {
-        serde_json::to_string_pretty(self).expect("settings have text keys and UTF-8 paths")
-    }
-}
+pub use self::peers::{Auth, Callbacks, Caller, Jwks, Jwt, RedisServers, Region, Remote, Secret, Topology};
+pub(crate) use self::show::{SIZES, TIMES, Units, bytes_text, duration_text};
 
 /// `[server]`: where callers and operators connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
