@@ -1,4 +1,4 @@
-//! What the vendor's API has: one account, its regions, two calls.
+//! The vendor's API as it is simulated: one account, its regions, two endpoints.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ pub const SECRET_KEY: &str = "sandbox-secret-key";
 /// The regions served, each under the path prefix of its name. Another prefix gets the HTML 404 of the vendor's edge.
 pub const REGIONS: &[&str] = &["id", "sg", "my", "th", "ph", "vn"];
 
-/// The two calls.
+/// The two endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Endpoint {

@@ -1,4 +1,4 @@
-//! Callbacks: tells a URL that a verification has changed, as the vendor does. It owns how they are sent; ids say when.
+//! Callbacks: posts to a URL that a verification has changed, as the vendor does. `ids` says when.
 //! Each is sent once: the vendor may try again, but promises nothing.
 
 use axum::body::Body;
@@ -38,14 +38,14 @@ impl FromStr for CallbackUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const WANTED: &str = "expected a URL such as http://127.0.0.1:8082/callbacks/{region}?key=…";
-        // Braces are no URL, so the region is put in before it is read.
+        // Braces are not allowed in a URL, so the region is filled in before it is parsed.
         let uri: Uri = text.replace(REGION, "region").parse().map_err(|_| WANTED)?;
-        let is_fit = uri.scheme() == Some(&Scheme::HTTP);
-        if is_fit { Ok(Self(text.to_owned())) } else { Err(WANTED.to_owned()) }
+        let is_http = uri.scheme() == Some(&Scheme::HTTP);
+        if is_http { Ok(Self(text.to_owned())) } else { Err(WANTED.to_owned()) }
     }
 }
 
-/// Sends each callback when its time has come, for as long as it is polled.
+/// Sends each callback when it is due, for as long as it is polled.
 pub(super) async fn deliver(url: CallbackUrl, mut callbacks: Receiver<Callback>) {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let mut waiting = JoinSet::new();

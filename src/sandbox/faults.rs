@@ -1,6 +1,6 @@
-//! Faults on demand. It owns which call is struck, and how.
+//! Faults on demand: which calls get one, and what it does.
 //!
-//! `PUT /_sandbox/faults` takes one object or an array of them and replaces what was set; the first that matches strikes:
+//! `PUT /_sandbox/faults` takes one object or an array of them and replaces what was set; the first that matches is injected:
 //!
 //! ```json
 //! { "region": "my", "endpoint": "get_result", "signature_id": null, "times": 2,
@@ -41,12 +41,12 @@ struct Rule {
     region: Option<String>,
     endpoint: Option<Endpoint>,
     signature_id: Option<String>,
-    /// How often it strikes yet; for good if there is no number.
+    /// How many more times it applies; always, if there is no number.
     times: Option<u64>,
     fault: Fault,
 }
 
-/// What happens to a call that is struck.
+/// What happens to a call.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Fault {
@@ -74,7 +74,7 @@ impl Faults {
         Ok(Self(rules))
     }
 
-    /// The fault of the first rule that strikes this call.
+    /// The fault of the first rule that matches this call.
     pub(super) fn take(&mut self, region: &str, endpoint: Endpoint, id: Option<&str>) -> Option<Fault> {
         let rule = self.0.iter_mut().find(|rule| rule.matches(region, endpoint, id))?;
         rule.times = rule.times.map(|left| left - 1);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_strikes_where_and_as_often_as_it_was_set() {
+    fn a_fault_applies_where_and_as_often_as_it_was_set() {
         let rule = json!({ "region": "my", "endpoint": "get_result", "signature_id": "a", "times": 1,
                            "fault": { "reset": true } });
         let mut faults = faults(rule).unwrap();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_that_is_left_strikes() {
+    fn the_first_fault_that_is_left_applies() {
         let rules = json!([{ "times": 1, "fault": { "status": 500 } }, { "fault": { "delay_ms": 5 } }]);
         let mut faults = faults(rules).unwrap();
         let mut next = || faults.take("my", Endpoint::Token, None).map(|fault| fault.delay_ms);

@@ -1,14 +1,14 @@
-//! The Get Result API: checks the token, finds the script of the id and plays it. What results look like is elsewhere.
+//! The Get Result API: checks the token, finds what the id does, and does it. What results look like is in `results`.
 
 use super::api::Endpoint;
-use super::books::Visit;
 use super::callbacks::Callback;
 use super::envelope::{self, Refusal};
 use super::host::Host;
 use super::ids::{self, Known, Outcome, Script};
-use super::people::Scene;
+use super::people::Values;
 use super::results;
 use super::serve::Reset;
+use super::state::Call;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep};
 pub(super) async fn get_result(State(host): State<Host>, headers: HeaderMap, body: Bytes) -> Response {
     let asked = signature_id(&body);
     let id = asked.as_deref().ok();
-    host.books.lock().asks.count(host.region, Endpoint::GetResult, id);
-    if let Some(response) = host.strike(Endpoint::GetResult, id).await {
+    host.state.lock().calls.count(host.region, Endpoint::GetResult, id);
+    if let Some(response) = host.inject_fault(Endpoint::GetResult, id).await {
         return response;
     }
     if !authorized(&host, &headers) {
@@ -46,25 +46,25 @@ fn signature_id(body: &[u8]) -> Result<String, Refusal> {
 
 fn authorized(host: &Host, headers: &HeaderMap) -> bool {
     let token = headers.get("x-access-token").and_then(|value| value.to_str().ok());
-    token.is_some_and(|token| host.books.lock().tokens.live(host.region, token, Instant::now()))
+    token.is_some_and(|token| host.state.lock().tokens.is_live(host.region, token, Instant::now()))
 }
 
 async fn answer(host: &Host, id: &str) -> Response {
-    let Some((known, visit)) = find(host, id) else {
+    let Some((known, call)) = find(host, id) else {
         return envelope::NOT_EXIST.respond(Some(id));
     };
     match known.script {
         Script::Result(outcome) => result(host, id, &outcome),
-        Script::Pending(pending) if visit.age < pending.time => {
-            let scene = Scene::new(id, host.region, Timestamp::now());
-            envelope::success(&results::pending(&scene, pending.is_submitted(visit.age)), Some(id))
+        Script::Pending(pending) if call.age < pending.time => {
+            let values = Values::new(id, host.region, Timestamp::now());
+            envelope::success(&results::pending(&values, pending.is_submitted(call.age)), Some(id))
         }
         Script::Pending(pending) => result(host, id, &pending.outcome),
         Script::Slow(time) => {
             sleep(time).await;
             result(host, id, &ids::PASS)
         }
-        Script::Flaky if visit.asks == 1 => envelope::SERVER.respond(Some(id)),
+        Script::Flaky if call.number == 1 => envelope::SERVER.respond(Some(id)),
         Script::Flaky => result(host, id, &ids::PASS),
         Script::Refused(refusal) => refusal.respond(Some(id)),
         Script::Busy => ([(header::RETRY_AFTER, "10s")], envelope::BUSY.respond(Some(id))).into_response(),
@@ -74,19 +74,19 @@ async fn answer(host: &Host, id: &str) -> Response {
     }
 }
 
-/// The id, if it is known and lives in this region.
-fn find(host: &Host, id: &str) -> Option<(Known, Visit)> {
+/// The id, if it is known and exists in this region.
+fn find(host: &Host, id: &str) -> Option<(Known, Call)> {
     let (known, now) = (ids::parse(id)?, Instant::now());
-    let visit = host.books.lock().asks.visit(id, known.home, host.region, now)?;
-    if let (Script::Pending(pending), 1) = (known.script, visit.asks) {
+    let call = host.state.lock().calls.find(id, known.home, host.region, now)?;
+    if let (Script::Pending(pending), 1) = (known.script, call.number) {
         for (kind, age) in pending.callbacks() {
             host.call_back(Callback { region: host.region, id: id.to_owned(), kind, at: now + age });
         }
     }
-    Some((known, visit))
+    Some((known, call))
 }
 
 fn result(host: &Host, id: &str, outcome: &Outcome) -> Response {
-    let scene = Scene::new(id, host.region, Timestamp::now());
-    envelope::success(&results::data(&scene, outcome), Some(id))
+    let values = Values::new(id, host.region, Timestamp::now());
+    envelope::success(&results::data(&values, outcome), Some(id))
 }

@@ -1,11 +1,11 @@
-//! What a handler works with: the region it speaks for, the books all regions share, and the way to callbacks. The only
-//! lock of the simulator.
+//! What a handler works with: its region, the state that all regions share, and where callbacks go. The state is behind
+//! the only lock of the simulator.
 
 use super::api::Endpoint;
-use super::books::Books;
 use super::callbacks::Callback;
 use super::faults::LONGEST_HANG;
 use super::serve::Reset;
+use super::state::State;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use tokio::time::sleep;
 #[derive(Clone, Default)]
 pub(super) struct Host {
     pub(super) region: &'static str,
-    pub(super) books: Arc<Mutex<Books>>,
+    pub(super) state: Arc<Mutex<State>>,
     callbacks: Option<Sender<Callback>>,
 }
 
 impl Host {
-    /// A host whose callbacks are sent by whoever receives them, if anybody does.
+    /// A host whose callbacks go to that channel, if there is one.
     pub(super) fn new(callbacks: Option<Sender<Callback>>) -> Self {
         Self { callbacks, ..Self::default() }
     }
 
-    /// The host of `region`, with the same books.
+    /// The host of `region`, with the same state.
     pub(super) fn of(&self, region: &'static str) -> Self {
         Self { region, ..self.clone() }
     }
 
-    /// Has a callback sent. It is not sent if too many wait already.
+    /// Queues a callback; it is dropped if too many wait already.
     pub(super) fn call_back(&self, callback: Callback) {
         if let Some(callbacks) = &self.callbacks {
             let _ = callbacks.try_send(callback);
         }
     }
 
-    /// Lets the fault that is set for this call happen; an answer ends the call.
-    pub(super) async fn strike(&self, endpoint: Endpoint, id: Option<&str>) -> Option<Response> {
-        let fault = self.books.lock().faults.take(self.region, endpoint, id)?;
+    /// Injects the fault that is set for this call, if there is one. An answer ends the call.
+    pub(super) async fn inject_fault(&self, endpoint: Endpoint, id: Option<&str>) -> Option<Response> {
+        let fault = self.state.lock().faults.take(self.region, endpoint, id)?;
         sleep(fault.delay()).await;
         if fault.revoke_tokens {
-            self.books.lock().tokens.revoke(self.region);
+            self.state.lock().tokens.revoke(self.region);
         }
         if fault.hang {
             sleep(LONGEST_HANG).await;

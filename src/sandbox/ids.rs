@@ -1,4 +1,4 @@
-//! What each id does: the table, and how an id is read against it. It knows neither time nor what a body looks like.
+//! What each id does: the table of ids, and how an id is looked up in it.
 
 use super::api::REGIONS;
 use super::envelope::{self, Refusal};
@@ -45,7 +45,7 @@ const LONGEST_DELAY: u64 = 60;
 /// By how much a late callback is late.
 const LATE: Duration = Duration::from_secs(3);
 
-/// A known id: what it does, and where it lives.
+/// A known id: what it does, and where it exists.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Known {
     pub(super) script: Script,
@@ -113,7 +113,7 @@ pub(super) enum Flaw {
     /// The document was read and did not hold.
     Document,
     Forgery,
-    /// A rule outside of face and document.
+    /// A rule of the account.
     Policy,
     /// The card could not be read: no OCR, no face step.
     Card,
@@ -191,7 +191,7 @@ pub(super) fn parse(id: &str) -> Option<Known> {
             let outcome = Outcome { generation: Generation::Old, ..failed(&CODES[0]) };
             return Some(sample(outcome));
         }
-        _ if id.len() > LONGEST || !id.bytes().all(plain) => return None,
+        _ if id.len() > LONGEST || !id.bytes().all(is_id_byte) => return None,
         _ => {}
     }
     let parts: Vec<&str> = id.split('-').collect();
@@ -203,7 +203,7 @@ fn sample(outcome: Outcome) -> Known {
     Known { script: Script::Result(outcome), home: Home::FirstAsked }
 }
 
-fn plain(byte: u8) -> bool {
+fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
 }
 
@@ -238,7 +238,7 @@ fn pending(seconds: &str, words: &[&str]) -> Option<Pending> {
 }
 
 impl Pending {
-    /// Whether the person has handed in everything at that age.
+    /// Whether the person has submitted everything at that age.
     pub(super) fn is_submitted(&self, age: Duration) -> bool {
         age >= self.time / 2 && self.outcome.result != "INCOMPLETE"
     }
@@ -257,7 +257,7 @@ impl Pending {
     }
 }
 
-/// The verdict the words spell, else PASS, in that generation.
+/// The verdict that the words name, else PASS, in that generation.
 fn in_generation(generation: Generation, words: &[&str]) -> Script {
     Script::Result(Outcome { generation, ..verdict(words).unwrap_or(PASS) })
 }
@@ -274,7 +274,7 @@ fn failed(code: &Code) -> Outcome {
     Outcome { result: "FAIL", code: code.code, flaw: code.flaw, generation: Generation::Current }
 }
 
-/// Only what stops a user on the way can be incomplete; the default is that he ran out of time.
+/// Only what stops a person on the way can be incomplete; by default, the time ran out.
 fn incomplete(words: &[&str]) -> Outcome {
     let stops = |code: &&Code| matches!(code.flaw, Flaw::Card | Flaw::Session);
     let named = words.first().and_then(|word| CODES.iter().filter(stops).find(|code| code.word == *word));

@@ -1,5 +1,5 @@
-//! The vendor's API in small: an independent statement of its contract, to build, test and show a client against.
-//! It owns what the vendor promises and how the vendor misbehaves; it imports nothing of the gateway and knows of none.
+//! A simulator of the vendor's API: an independent statement of its contract, to build, test and demonstrate a client
+//! against. It says what the vendor promises and how the vendor misbehaves, and imports nothing of the gateway.
 //!
 //! One port, one path prefix per region: `/my` stands for the vendor's host in Malaysia. Under each prefix
 //!
@@ -28,21 +28,20 @@
 //! | `sim-both-…` | PASS in every region |
 //! | `f302f5d2454a85c2`, `681760d460df34eb` | the vendor's samples: PASS with a forgery label, FAIL |
 //!
-//! An id with a part that names a region (`sim-pass-ph-7`) exists in that region alone. Any other lives in the region
+//! An id with a part that names a region (`sim-pass-ph-7`) exists in that region alone. Any other exists in the region
 //! that is asked for it first and does not exist elsewhere, so that one configured region works as well as six.
 //!
 //! Every text about a person, every link and every transaction id in the answer for an id holds that id's marker:
 //! the first 16 hex digits of SHA-256 over `sandbox:` and the id. Words of the protocol, types, dates and countries
 //! are everybody's.
 //!
-//! If it is told a URL, it sends a callback there when the person has handed in everything (`SUBMIT_COMPLETED`, half of
+//! With a callback URL, it sends a callback there when the person has submitted everything (`SUBMIT_COMPLETED`, half of
 //! N) and when the result can be read (`COMPLETED`, N); none where the end is INCOMPLETE.
 //!
-//! Tests steer it: `PUT /_sandbox/faults` sets faults to inject (see `faults.rs`), `DELETE` clears them, and
+//! Tests control it: `PUT /_sandbox/faults` sets faults to inject (see `faults.rs`), `DELETE` clears them, and
 //! `GET /_sandbox/hits` counts the calls per region, endpoint and id.
 
 mod api;
-mod books;
 mod callbacks;
 mod envelope;
 mod faults;
@@ -52,6 +51,7 @@ mod ids;
 mod people;
 mod results;
 mod serve;
+mod state;
 mod token;
 
 use axum::Router;
@@ -71,7 +71,7 @@ pub use ids::ids;
 use faults::Faults;
 use host::Host;
 
-/// No request of the API comes near it.
+/// The requests of the API are far smaller.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// Serves the simulator on `listener` until `shutdown` completes; connections still open then have half a second.
@@ -117,7 +117,7 @@ fn api(host: Host) -> Router {
 async fn set_faults(State(host): State<Host>, body: Bytes) -> Response {
     match Faults::parse(&body) {
         Ok(faults) => {
-            host.books.lock().faults = faults;
+            host.state.lock().faults = faults;
             StatusCode::NO_CONTENT.into_response()
         }
         Err(mistake) => (StatusCode::BAD_REQUEST, mistake).into_response(),
@@ -125,11 +125,11 @@ async fn set_faults(State(host): State<Host>, body: Bytes) -> Response {
 }
 
 async fn clear_faults(State(host): State<Host>) -> StatusCode {
-    host.books.lock().faults = Faults::default();
+    host.state.lock().faults = Faults::default();
     StatusCode::NO_CONTENT
 }
 
 async fn show_hits(State(host): State<Host>) -> Response {
-    let report = host.books.lock().asks.report().to_string();
+    let report = host.state.lock().calls.report().to_string();
     ([(header::CONTENT_TYPE, "application/json")], report).into_response()
 }

@@ -1,4 +1,4 @@
-//! The invented people and the links to their pictures. Whatever it says of an id carries the id's marker.
+//! The invented people and the links to their pictures. Every text of an id holds the id's marker.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -70,17 +70,17 @@ fn digest(id: &str) -> [u8; 32] {
     Sha256::digest(format!("sandbox:{id}")).into()
 }
 
-/// What is said of one id, asked for in one region at one time: texts by the names that templates have for them.
-pub(super) struct Scene(Vec<(&'static str, String)>);
+/// The values of a template's placeholders, for one id in one region at one time.
+pub(super) struct Values(Vec<(&'static str, String)>);
 
-impl Scene {
+impl Values {
     pub(super) fn new(id: &str, region: &str, now: Timestamp) -> Self {
         const MONTHS: [&str; 6] = ["JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"];
         let country = COUNTRIES.iter().find(|country| country.region == region).unwrap_or(&COUNTRIES[0]);
-        let (marker, lot) = (marker(id), digest(id));
-        let (name, gender) = country.people[usize::from(lot[0] % 2)];
+        let (marker, seed) = (marker(id), digest(id));
+        let (name, gender) = country.people[usize::from(seed[0] % 2)];
         // All adults, and no date that a month may lack.
-        let (year, month, day) = (1950 + u16::from(lot[3] % 50), 1 + lot[4] % 6, 1 + lot[5] % 28);
+        let (year, month, day) = (1950 + u16::from(seed[3] % 50), 1 + seed[4] % 6, 1 + seed[5] % 28);
         let (signed_at, ends) = (now.strftime("%Y%m%dT%H%M%SZ"), now.as_second() + LINK_LIFE_S);
         Self(vec![
             ("id", id.to_owned()),
@@ -89,8 +89,8 @@ impl Scene {
             // ISO 3166 alpha-3, as the vendor writes countries.
             ("citizen", country.iso3.to_owned()),
             ("card", country.card.to_owned()),
-            ("address", format!("{} {marker} {}", 1 + lot[1] % 99, country.place)),
-            ("idNumber", format!("{:02}-{marker}", lot[2] % 100)),
+            ("address", format!("{} {marker} {}", 1 + seed[1] % 99, country.place)),
+            ("idNumber", format!("{:02}-{marker}", seed[2] % 100)),
             ("birthday", format!("{year}/{month:02}/{day:02}")),
             // As some cards print it; the vendor then adds a parsed form.
             ("printedBirthday", format!("{} {day},{year}", MONTHS[usize::from(month) - 1])),
@@ -108,7 +108,7 @@ impl Scene {
         ])
     }
 
-    /// A template with `words`, and then these texts, where it has their names in braces.
+    /// A template with `words`, and then these values, in the place of their names in braces.
     pub(super) fn fill(&self, template: &str, words: &[(&'static str, String)]) -> Value {
         let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
         let text = words.iter().chain(&self.0).fold(template.to_owned(), fill);
@@ -123,7 +123,7 @@ mod tests {
     fn said(id: &str, region: &str) -> Value {
         let template =
             r#"["{name} {gender} {idNumber} {address} {birthday}", "{signature}", "?{oldSignature}"]"#;
-        Scene::new(id, region, Timestamp::UNIX_EPOCH).fill(template, &[])
+        Values::new(id, region, Timestamp::UNIX_EPOCH).fill(template, &[])
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `data` of a result: a template in the fields of its generation, with what the person and the verdict change in it.
 
 use super::ids::{Flaw, Generation, Outcome};
-use super::people::Scene;
+use super::people::Values;
 use serde_json::{Value, json};
 
 /// The vendor's third sample: a card it does not support, with a spelling of the code that its own table lacks.
@@ -12,7 +12,7 @@ const PENDING: &str = include_str!("answers/pending.json");
 const VIDEO: &str = "https://media.sandbox.example/{marker}/face.mp4?{signature}";
 
 /// A final result.
-pub(super) fn data(scene: &Scene, outcome: &Outcome) -> Value {
+pub(super) fn data(values: &Values, outcome: &Outcome) -> Value {
     let Outcome { result, code, flaw, generation } = *outcome;
     let is_new = matches!(generation, Generation::New { .. });
     let (template, is_lower) = match generation {
@@ -33,8 +33,8 @@ pub(super) fn data(scene: &Scene, outcome: &Outcome) -> Value {
         ("face", fails(&[Flaw::Liveness, Flaw::Similarity])),
         ("document", fails(&[Flaw::Document, Flaw::Forgery, Flaw::Card])),
     ];
-    let mut data = scene.fill(template, &words);
-    spoil(&mut data, flaw, is_new);
+    let mut data = values.fill(template, &words);
+    apply_flaw(&mut data, flaw, is_new);
     if code == "CARD_LOW_QUALITY_IMAGE" {
         data["docDetail"]["qualityLabels"]["front"] = json!(["blur"]);
     }
@@ -46,7 +46,7 @@ pub(super) fn data(scene: &Scene, outcome: &Outcome) -> Value {
 
 /// Changes what shows that the verification went wrong there. Below 50 a liveness score is an attack, and a similarity
 /// score below 70 is somebody else.
-fn spoil(data: &mut Value, flaw: Flaw, is_new: bool) {
+fn apply_flaw(data: &mut Value, flaw: Flaw, is_new: bool) {
     match flaw {
         Flaw::None | Flaw::Document | Flaw::Policy | Flaw::Nulls => {}
         Flaw::Label | Flaw::Forgery => data["docDetail"]["forgeryLabels"] = json!(["photocopy"]),
@@ -70,8 +70,8 @@ fn spoil(data: &mut Value, flaw: Flaw, is_new: bool) {
 }
 
 /// No result yet.
-pub(super) fn pending(scene: &Scene, submitted: bool) -> Value {
-    let mut data = scene.fill(PENDING, &[]);
+pub(super) fn pending(values: &Values, submitted: bool) -> Value {
+    let mut data = values.fill(PENDING, &[]);
     data["submissionCompleted"] = json!(submitted);
     data
 }
@@ -99,12 +99,12 @@ mod tests {
     }
 
     fn every_answer(id: &str) -> Vec<Value> {
-        let scene = Scene::new(id, "my", Timestamp::now());
+        let values = Values::new(id, "my", Timestamp::now());
         match ids::parse(id).map(|known| known.script) {
-            Some(Script::Result(outcome)) => vec![data(&scene, &outcome)],
-            Some(Script::Pending(_)) => vec![pending(&scene, true), data(&scene, &ids::PASS)],
-            Some(Script::Slow(_) | Script::Flaky) => vec![data(&scene, &ids::PASS)],
-            Some(Script::Mismatch) => vec![data(&scene, &ids::PASS)],
+            Some(Script::Result(outcome)) => vec![data(&values, &outcome)],
+            Some(Script::Pending(_)) => vec![pending(&values, true), data(&values, &ids::PASS)],
+            Some(Script::Slow(_) | Script::Flaky) => vec![data(&values, &ids::PASS)],
+            Some(Script::Mismatch) => vec![data(&values, &ids::PASS)],
             Some(Script::Refused(_) | Script::Busy | Script::Html | Script::Reset) | None => vec![],
         }
     }

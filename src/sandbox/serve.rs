@@ -1,4 +1,4 @@
-//! Connections: accepts, bounds, resets and ends them. It knows no path and no body.
+//! Connections: accepts, limits, resets and ends them.
 
 use axum::Router;
 use axum::extract::Request;
@@ -21,12 +21,12 @@ use tokio::time::{sleep, timeout};
 const MOST_CONNECTIONS: usize = 1024;
 /// Covers the idle time between two requests as well.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// What open connections have once the end is called.
+/// What open connections are given at shutdown.
 const GRACE: Duration = Duration::from_millis(500);
 /// After an accept that failed, as it does without file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An answer that marks its connection to be cut with a TCP reset, without a byte of it sent.
+/// An answer that is never sent: its connection ends with a TCP reset instead.
 #[derive(Clone, Copy)]
 pub(super) struct Reset;
 
@@ -48,19 +48,19 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone(), stopped.clone()));
+                    connections.spawn(serve_connection(stream, router.clone(), stopped.clone()));
                 }
                 Err(_) => sleep(PAUSE).await,
             },
         }
     }
     drop((listener, stop));
-    // Clients keep idle connections and faults hang: what has not ended by then is aborted with the set.
+    // Clients keep idle connections, and faults hang: what has not ended by then is aborted when the set is dropped.
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(GRACE, ended).await;
 }
 
-async fn converse(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<Incoming>| {

@@ -1,4 +1,4 @@
-//! The Token Authentication API: who may have a token. It knows nothing of results.
+//! The Token Authentication API: who is granted a token.
 
 use super::api::{ACCESS_KEY, Endpoint, SECRET_KEY};
 use super::envelope::{self, Refusal};
@@ -20,21 +20,21 @@ const LONGEST_PERIOD: u64 = 86_400;
 
 /// `POST …/generate-token`
 pub(super) async fn generate(State(host): State<Host>, body: Bytes) -> Response {
-    host.books.lock().asks.count(host.region, Endpoint::Token, None);
-    if let Some(response) = host.strike(Endpoint::Token, None).await {
+    host.state.lock().calls.count(host.region, Endpoint::Token, None);
+    if let Some(response) = host.inject_fault(Endpoint::Token, None).await {
         return response;
     }
     let now = Timestamp::now().as_millisecond().unsigned_abs();
     match period_granted(&body, now) {
         Ok(period) => {
-            let token = host.books.lock().tokens.grant(host.region, period, Instant::now());
+            let token = host.state.lock().tokens.grant(host.region, period, Instant::now());
             envelope::success(&json!({ "token": token, "expiredTime": now + period * 1000 }), None)
         }
         Err(refusal) => refusal.respond(None),
     }
 }
 
-/// The validity in seconds that the request earns at `now`, in epoch milliseconds.
+/// The validity in seconds that is granted to the request at `now`, in epoch milliseconds.
 fn period_granted(body: &[u8], now: u64) -> Result<u64, Refusal> {
     let Ok(Value::Object(request)) = serde_json::from_slice(body) else {
         return Err(envelope::BAD_REQUEST);

@@ -1,5 +1,5 @@
-//! All that is remembered: tokens that live, and what was asked for, when and where. Each book forgets its oldest entry when
-//! it is full, so that no client can make the simulator grow.
+//! What the simulator remembers: live tokens, the calls it has received, and the faults to inject. Tokens and ids are
+//! bounded, the oldest goes first, so that no client can make the simulator grow.
 
 use super::api::{Endpoint, REGIONS};
 use super::faults::Faults;
@@ -13,20 +13,20 @@ use tokio::time::Instant;
 
 /// Live tokens over all regions. A new token leaves the earlier ones alone until the oldest has to go.
 const MOST_TOKENS: usize = 4096;
-/// An id that is forgotten starts anew, wherever it is asked for next.
+/// An id that is forgotten starts again in the region that is asked for it next.
 const MOST_IDS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
 /// Longer ids are counted with their region only.
 const LONGEST_ID: usize = 128;
 
-/// The books of all regions.
+/// What all regions remember.
 #[derive(Default)]
-pub(super) struct Books {
+pub(super) struct State {
     pub(super) tokens: Tokens,
-    pub(super) asks: Asks,
+    pub(super) calls: Calls,
     pub(super) faults: Faults,
 }
 
-/// The tokens that live, oldest first.
+/// Live tokens, oldest first.
 #[derive(Default)]
 pub(super) struct Tokens(VecDeque<Token>);
 
@@ -48,7 +48,7 @@ impl Tokens {
     }
 
     /// Whether `text` is a token of `region` that has not expired.
-    pub(super) fn live(&self, region: &str, text: &str, now: Instant) -> bool {
+    pub(super) fn is_live(&self, region: &str, text: &str, now: Instant) -> bool {
         self.0.iter().any(|token| token.region == region && token.text == text && token.ends > now)
     }
 
@@ -57,66 +57,61 @@ impl Tokens {
     }
 }
 
-/// What was asked for. Every call counts, refused and faulted ones too.
-pub(super) struct Asks {
-    calls: BTreeMap<(&'static str, Endpoint), u64>,
-    ids: LruCache<String, Asked>,
+/// The calls so far. Every call counts, refused and faulted ones too.
+pub(super) struct Calls {
+    by_endpoint: BTreeMap<(&'static str, Endpoint), u64>,
+    by_id: LruCache<String, CallsOfId>,
 }
 
 #[derive(Default)]
-struct Asked {
-    calls: u64,
+struct CallsOfId {
+    total: u64,
     /// Where and when a region that may have the id was first asked for it.
     first: Option<(&'static str, Instant)>,
-    visits: u64,
+    /// Calls in a region that has the id.
+    found: u64,
 }
 
-/// An ask in a region that has the id.
+/// A call for an id in a region that has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Visit {
-    /// Since the first ask.
+pub(super) struct Call {
+    /// Since the first one.
     pub(super) age: Duration,
     /// Counts from 1.
-    pub(super) asks: u64,
+    pub(super) number: u64,
 }
 
-impl Default for Asks {
+impl Default for Calls {
     fn default() -> Self {
-        Self { calls: BTreeMap::new(), ids: LruCache::new(MOST_IDS) }
+        Self { by_endpoint: BTreeMap::new(), by_id: LruCache::new(MOST_IDS) }
     }
 }
 
-impl Asks {
+impl Calls {
     pub(super) fn count(&mut self, region: &'static str, endpoint: Endpoint, id: Option<&str>) {
-        *self.calls.entry((region, endpoint)).or_default() += 1;
+        *self.by_endpoint.entry((region, endpoint)).or_default() += 1;
         if let Some(id) = id.filter(|id| id.len() <= LONGEST_ID) {
-            self.ids.get_or_insert_mut(id.to_owned(), Asked::default).calls += 1;
+            self.by_id.get_or_insert_mut(id.to_owned(), CallsOfId::default).total += 1;
         }
     }
 
-    /// Books an ask for a known id in `region`; none if the id lives elsewhere.
-    pub(super) fn visit(
-        &mut self,
-        id: &str,
-        home: Home,
-        region: &'static str,
-        now: Instant,
-    ) -> Option<Visit> {
+    /// Notes a call for a known id in `region`; `None` if the id exists elsewhere.
+    pub(super) fn find(&mut self, id: &str, home: Home, region: &'static str, now: Instant) -> Option<Call> {
         if matches!(home, Home::Region(home) if home != region) {
             return None;
         }
-        let asked = self.ids.get_or_insert_mut(id.to_owned(), Asked::default);
-        let (first_region, first) = *asked.first.get_or_insert((region, now));
+        let of_id = self.by_id.get_or_insert_mut(id.to_owned(), CallsOfId::default);
+        let (first_region, first) = *of_id.first.get_or_insert((region, now));
         if home == Home::FirstAsked && first_region != region {
             return None;
         }
-        asked.visits += 1;
-        Some(Visit { age: now - first, asks: asked.visits })
+        of_id.found += 1;
+        Some(Call { age: now - first, number: of_id.found })
     }
 
     /// `{"regions": {"my": {"token": 1, "get_result": 3}, …}, "ids": {"sim-pass-1": 3}}`
     pub(super) fn report(&self) -> Value {
-        let calls = |region, endpoint| self.calls.get(&(region, endpoint)).copied().unwrap_or_default();
+        let calls = |region, endpoint| self.by_endpoint.get(&(region, endpoint)).copied().unwrap_or_default();
         let region = |region: &&'static str| {
             let calls = json!({
                 "token": calls(region, Endpoint::Token),
@@ -124,7 +119,7 @@ impl Asks {
             });
             ((*region).to_owned(), calls)
         };
-        let ids = self.ids.iter().map(|(id, asked)| (id.clone(), asked.calls.into()));
+        let ids = self.by_id.iter().map(|(id, calls)| (id.clone(), calls.total.into()));
         json!({
             "regions": REGIONS.iter().map(region).collect::<Map<_, _>>(),
             "ids": ids.collect::<Map<_, Value>>(),
@@ -141,32 +136,32 @@ mod tests {
         let (mut tokens, now) = (Tokens::default(), Instant::now());
         let first = tokens.grant("my", 60, now);
         let second = tokens.grant("my", 120, now);
-        assert!(tokens.live("my", &first, now) && tokens.live("my", &second, now));
-        assert!(!tokens.live("ph", &first, now));
-        assert!(!tokens.live("my", &first, now + Duration::from_secs(60)));
+        assert!(tokens.is_live("my", &first, now) && tokens.is_live("my", &second, now));
+        assert!(!tokens.is_live("ph", &first, now));
+        assert!(!tokens.is_live("my", &first, now + Duration::from_secs(60)));
         tokens.revoke("my");
-        assert!(!tokens.live("my", &second, now));
+        assert!(!tokens.is_live("my", &second, now));
     }
 
     #[test]
     fn an_id_without_a_region_belongs_to_whoever_is_asked_first() {
-        let (mut asks, now) = (Asks::default(), Instant::now());
-        assert!(asks.visit("a", Home::FirstAsked, "my", now).is_some());
-        assert!(asks.visit("a", Home::FirstAsked, "ph", now).is_none());
-        assert_eq!(asks.visit("a", Home::FirstAsked, "my", now).map(|visit| visit.asks), Some(2));
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        assert!(calls.find("a", Home::FirstAsked, "my", now).is_some());
+        assert!(calls.find("a", Home::FirstAsked, "ph", now).is_none());
+        assert_eq!(calls.find("a", Home::FirstAsked, "my", now).map(|call| call.number), Some(2));
     }
 
     #[test]
     fn an_id_that_names_a_region_exists_only_there() {
-        let (mut asks, now) = (Asks::default(), Instant::now());
-        assert!(asks.visit("a-ph", Home::Region("ph"), "my", now).is_none());
-        assert_eq!(asks.visit("a-ph", Home::Region("ph"), "ph", now).map(|visit| visit.asks), Some(1));
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        assert!(calls.find("a-ph", Home::Region("ph"), "my", now).is_none());
+        assert_eq!(calls.find("a-ph", Home::Region("ph"), "ph", now).map(|call| call.number), Some(1));
     }
 
     #[test]
     fn an_id_of_every_region_is_everywhere() {
-        let (mut asks, now) = (Asks::default(), Instant::now());
-        assert!(asks.visit("a", Home::Everywhere, "my", now).is_some());
-        assert!(asks.visit("a", Home::Everywhere, "ph", now).is_some());
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        assert!(calls.find("a", Home::Everywhere, "my", now).is_some());
+        assert!(calls.find("a", Home::Everywhere, "ph", now).is_some());
     }
 }
