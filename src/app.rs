@@ -25,7 +25,7 @@ use watched::{
     callback_keys, caller_keys, certificate, key_set, key_set_token, keys, keys_of, upstream_keys,
 };
 
-/// The fewest bytes of an audit key: who guesses the key can test guesses of ids.
+/// The fewest bytes of an audit key: whoever guesses the key can test guesses of ids.
 const MIN_AUDIT_KEY: usize = 16;
 const AUDIT_KEY_TOO_SHORT: &str = "telemetry.audit_key_file: holds fewer than 16 bytes; write 32 random ones, as `openssl rand -base64 32` does";
 
@@ -47,7 +47,7 @@ pub(crate) struct App {
     pub lifecycle: Lifecycle,
     /// Where spans go.
     pub traces: Traces,
-    /// What is read again while the gateway runs.
+    /// Read configured files again while the gateway runs.
     pub reloaders: Vec<Reloader>,
 }
 
@@ -56,7 +56,7 @@ impl App {
     /// starting.
     ///
     /// # Errors
-    /// A key or certificate file cannot be read any more.
+    /// A key or certificate file can no longer be read.
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let lifecycle = Lifecycle::default();
         let regions = regions(config);
@@ -123,7 +123,7 @@ impl App {
 /// The upstream and the servers of the second tier, if there is one, without a gateway around them.
 ///
 /// # Errors
-/// A file that they are made of cannot be read any more.
+/// A configured file can no longer be read.
 pub(crate) fn upstream_and_second_tier(config: &Config) -> io::Result<(Upstream, Option<Servers>)> {
     let regions = regions(config);
     let upstream = upstream(config, &regions, None, &Metrics::new(regions.names(), &[]))?;
@@ -175,7 +175,7 @@ fn callbacks(settings: &settings::Callbacks, public: &Public) -> io::Result<Arc<
     Ok(Arc::new(Callbacks::new(&keys, regions, lookup, Arc::clone(&public.metrics))))
 }
 
-/// The settings of the lookup beside so many connections of callers.
+/// The settings of the lookup; `connections` is the most that callers may have.
 fn lookup_settings(
     config: &Config,
     regions: &Regions,
@@ -198,7 +198,7 @@ fn lookup_settings(
         max_bytes: config.cache.max_bytes,
         lifetimes,
         waits: lookup::WaitLimits {
-            // Short requests find a connection whoever waits.
+            // Waiters leave connections for short requests.
             max_waiters: max_waiters.min(connections - connections.div_ceil(10)),
             max_of_caller: max_waiters.min(connections).div_ceil(2),
             polls: config.regions.iter().map(|region| region.concurrency.div_ceil(2)).collect(),

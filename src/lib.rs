@@ -46,18 +46,18 @@ use crate::telemetry::metrics::Listener;
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);
-/// What telling other replicas of the last purges may take of what is left of the drain.
+/// How much of the rest of the drain may go to telling other replicas of the last purges.
 const LAST_PURGES: Duration = Duration::from_secs(2);
-/// What sending the last spans may take of what is left of the drain.
+/// How much of the rest of the drain may go to sending the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// The sockets of one gateway.
 pub struct Listeners {
-    /// Where callers come.
+    /// Callers connect here.
     pub public: TcpListener,
-    /// Where operators come.
+    /// Operators connect here.
     pub admin: TcpListener,
-    /// Where the vendor calls, if the configuration has `[callbacks]`.
+    /// The vendor sends callbacks here, if the configuration has `[callbacks]`.
     pub callbacks: Option<TcpListener>,
 }
 
@@ -72,19 +72,19 @@ pub enum Ended {
     CutShort,
 }
 
-/// Builds every part of a gateway and drops it again: what a configuration's files hold is tried, not only read.
+/// Builds every part of a gateway and drops it again: this shows whether the contents of the configured files can be used.
 ///
 /// # Errors
-/// What a file holds cannot be used; the message names its key in the configuration where it can.
+/// The content of a file cannot be used; the message names its key in the configuration where it can.
 pub fn check(config: &Config) -> io::Result<()> {
     App::new(config).map(drop)
 }
 
-/// Tries out every region of a configuration and its second tier, all at once, as a gateway would use them. Each ends
-/// within `time_limit`. Returns the checks of each region, and those of the second tier; none if there is none.
+/// Checks every region of a configuration and its second tier at the same time, in the way a gateway uses them, within
+/// `time_limit`. Returns the checks of each region, and those of the second tier; none if there is none.
 ///
 /// # Errors
-/// A file that they are made of cannot be read any more.
+/// A configured file can no longer be read.
 pub(crate) async fn diagnose(
     config: &Config,
     time_limit: Duration,
@@ -105,7 +105,7 @@ pub(crate) async fn diagnose(
 /// Runs a gateway until `shutdown`, and then until it is drained or the drain's deadline comes.
 ///
 /// # Errors
-/// A key or certificate file cannot be read any more.
+/// A key or certificate file can no longer be read.
 pub async fn run(
     listeners: Listeners,
     config: &Config,
@@ -135,11 +135,11 @@ pub async fn run(
     let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
-    let reloading = follow_files(app.reloaders);
+    let reloading = watch_files(app.reloaders);
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
-    tell_of_start(config);
+    log_start(config);
     let serving = async {
         tokio::select! {
             () = shutdown => {}
@@ -162,14 +162,14 @@ pub async fn run(
     Ok(ended)
 }
 
-/// Follows files for as long as it is polled.
-async fn follow_files(reloaders: Vec<reload::Reloader>) {
+/// Watches files for as long as it is polled.
+async fn watch_files(reloaders: Vec<reload::Reloader>) {
     let Err(error) = reload::run(reloaders).await;
-    tracing::error!(%error, "files are not followed any more; restart to use new ones");
+    tracing::error!(%error, "files are no longer watched; restart to use new ones");
     std::future::pending::<()>().await;
 }
 
-fn tell_of_start(config: &Config) {
+fn log_start(config: &Config) {
     cgroup::check_memory(config.cache.max_bytes);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -1,4 +1,4 @@
-//! The second tier: where it is, and its keys; both follow their files.
+//! The second tier: its servers and its encryption keys, read again when their files change.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::remote::{Client, Servers, Vault};
 use crate::settings::{self, RedisServers};
 use crate::telemetry::metrics::{Metrics, ReloadMetrics};
 
-/// What the client is made of, as its files hold it now.
+/// What the files of the client hold now.
 struct Sources {
     servers: (RedisServers, Option<Content>),
     keys: Vec<EncryptionKey>,

@@ -82,11 +82,11 @@ pub(super) fn key_set(verifier: Arc<Verifier>, reloads: &Arc<ReloadMetrics>) -> 
     Reloader::new("key set of tokens", &["auth.jwt.jwks_file"], reloads, move || verifier.reload_file())
 }
 
-/// The token that the key set is asked for with. It is read for each fetch; here it is looked at in between, so that a file
-/// that cannot be read is known before its token is needed.
+/// The bearer token for fetching the key set. It is read for each fetch; reading it in between as well reports a broken
+/// file before the token is needed.
 pub(super) fn key_set_token(path: PathBuf, reloads: &Arc<ReloadMetrics>) -> Reloader {
-    let look = move || files::read(&path).map(|_| false);
-    Reloader::new("token for the key set", &["auth.jwt.jwks_token_file"], reloads, look)
+    let check = move || files::read(&path).map(|_| false);
+    Reloader::new("token for the key set", &["auth.jwt.jwks_token_file"], reloads, check)
 }
 
 /// The certificate of the public listener, its key and the authority of its callers, watched on disk.
@@ -101,7 +101,7 @@ pub(super) fn certificate(
     Reloader::new("certificate", files, reloads, move || tls.reload())
 }
 
-/// Whose a request is must be certain. At the start the configuration sees to that; files change later.
+/// No key may belong to two callers. At the start the configuration check ensures that; files change later.
 fn refuse_shared_keys(callers: &[settings::Caller], keys: &[Vec<[u8; 32]>]) -> io::Result<()> {
     let mut owners = HashMap::new();
     for (caller, keys) in callers.iter().zip(keys) {
@@ -118,7 +118,7 @@ fn refuse_shared_keys(callers: &[settings::Caller], keys: &[Vec<[u8; 32]>]) -> i
     Ok(())
 }
 
-/// A caller's keys, where keys count.
+/// A caller's keys, where keys are accepted.
 pub(super) fn keys_of(caller: &settings::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
     match auth {
         Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),

@@ -100,7 +100,7 @@ const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// The address that was asked for, else the default port or the next one that is free.
+/// Listens on the given address, else on the default port or the next free one.
 fn bind_or_next(asked: Option<SocketAddr>, default: u16) -> Result<TcpListener, String> {
     match asked {
         Some(address) => bind(address),
@@ -110,7 +110,7 @@ fn bind_or_next(asked: Option<SocketAddr>, default: u16) -> Result<TcpListener, 
     }
 }
 
-/// Three regions of the sandbox; callers need no key, and who stops a demo wants the terminal back.
+/// Three regions of the sandbox; callers need no key, and a demo stops at once.
 fn configuration(addresses: &Addresses, keys: &KeyFile) -> Result<Config, Mistakes> {
     let Addresses { public, admin, callbacks, sandbox } = addresses;
     let (access_key, secret_key) = (sandbox::ACCESS_KEY, sandbox::SECRET_KEY);

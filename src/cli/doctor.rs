@@ -11,9 +11,9 @@ use super::terminal::{Failed, Outcome, block_on, say};
 use crate::config::Config;
 use crate::net::{Check, Finding};
 
-/// The exit code for a command line that makes no sense, as the parser of it gives.
+/// The exit code for a wrong command line, as clap has it.
 const EX_USAGE: u8 = 2;
-/// Columns of a terminal that advice is broken for.
+/// The width of a terminal, at which advice is wrapped.
 const COLUMNS: usize = 80;
 
 #[derive(clap::Args)]
@@ -54,7 +54,7 @@ fn keep_region(config: &mut Config, name: &str) -> Result<(), String> {
 /// A region or the second tier: its name in the table, where the configuration has it, and its checks.
 type Tried<'a> = (&'a str, String, &'a [Check]);
 
-/// Tells what was found.
+/// Prints what was found.
 fn report(config: &Config, regions: &[Vec<Check>], second_tier: &[Check]) -> Outcome {
     let names = config.regions.iter().map(|region| region.name.as_str());
     let tried = names.zip(regions).map(|(name, checks)| (name, format!("regions.{name}"), checks.as_slice()));
@@ -93,7 +93,7 @@ fn table(tried: &[Tried]) -> String {
     table
 }
 
-/// A line, or a few, for each thing that is to be done.
+/// One piece of advice for each problem, wrapped.
 fn advice((_, path, checks): &Tried) -> Vec<String> {
     let of_check = |check: &Check| match &check.finding {
         Finding::Worrying(problem) | Finding::Bad(problem) => {
@@ -104,7 +104,7 @@ fn advice((_, path, checks): &Tried) -> Vec<String> {
     checks.iter().filter_map(of_check).collect()
 }
 
-/// Breaks a text between words; further lines hang under the first.
+/// Wraps a text between words; all lines but the first are indented.
 fn wrapped(text: &str) -> String {
     let mut words = text.split(' ');
     let mut lines = vec![words.next().unwrap_or_default().to_owned()];

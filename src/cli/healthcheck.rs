@@ -12,7 +12,7 @@ use super::terminal::{Outcome, bad_config, block_on};
 use crate::config;
 
 /// A gateway that takes longer than this to answer is not alive.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -30,11 +30,11 @@ pub(super) fn run(args: &Args) -> Outcome {
         || config::admin_address_from_env(args.config.as_deref()).map(|admin| admin.to_string());
     let admin = args.admin.clone().map_or_else(from_config, Ok).map_err(bad_config)?;
     block_on(async move {
-        match timeout(PATIENCE, is_alive(&admin)).await {
+        match timeout(TIMEOUT, is_alive(&admin)).await {
             Ok(Ok(true)) => Ok(ExitCode::SUCCESS),
             Ok(Ok(false)) => Err(format!("http://{admin}/livez does not answer 200").into()),
             Ok(Err(error)) => Err(format!("cannot ask http://{admin}/livez: {error}").into()),
-            Err(_) => Err(format!("http://{admin}/livez does not answer within {PATIENCE:?}").into()),
+            Err(_) => Err(format!("http://{admin}/livez does not answer within {TIMEOUT:?}").into()),
         }
     })
 }

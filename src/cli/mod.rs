@@ -49,7 +49,7 @@ enum Command {
     Sandbox(sandbox::Args),
     /// Check a configuration file, and report every mistake in it
     ///
-    /// One line a mistake: file or variable, key, what would be right.
+    /// One line per mistake: file or variable, key, what would be right.
     ///
     /// Exit codes: 0 for a good file, 78 for a bad one.
     #[command(verbatim_doc_comment)]
@@ -57,8 +57,8 @@ enum Command {
     /// Try out every region: DNS, connection, TLS, token, clock; and say what to do about what fails
     ///
     /// Does what a gateway with this configuration would do, from where it is run: the same names, roots,
-    /// keys and time limits. Needs no running gateway, asks for no result, shows no secret. Made for a
-    /// terminal in trouble and for an init job before it.
+    /// keys and time limits. Needs no running gateway, asks for no result, shows no secret. Run it by hand when
+    /// something fails, or as an init job before the gateway.
     ///
     /// Exit codes: 0 if all is well, 1 if something failed, 2 for an unknown --region, 78 for a bad configuration.
     #[command(verbatim_doc_comment)]

@@ -1,4 +1,4 @@
-//! What ends a command: SIGTERM or SIGINT once, to stop in order; twice, to stop at once.
+//! The signals that end a command: SIGTERM or SIGINT once, to stop gracefully; twice, to stop at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

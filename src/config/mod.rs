@@ -1,6 +1,6 @@
 //! One TOML file and the variables `IDV__…` become a typed [`Config`], or every mistake at once.
 //!
-//! A `Config` that exists is right: bounds, relations and named files have been checked, so nothing after this checks
+//! A `Config` that exists is valid: bounds, relations and named files have been checked, so nothing after this checks
 //! again. Knows nothing of what the settings are used for, and opens no socket.
 
 mod auth;

@@ -1,10 +1,9 @@
-//! Text that people read: characters without a shape of their own must not change what a line seems to say; and bytes in
-//! hexadecimal digits.
+//! Text that people read: invisible characters must not change what a line seems to say. And bytes as hexadecimal digits.
 
 use std::fmt::Write;
 
-/// Whether a reader would not see `letter`: control characters, and characters without a shape of their own: soft hyphen,
-/// zero-width characters, marks of direction, line separators, byte order mark, tags.
+/// Whether `letter` is invisible: a control character, a soft hyphen, a zero-width character, a mark of direction, a line
+/// separator, a byte order mark or a tag.
 pub fn is_hidden(letter: char) -> bool {
     matches!(letter, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -49,7 +49,7 @@ struct Hint {
 }
 
 impl Callbacks {
-    /// A listener's work for callbacks that carry one of `keys`.
+    /// Accepts callbacks that carry one of `keys`.
     pub(crate) fn new(
         keys: &[SecretString],
         regions: Regions,

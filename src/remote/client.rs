@@ -1,6 +1,6 @@
 //! The client of the servers: commands in a bounded time, and none at all for a while after several have failed.
 //!
-//! Nobody waits for a connection longer than for a reply: one task makes it, and while there is none, commands fail at once.
+//! No command waits for a connection longer than for a reply: one task connects, and without a connection commands fail at once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
 /// How long one reply may take.
 const REPLY: Duration = Duration::from_millis(50);
-/// A timer that is later than this tells of a process that is too busy to see the reply.
+/// A timer that fires later than this shows that this process is too busy to see the reply.
 const LATE: Duration = Duration::from_millis(5);
-/// How often such a process looks again.
-const LOOKS: u32 = 4;
+/// How often a busy process waits once more.
+const MAX_TRIES: u32 = 4;
 /// After this many failures in a row nothing is sent for a while.
 const MAX_FAILURES: u32 = 5;
 /// How long that is.
@@ -41,7 +41,7 @@ pub(crate) struct Client {
     stage: watch::Sender<Stage>,
     /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
     failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
-    /// Told when there were too many.
+    /// Notified when there were too many.
     broken: Notify,
     /// Whether the last command was answered, whatever it was.
     is_healthy: AtomicBool,
@@ -56,8 +56,8 @@ enum Stage {
     Off,
 }
 
-/// Why a connection is of no more use.
-enum Broke {
+/// Why a connection is given up.
+enum End {
     Closed,
     /// There are other servers to connect to.
     Replaced,
@@ -160,14 +160,14 @@ impl Client {
                     tracing::info!("the second tier is connected again");
                 }
                 was_up = true;
-                let broke = self.up(connection, driver, &mut servers).await;
+                let end = self.use_while_good(connection, driver, &mut servers).await;
                 self.stage.send_replace(Stage::Off);
                 self.metrics.up.set(0);
-                match broke {
-                    Broke::Replaced => continue,
+                match end {
+                    End::Replaced => continue,
                     // Such as one that was idle for too long.
-                    Broke::Closed if started.elapsed() > OFF => continue,
-                    Broke::Closed | Broke::Failing => {}
+                    End::Closed if started.elapsed() > OFF => continue,
+                    End::Closed | End::Failing => {}
                 }
             }
             if std::mem::replace(&mut was_up, false) {
@@ -189,13 +189,13 @@ impl Client {
     }
 
     /// Uses a connection while it is good.
-    async fn up(
+    async fn use_while_good(
         &self,
         connection: Connection,
         driver: Driver,
         servers: &mut watch::Receiver<Arc<Servers>>,
-    ) -> Broke {
-        // Ends with this.
+    ) -> End {
+        // Aborted when it is dropped.
         let mut driving = JoinSet::new();
         driving.spawn(driver);
         self.failures.iter().for_each(|failures| failures.store(0, Ordering::Relaxed));
@@ -203,24 +203,24 @@ impl Client {
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
         tokio::select! {
-            _ = driving.join_next() => Broke::Closed,
-            _ = servers.changed() => Broke::Replaced,
-            () = self.too_many_failures() => Broke::Failing,
+            _ = driving.join_next() => End::Closed,
+            _ = servers.changed() => End::Replaced,
+            () = self.too_many_failures() => End::Failing,
         }
     }
 
     async fn too_many_failures(&self) {
-        // One that was told before counts no more.
+        // A notification of an earlier connection does not count.
         while self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) < MAX_FAILURES) {
             self.broken.notified().await;
         }
     }
 }
 
-/// What the servers reply, if they do so in time. By how much this process itself is late is not their time.
+/// What the servers reply, if they do so in time. Delays of this process itself do not count.
 async fn in_time<T>(reply: impl Future<Output = T>) -> Option<T> {
     tokio::pin!(reply);
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_TRIES {
         let end = Instant::now() + REPLY;
         tokio::select! {
             biased;
@@ -234,7 +234,7 @@ async fn in_time<T>(reply: impl Future<Output = T>) -> Option<T> {
     None
 }
 
-/// What went wrong, without its text.
+/// What went wrong, without the text of the error.
 pub(super) fn outcome(error: &RedisError) -> RemoteOutcome {
     if error.is_timeout() {
         RemoteOutcome::Timeout

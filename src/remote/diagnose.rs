@@ -1,4 +1,4 @@
-//! The second tier tried out: a connection, every command that the gateway sends, a message to itself.
+//! Checks of the second tier: a connection, every command that the gateway sends, a message to itself.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::net::{Check, Finding, Problem, Trial};
 
 /// In this order. Each needs a connection.
 const STEPS: [&str; 3] = ["connect", "values", "pubsub"];
-/// What is written for the trial ends by itself, too.
+/// What the checks write expires by itself, too.
 const LIFE: Duration = Duration::from_secs(10);
 
 /// Codes of the servers.
 const CODES: [&str; 9] =
     ["WRONGPASS", "NOAUTH", "NOPERM", "READONLY", "OOM", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MISCONF"];
 
-/// Tries the servers out, until `deadline`.
+/// Checks the servers, until `deadline`.
 pub(crate) async fn diagnose(servers: &Servers, deadline: Instant) -> Vec<Check> {
     let mut trial = Trial::until(deadline);
     if let Some((mut connection, driver)) = trial.step(STEPS[0], silence(), connect(servers)).await {
@@ -37,7 +37,7 @@ async fn connect(servers: &Servers) -> Result<(Finding, (Connection, Driver)), P
     Ok((Finding::Good("address, TLS, user and password".to_owned()), connected))
 }
 
-/// Every command, on keys that nobody else uses.
+/// Every command, on keys of its own.
 async fn values(connection: &mut Connection) -> Result<(Finding, ()), Problem> {
     let name = format!("idv:{{doctor-{:016x}}}", rand::random::<u64>());
     let key = |what: &str| format!("{name}:{what}");
@@ -66,22 +66,22 @@ async fn values(connection: &mut Connection) -> Result<(Finding, ()), Problem> {
     Ok((Finding::Good("every command works".to_owned()), ()))
 }
 
-/// A message on a channel that nobody else uses.
+/// A message on a channel of its own.
 async fn messages(servers: &Servers, connection: &mut Connection) -> Result<(Finding, ()), Problem> {
     let rights = "give the user publish and subscribe, on channels &idv:*";
-    hear(servers, connection).await.map_err(|error| problem(&error, rights))?;
+    receive_own_message(servers, connection).await.map_err(|error| problem(&error, rights))?;
     Ok((Finding::Good("its own message was heard".to_owned()), ()))
 }
 
-async fn hear(servers: &Servers, connection: &mut Connection) -> RedisResult<()> {
+async fn receive_own_message(servers: &Servers, connection: &mut Connection) -> RedisResult<()> {
     let channel = format!("idv:doctor-{:016x}", rand::random::<u64>());
     let mut subscription = servers.subscribe(0).await?;
     subscription.subscribe(&channel).await?;
     let mut commands = Commands::default();
     commands.publish(&channel, b"heard");
     connection.send(&commands.0).await?;
-    let heard = subscription.on_message().next().await;
-    heard.map(drop).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+    let received = subscription.on_message().next().await;
+    received.map(drop).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
 }
 
 const REACH: &str =
@@ -91,7 +91,7 @@ fn silence() -> Problem {
     Problem::new("no answer in time", REACH)
 }
 
-/// What an error tells, without its text, which may hold anything. `rights` is what to do where the servers refuse.
+/// What an error means, without its text, which may hold anything. `rights` is the advice where the servers refuse.
 fn problem(error: &RedisError, rights: &str) -> Problem {
     if error.is_timeout() {
         return silence();

@@ -1,5 +1,5 @@
-//! Valkey or Redis, shared by replicas: sealed values under names that say nothing. What is kept there is the business of
-//! those who keep it: `lookup` keeps results, `upstream` keeps tokens.
+//! Valkey or Redis, shared by replicas: encrypted values under names that reveal nothing. `lookup` keeps results there,
+//! `upstream` tokens.
 //!
 //! Optional by design: slow, down, wrong, flushed or hostile, it costs a bounded delay and a metric.
 

@@ -1,4 +1,4 @@
-//! What others see of what is shared: names and values that say nothing to whoever runs or reads the servers.
+//! How shared data is protected: names and values reveal nothing to whoever runs or reads the servers.
 //!
 //! A name is an HMAC. A value is `version, key id, nonce, ciphertext`, encrypted with its whole address as associated data,
 //! so that a value in another place, or a reply to another request, cannot be read.
@@ -26,7 +26,7 @@ pub(crate) struct Vault {
     names: Hmac<Sha256>,
 }
 
-/// A value that this key did not seal for this place, or that was changed since.
+/// A value that was not sealed with this key for this address, or was changed since.
 pub(crate) struct Unreadable;
 
 impl Vault {

@@ -1,5 +1,5 @@
-//! The last minutes of the metrics, so that the status page has them when it is opened. A sink like the
-//! metrics themselves: it is shown, and nothing decides on it.
+//! The last minutes of the metrics, so that the status page can show them when it is opened. Like the metrics, it is a
+//! sink: nothing decides on it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -27,7 +27,7 @@ pub(crate) struct StatusReport {
     pub has_second_tier: bool,
 }
 
-/// What the report says of a region whatever happens.
+/// What the report always says of a region.
 pub(crate) struct ReportedRegion {
     pub name: String,
     /// Whether it is simulated: only a sandbox is asked over plain HTTP.

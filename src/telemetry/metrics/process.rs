@@ -1,5 +1,5 @@
-//! What is read at each scrape: CPU time, of which the library's collector counts whole seconds, with the fractions put
-//! back; and what happens to log lines, which their queue counts, once per process.
+//! What is read at each scrape: CPU time, in fractions of a second where the library's collector has whole ones; and
+//! dropped log lines, which their queue counts.
 
 use procfs::process::Process;
 use prometheus::IntGauge;
@@ -20,7 +20,7 @@ pub(super) fn register(families: &Families) -> IntGauge {
     families.gauge("idv_audit_queue_lines", "Audit lines that wait to be written.")
 }
 
-/// Puts in the counts that are kept elsewhere.
+/// Fills in the counts that are kept elsewhere.
 pub(super) fn complete(families: &mut [MetricFamily]) {
     for family in families {
         let total = match family.name() {

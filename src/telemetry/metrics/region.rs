@@ -11,7 +11,7 @@ use crate::domain::failure::Kind;
 use crate::domain::reason::Reason;
 use crate::domain::verification::Verdict;
 
-/// Durations of upstream requests: a network and a slow service. As above, no bound lies on a default limit.
+/// Durations of upstream requests: a network and a slow service. As in `http`, no bound lies on a default limit.
 const UPSTREAM_BUCKETS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 3.9, 4.5, 7.9, 9.0, 16.0];
 /// From the first sight of a pending result to its final one: seconds to the vendor's limit of an hour.

@@ -1,6 +1,6 @@
-//! Spans on their way to the collector: as many as the queue holds wait, and one task sends them in batches.
+//! Spans on their way to the collector: a bounded queue, and one task that sends batches.
 //!
-//! The SDK's own batches tell nobody which spans they drop, and block the thread that ends them.
+//! The SDK's own batch processor does not report the spans that it drops, and blocks the thread that ends it.
 
 use std::io;
 use std::sync::{Arc, Once};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::settings::Otlp;
 use crate::telemetry::metrics::SpanMetrics;
 
-/// A span that has ended, with its place in the queue until it is sent.
+/// A span that has ended, and its place in the queue until it is sent.
 type Waiting = (SpanData, OwnedSemaphorePermit);
 
 /// Takes the spans that end. Those that find no place are dropped and counted.

@@ -1,9 +1,8 @@
-//! Traces: the spans of requests, sent to an OTLP collector. Off unless there is one to send to, and then a span is
-//! nothing and costs nothing.
+//! Traces: the spans of requests, sent to an OTLP collector. Without a collector they are off, and cost nothing.
 //!
-//! Spans say where the time went and how it ended, in words of ours; an id appears as it does in logs. What a caller or
-//! the upstream sent is in none of them, `tracestate` included. Nor are trace headers sent on: the vendor is another
-//! company, and what it has no use for it does not get.
+//! Spans say where the time went and how it ended, in words of ours; an id appears as it does in logs. They hold nothing
+//! that a caller or the upstream sent, `tracestate` included. Trace headers are not forwarded: the vendor is another
+//! company and has no use for them.
 
 mod export;
 mod span;
@@ -31,7 +30,7 @@ use span::Pipeline;
 pub use span::{Link, Span};
 pub use traceparent::trace_id;
 
-/// What the service is called where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` says.
+/// The service's name where neither `OTEL_SERVICE_NAME` nor `OTEL_RESOURCE_ATTRIBUTES` gives one.
 const SERVICE_NAME: &str = "idv-gateway";
 
 /// Where requests get their spans from.
@@ -44,9 +43,9 @@ impl Traces {
         Self(None)
     }
 
-    /// Spans that `client` sends as `otlp` says; connects to nothing yet. Sampling and what the service is called are as the standard
-    /// variables say (`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where
-    /// a configuration is only tried, there are none.
+    /// Spans that `client` sends as `otlp` says; connects to nothing yet. Sampling and the service's name follow the standard
+    /// variables (`OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`, …). Outside of the runtime, where a configuration is only
+    /// checked, there are none.
     ///
     /// # Errors
     /// The collector's URL is not valid.
@@ -96,7 +95,7 @@ impl Traces {
     }
 }
 
-/// What every span says of this process.
+/// The attributes of this process, the same for every span.
 fn resource() -> Resource {
     let name = Resource::builder().build().get(&Key::from_static_str("service.name"));
     let is_named = name.is_some_and(|name| !name.as_str().starts_with("unknown_service"));
