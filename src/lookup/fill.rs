@@ -152,6 +152,8 @@ impl Fill {
             Box::pin(shared.tell_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {
             Box::pin(shared.tell_landed(&id)).await;
+        } else if was_pending && matches!(landed, Landed::Absent { stored: true }) {
+            Box::pin(shared.tell_gone(&id, region)).await;
         }
     }
 

@@ -11,7 +11,7 @@ use crate::domain::signature_id::SignatureId;
 use crate::telemetry::metrics::CallbackOutcome;
 
 /// How often a hint may cause a fetch of one id.
-const HINT_GAP: Duration = Duration::from_secs(2);
+pub(super) const HINT_GAP: Duration = Duration::from_secs(2);
 
 /// A hint that was taken: where the id may be fetched for it, and when.
 pub(super) struct Hint {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ask::Landed;
+use super::hint::HINT_GAP;
 use super::known::Pending;
 use super::record::Entry;
 use super::shared::{Knowledge, Purge, SeenPending, View};
 use super::store::Store;
 use super::table::Ticket;
-use crate::domain::region::RegionSet;
+use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 
 impl Store {
@@ -79,6 +80,21 @@ impl Store {
     pub(super) fn wants_final(&self, id: &SignatureId) -> bool {
         let fills = self.lock();
         fills.watches.has(id) || self.memory.result(id).is_some_and(|entry| !entry.is_final())
+    }
+
+    /// Another replica says that an id does not exist in `region` any more. If its result here is not final, those who wait
+    /// ask again: once in the gap, however often that is said.
+    pub(super) fn hear_gone(&self, id: &SignatureId, region: RegionId, now: Instant) {
+        let fills = self.lock();
+        let (Some(entry), Some(mut known)) = self.memory.look(id) else { return };
+        let is_early = known.hint_after.is_some_and(|after| now < after.into());
+        if entry.is_final() || entry.region() != region || is_early {
+            return;
+        }
+        known.hint_after = Some((now + HINT_GAP).into());
+        self.memory.forget(id, RegionSet::only(region));
+        self.memory.note(id, known);
+        fills.watches.tell(id);
     }
 
     /// What a fill came to, if another replica shared the result that it was to fetch.

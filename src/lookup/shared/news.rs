@@ -1,10 +1,11 @@
-//! What replicas tell each other: that an id was purged, or that one of them has brought its final result.
+//! What replicas tell each other: that an id was purged, or that one of them has brought what ends a wait for it.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{PAUSE, Purge, Shared, now_micros};
+use crate::domain::region::RegionId;
 use crate::domain::signature_id::SignatureId;
 use crate::lookup::fill::Fills;
 use crate::remote::{Commands, Heard, Vault};
@@ -25,6 +26,8 @@ enum Message {
     Landed(String),
     /// A second region has it.
     Conflict(String),
+    /// It was pending, and does not exist any more.
+    Gone { id: String, region: String },
 }
 
 /// Purges that are written down, newest first, as they lie there.
@@ -36,6 +39,8 @@ enum News {
     Landed(SignatureId),
     /// Two regions have it.
     Conflict(SignatureId),
+    /// It does not exist in this region any more.
+    Gone(SignatureId, RegionId),
     /// Older purges than can be read may have been missed.
     TooMany,
 }
@@ -72,6 +77,7 @@ impl Fills {
                 News::Landed(id) | News::Conflict(id) => {
                     self.read_shared(shared, id).await;
                 }
+                News::Gone(id, region) => self.store.hear_gone(&id, region, Instant::now()),
                 News::TooMany => self.store.forget_all(),
             }
         }
@@ -87,6 +93,12 @@ impl Shared {
     /// Tells the other replicas that a second region has the id.
     pub(in crate::lookup) async fn tell_conflict(&self, id: &SignatureId) {
         self.tell_of(&Message::Conflict(id.as_str().to_owned())).await;
+    }
+
+    /// Tells the other replicas that an id, which was pending, does not exist any more.
+    pub(in crate::lookup) async fn tell_gone(&self, id: &SignatureId, region: RegionId) {
+        let (id, region) = (id.as_str().to_owned(), self.regions.name(region).to_string());
+        self.tell_of(&Message::Gone { id, region }).await;
     }
 
     async fn tell_of(&self, message: &Message) {
@@ -164,6 +176,9 @@ impl Shared {
         match serde_json::from_slice(text).ok()? {
             Message::Landed(id) => SignatureId::parse(&id).map(News::Landed),
             Message::Conflict(id) => SignatureId::parse(&id).map(News::Conflict),
+            Message::Gone { id, region } => {
+                Some(News::Gone(SignatureId::parse(&id)?, self.regions.find(&region)?))
+            }
             Message::Purged { id, regions, epoch } => {
                 let regions = regions.iter().filter_map(|name| self.regions.find(name)).collect();
                 let purge = Purge { id: SignatureId::parse(&id)?, regions, epoch };

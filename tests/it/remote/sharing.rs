@@ -312,6 +312,22 @@ async fn a_waiter_is_told_at_once_that_another_replica_found_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_waiter_is_told_at_once_that_another_replica_found_the_id_gone() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::not_exist())]);
+    let slow = "[cache]\npending_ttl = \"30s\"\n";
+    let pieces = [OPEN, slow, &region("my", &upstream), &redis.section()];
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    let waiting = one.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
+    eventually("the waiter", async || one.metric("idv_waiters").await == 1.0).await;
+    let refreshed = other.send("GET", "/idv/S1", &[("Cache-Control", "no-cache")]).await;
+    assert_eq!(refreshed.gist(), gist(404, "signature_not_found"));
+    let answer = within("the end of the wait", waiting.answer()).await;
+    assert_eq!(answer.gist(), gist(404, "signature_not_found"));
+    assert_eq!(upstream.hits("S1"), 3, "asked again, not taken from the other replica");
+}
+
+#[tokio::test]
 async fn a_replica_that_is_told_nothing_reads_what_was_purged() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
