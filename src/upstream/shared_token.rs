@@ -14,7 +14,7 @@ use super::settings::RegionSettings;
 use super::token_client::{Fetched, TokenClient};
 use crate::domain::failure::Fault;
 use crate::domain::region::RegionName;
-use crate::remote::{Client, Commands, Reply, Unreadable, Vault};
+use crate::remote::{Client, Commands, Reply, Unreadable};
 use crate::telemetry::metrics::{RegionMetrics, RemoteOperation};
 use crate::telemetry::traces::Span;
 
@@ -56,7 +56,7 @@ enum Look {
     /// Another token than the one in use here.
     Other(Fetched),
     /// None, and this replica is to ask for one.
-    Ours(Kept),
+    Ours,
     /// None, and another replica is asking.
     Theirs,
     /// The one in use here came from another replica, and was refused before it was ever accepted.
@@ -65,15 +65,11 @@ enum Look {
     Unknown,
 }
 
-/// Where a token is kept, under one encryption key.
-struct Place {
+/// Where a token is kept under the current encryption key, and the lease of the replica that asks for one.
+struct Kept {
     token: String,
     lease: String,
-}
-
-/// The lease of a replica that asks for a token.
-struct Kept {
-    place: Place,
+    /// What the lease of this replica holds.
     value: [u8; 16],
 }
 
@@ -99,58 +95,58 @@ impl SharedToken {
         span: &Span,
     ) -> Result<Fetched, Fault> {
         let end = Instant::now() + LEASE;
+        let kept = self.kept(own);
         while !self.is_distrusted() {
-            match self.look(own, current.as_ref()).await {
+            match self.look(&kept, current.as_ref()).await {
                 Look::Other(fetched) => {
                     self.metrics.token_refreshes_shared.inc();
                     let now = Timestamp::now().as_second() as f64;
                     self.metrics.token_expiry.set(now + fetched.life.as_secs_f64());
                     return Ok(fetched);
                 }
-                Look::Ours(kept) => {
+                Look::Theirs if Instant::now() < end => sleep(LOOK).await,
+                Look::Refused => self.distrust(),
+                Look::Ours | Look::Theirs | Look::Unknown => {
                     let fetched = own.fetch(span).await;
                     self.end(&kept, fetched.as_ref().ok()).await;
                     return fetched;
                 }
-                Look::Theirs if Instant::now() < end => sleep(LOOK).await,
-                Look::Refused => self.distrust(),
-                Look::Theirs | Look::Unknown => break,
             }
         }
         own.fetch(span).await
     }
 
-    async fn look(&self, own: &TokenClient, current: Option<&InUse<'_>>) -> Look {
-        let vaults = self.client.vaults();
-        let (place, value) = (self.place(&vaults[0], own), rand::random::<[u8; 16]>());
+    async fn look(&self, kept: &Kept, current: Option<&InUse<'_>>) -> Look {
         let mut commands = Commands::default();
-        commands.read(&place.token);
-        commands.life(&place.token);
+        // First of all: whoever gets it reads the token that the one before was given.
+        commands.write_new(&kept.lease, &kept.value, LEASE);
+        commands.read(&kept.token);
+        commands.life(&kept.token);
         let Some(replies) = self.client.send(RemoteOperation::Token, &commands).await else {
             return Look::Unknown;
         };
         let mut replies = replies.into_iter();
+        let is_ours = replies.next().is_some_and(|taken| !taken.is_nothing());
         let sealed = replies.next().and_then(Reply::bytes);
         let left = replies.next().and_then(|reply| reply.number()).unwrap_or_default();
-        if let Some(fetched) = sealed.and_then(|sealed| self.open(&vaults[0], &place, &sealed, left)) {
-            match current.filter(|current| *current.value == fetched.value) {
-                None => return Look::Other(fetched),
-                Some(current) if current.is_refused && current.is_unproven => return Look::Refused,
-                Some(_) => {}
-            }
+        let stored = sealed.and_then(|sealed| self.open(kept, &sealed, left));
+        let in_use =
+            current.filter(|current| stored.as_ref().is_some_and(|stored| stored.value == current.value));
+        let look = match (stored, in_use) {
+            (Some(other), None) => Look::Other(other),
+            // Why it was refused may be the one that is asked for now.
+            _ if !is_ours => return Look::Theirs,
+            (_, Some(in_use)) if in_use.is_refused && in_use.is_unproven => Look::Refused,
+            _ => return Look::Ours,
+        };
+        if is_ours {
+            self.end(kept, None).await;
         }
-        let mut commands = Commands::default();
-        commands.write_new(&place.lease, &value, LEASE);
-        let replies = self.client.send(RemoteOperation::Token, &commands).await;
-        match replies.and_then(|replies| replies.into_iter().next()) {
-            None => Look::Unknown,
-            Some(taken) if taken.is_nothing() => Look::Theirs,
-            Some(_) => Look::Ours(Kept { place, value }),
-        }
+        look
     }
 
-    fn open(&self, vault: &Vault, place: &Place, sealed: &[u8], left: i64) -> Option<Fetched> {
-        let opened = vault.open(&place.token, sealed).unwrap_or_else(|Unreadable| {
+    fn open(&self, kept: &Kept, sealed: &[u8], left: i64) -> Option<Fetched> {
+        let opened = self.client.vaults()[0].open(&kept.token, sealed).unwrap_or_else(|Unreadable| {
             self.client.count_unreadable();
             None
         });
@@ -161,26 +157,27 @@ impl SharedToken {
         Some(Fetched { value, life: Duration::from_millis(left), is_shared: true })
     }
 
-    /// Writes a token, and gives up the lease.
+    /// Writes a token, and gives up the lease, if it is held.
     async fn end(&self, kept: &Kept, fetched: Option<&Fetched>) {
-        let vaults = self.client.vaults();
         let mut commands = Commands::default();
         if let Some(Fetched { value, life, .. }) = fetched
             && let Ok(token) = value.to_str()
         {
             let stored = StoredToken { token: token.to_owned(), life: life.as_millis() as u64 };
             let text = serde_json::to_vec(&stored).unwrap_or_default();
-            commands.write(&kept.place.token, &vaults[0].seal(&kept.place.token, &text), *life);
+            commands.write(&kept.token, &self.client.vaults()[0].seal(&kept.token, &text), *life);
         }
-        commands.release(&kept.place.lease, &kept.value);
+        commands.release(&kept.lease, &kept.value);
         self.client.send(RemoteOperation::Token, &commands).await;
     }
 
     /// Tokens belong to an account, at one token endpoint.
-    fn place(&self, vault: &Vault, own: &TokenClient) -> Place {
+    fn kept(&self, own: &TokenClient) -> Kept {
         let account = own.account();
-        let name = vault.name(&format!("token {} {} {account}", self.region, self.token_url));
-        Place { token: format!("idv:{{{name}}}:token"), lease: format!("idv:{{{name}}}:token-lease") }
+        let vaults = self.client.vaults();
+        let name = vaults[0].name(&format!("token {} {} {account}", self.region, self.token_url));
+        let (token, lease) = (format!("idv:{{{name}}}:token"), format!("idv:{{{name}}}:token-lease"));
+        Kept { token, lease, value: rand::random() }
     }
 
     fn is_distrusted(&self) -> bool {

@@ -1,9 +1,9 @@
 //! `remote.share_tokens`: one replica asks for a token, and all use it.
 
-use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::redis::{Redis, up};
-use crate::support::upstream::{Reply, Upstream};
+use crate::support::upstream::{Gate, Reply, Upstream};
+use crate::support::{bodies, eventually};
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
     let section = format!("{}share_tokens = true\n", redis.section());
@@ -80,6 +80,46 @@ async fn a_shared_token_that_is_refused_here_ends_the_sharing() {
     upstream.answer("S3", [passed("S3")]);
     third.get("/idv/S3").await;
     assert_eq!(carried(&upstream, "S3"), ["test-token-1"], "its own was not shared");
+}
+
+#[tokio::test]
+async fn a_shared_token_that_was_just_replaced_does_not_end_the_sharing() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [passed("S1"), refused(), passed("S1")]);
+    upstream.answer("S2", [refused(), passed("S2")]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    one.get("/idv/S1").await;
+    let gate = Gate::default();
+    upstream.answer_tokens([Reply::json(bodies::token(2)).gated(&gate)]);
+    let refreshing = one.ask("/idv/S1", &[("Cache-Control", "no-cache")]).await;
+    upstream.wait_for_token_hits(2).await;
+    // The vendor has ended the first token, and the second one is not shared yet.
+    let refused = other.ask("/idv/S2", &[]).await;
+    let looks = r#"idv_remote_requests_total{operation="token",outcome="ok"}"#;
+    eventually("its looks", async || other.metric(looks).await >= 2.0).await;
+    gate.open();
+    assert_eq!((refreshing.answer().await.status, refused.answer().await.status), (200, 200));
+    assert_eq!(carried(&upstream, "S2"), ["test-token-1", "test-token-2"]);
+    assert_eq!(upstream.token_hits(), 2, "one refresh for both");
+}
+
+#[tokio::test]
+async fn a_token_that_was_asked_for_while_the_second_tier_was_away_is_shared_when_it_is_back() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    let gate = Gate::default();
+    upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
+    for id in ["S1", "S2"] {
+        upstream.answer(id, [passed(id)]);
+    }
+    let one = replica(&upstream, &redis).await;
+    redis.signal("STOP");
+    let first = one.ask("/idv/S1", &[]).await;
+    upstream.wait_for_token_hits(1).await;
+    redis.signal("CONT");
+    gate.open();
+    assert_eq!(first.answer().await.status, 200);
+    replica(&upstream, &redis).await.get("/idv/S2").await;
+    assert_eq!((carried(&upstream, "S2"), upstream.token_hits()), (vec!["test-token-1".to_owned()], 1));
 }
 
 #[tokio::test]
