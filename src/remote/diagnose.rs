@@ -68,7 +68,7 @@ async fn values(connection: &mut Connection) -> Result<(Finding, ()), Problem> {
 
 /// A message on a channel of its own.
 async fn messages(servers: &Servers, connection: &mut Connection) -> Result<(Finding, ()), Problem> {
-    let rights = "give the user publish and subscribe, on channels &idv:*";
+    let rights = "give the user publish, subscribe and ping, on channels &idv:*";
     receive_own_message(servers, connection).await.map_err(|error| problem(&error, rights))?;
     Ok((Finding::Good("its own message was heard".to_owned()), ()))
 }
@@ -77,6 +77,7 @@ async fn receive_own_message(servers: &Servers, connection: &mut Connection) -> 
     let channel = format!("idv:doctor-{:016x}", rand::random::<u64>());
     let mut subscription = servers.subscribe(0).await?;
     subscription.subscribe(&channel).await?;
+    subscription.ping::<()>().await?;
     let mut commands = Commands::default();
     commands.publish(&channel, b"heard");
     connection.send(&commands.0).await?;

@@ -337,7 +337,8 @@ async fn the_second_tier_is_tried_with_every_command_and_a_message() {
     assert_eq!(of_second_tier(&redis, &user).await.code, Some(0), "the rights of the guide are enough");
     for (without, checks, advice) in [
         ("-hmget", ["connect ok", "values FAILED", "pubsub ok"], "docs/operations.md lists"),
-        ("-publish", ["connect ok", "values ok", "pubsub FAILED"], "publish and subscribe"),
+        ("-publish", ["connect ok", "values ok", "pubsub FAILED"], "publish, subscribe and ping"),
+        ("-ping", ["connect ok", "values ok", "pubsub FAILED"], "publish, subscribe and ping"),
     ] {
         redis.ask(&["ACL", "SETUSER", "idv", without]).await;
         let finished = of_second_tier(&redis, &user).await;
