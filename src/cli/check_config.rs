@@ -15,7 +15,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Outcome {
     load(&args.config)?;
-    say(format_args!("{}: good", args.config.display()));
+    say(format_args!("{}: good", args.config.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

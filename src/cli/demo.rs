@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 
 use super::serve::{bind, run_until_stopped};
-use super::terminal::{Outcome, block_on, say};
+use super::terminal::{Outcome, address, block_on, say};
 use crate::config::{self, Config, Mistakes};
 use crate::{Listeners, sandbox};
 
@@ -18,13 +18,13 @@ const TRIES: u16 = 20;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Where callers connect [default: 127.0.0.1:8080, or the next free port].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Where operators connect [default: 127.0.0.1:8081, or the next free port].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
     /// Where the simulated upstream listens [default: 127.0.0.1:8090, or the next free port].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     sandbox_listen: Option<SocketAddr>,
 }
 
@@ -52,7 +52,7 @@ async fn demo(args: &Args) -> Outcome {
     let callback_url =
         format!("http://{}/callbacks/{{region}}?key={}", addresses.callbacks, keys.key).parse();
     let sandbox = tokio::spawn(sandbox::run(upstream, callback_url.ok(), std::future::pending()));
-    say(what_to_try(&addresses));
+    say(what_to_try(&addresses))?;
     let outcome = run_until_stopped(listeners, &config).await;
     sandbox.abort();
     outcome

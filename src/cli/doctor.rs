@@ -59,10 +59,10 @@ fn report(config: &Config, regions: &[Vec<Check>], second_tier: &[Check]) -> Out
     let names = config.regions.iter().map(|region| region.name.as_str());
     let tried = names.zip(regions).map(|(name, checks)| (name, format!("regions.{name}"), checks.as_slice()));
     let tried: Vec<Tried> = tried.chain([("remote", "remote".to_owned(), second_tier)]).collect();
-    say(table(&tried));
+    say(table(&tried))?;
     let advice: Vec<String> = tried.iter().flat_map(advice).collect();
     if !advice.is_empty() {
-        say(format_args!("\n{}", advice.join("\n")));
+        say(format_args!("\n{}", advice.join("\n")))?;
     }
     let has_failed = |checks: &[Check]| checks.iter().any(|check| matches!(check.finding, Finding::Bad(_)));
     match regions.iter().filter(|checks| has_failed(checks)).count() {

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use super::serve::bind;
 use super::signals::StopSignals;
-use super::terminal::{Outcome, block_on, say};
+use super::terminal::{Outcome, address, block_on, say};
 use crate::sandbox::{self, CallbackUrl};
 
 #[derive(clap::Args)]
 #[command(after_help = ids())]
 pub(super) struct Args {
     /// Where to listen.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// Where to send callbacks; {region} stands for the region's name.
     #[arg(long, value_name = "URL")]
@@ -31,7 +31,7 @@ async fn serve(address: SocketAddr, callback_url: Option<CallbackUrl>) -> Outcom
         sandbox::REGIONS.join(", "),
         sandbox::ACCESS_KEY,
         sandbox::SECRET_KEY,
-    ));
+    ))?;
     sandbox::run(listener, callback_url, signals.next()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 /// The exit code for a bad configuration (`EX_CONFIG` of sysexits.h).
@@ -46,7 +47,17 @@ pub(super) fn end(outcome: Outcome) -> ExitCode {
     })
 }
 
-/// Writes to standard output. A reader that went away is no reason to fail.
-pub(super) fn say(text: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+/// Writes to standard output. A reader that went away is no reason to fail; a full disk is.
+pub(super) fn say(text: impl Display) -> Result<(), String> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the output: {error}"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The value of a flag that names an address.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080")
 }

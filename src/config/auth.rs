@@ -2,7 +2,7 @@
 
 use super::mistake::hint;
 use super::reader::Section;
-use super::secret::readable;
+use super::secret::{certificates, parsed_file, readable, secret};
 use super::url::{document_url, is_loopback};
 use super::value::{Parsed, Raw, text};
 use crate::settings::{Auth, Caller, Jwks, Jwt, Server};
@@ -20,10 +20,11 @@ pub(super) fn auth(section: &mut Section<'_>) -> Auth {
     if !takes_tokens && jwt.is_some() && !section.notes().is_wrong("auth.mode") {
         section.mistake("jwt", "has no effect in this mode; set auth.mode to jwt or keys+jwt, or remove it");
     }
-    match (mode, jwt) {
-        ("jwt", Some(jwt)) => Auth::Jwt { jwt },
-        ("keys+jwt", Some(jwt)) => Auth::KeysAndJwt { jwt },
-        ("none", _) => Auth::None,
+    let jwt = jwt.unwrap_or_default();
+    match mode {
+        "jwt" => Auth::Jwt { jwt },
+        "keys+jwt" => Auth::KeysAndJwt { jwt },
+        "none" => Auth::None,
         _ => Auth::Keys,
     }
 }
@@ -42,9 +43,9 @@ fn jwt(section: &mut Section<'_>) -> Jwt {
     Jwt {
         issuer: issuer.unwrap_or_default(),
         audience: audience.unwrap_or_default(),
-        jwks: jwks.unwrap_or_else(|| Jwks::Url(String::new())),
-        jwks_ca_file: section.read("jwks_ca_file", readable),
-        jwks_token_file: section.read("jwks_token_file", readable),
+        jwks: jwks.unwrap_or_default(),
+        jwks_ca_file: section.read("jwks_ca_file", certificates),
+        jwks_token_file: section.read("jwks_token_file", |raw| parsed_file(raw, secret)),
     }
 }
 
@@ -131,5 +132,6 @@ mod tests {
             assert_eq!(callers(auth, caller), ["callers"], "{auth}{caller}");
         }
         assert!(callers("[auth]\nmode = \"none\"", "").is_empty());
+        assert_eq!(callers("[auth]\nmode = \"jwt\"", SUBJECT), ["auth.jwt"], "the caller is right");
     }
 }

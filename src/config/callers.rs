@@ -83,8 +83,8 @@ fn scope(text: &str) -> Parsed<Scope> {
 fn own_regions(section: &mut Section<'_>, all: &[Option<Region>]) -> Option<Vec<RegionName>> {
     let known: Vec<&str> = all.iter().flatten().map(|region| region.name.as_str()).collect();
     let parse = |text: &str| {
-        // A region whose name is wrong may be the one that is meant.
-        let is_known = known.contains(&text) || known.len() < all.len();
+        // A region that is missing, or whose name is wrong, may be the one that is meant.
+        let is_known = known.contains(&text) || known.len() < all.len() || all.is_empty();
         let name = RegionName::parse(text).filter(|_| is_known);
         name.ok_or_else(|| format!("is none of [[regions]]; {}", hint(text, &known)))
     };

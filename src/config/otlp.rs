@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::reader::Section;
-use super::secret::readable;
+use super::secret::certificates;
 use super::url::{base_url, document_url, show};
 use super::value::{Parsed, Raw, whole};
 use crate::settings::Otlp;
@@ -40,10 +40,10 @@ pub(super) fn otlp(section: &mut Section<'_>, variables: Table) -> Option<Otlp> 
     let delay = standard.read("OTEL_BSP_SCHEDULE_DELAY", whole(10..=600_000)).unwrap_or(5_000);
     let protocols = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
     let timeouts = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
-    let certificates = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+    let ca_files = ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
     first(standard, protocols, |raw| word(raw, &["http/protobuf"]));
     let timeout = first(standard, timeouts, millis).unwrap_or(Duration::from_secs(10));
-    let ca_file = first(standard, certificates, readable);
+    let ca_file = first(standard, ca_files, certificates);
     let delay = Duration::from_millis(delay.into());
     let (queue, batch) = (queue as usize, batch.min(queue) as usize);
     Some(Otlp { endpoint, url, timeout, ca_file, queue, batch, delay })
@@ -143,7 +143,10 @@ mod tests {
         let others = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         let ours = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
         assert_eq!(otlp(&[others, ours]).timeout, Duration::from_secs(10));
-        let file = ("OTEL_EXPORTER_OTLP_CERTIFICATE", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        let file = (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/test-only-authority.pem"),
+        );
         assert_eq!(otlp(&[file]).ca_file.as_deref(), Some(Path::new(file.1)));
         assert_eq!((otlp(&[]).queue, otlp(&[("OTEL_BSP_MAX_QUEUE_SIZE", "9")]).queue), (2048, 9));
     }

@@ -167,8 +167,7 @@ impl<'n> Section<'n> {
     }
 
     /// Notes that a key is missing; `what` says what to write.
-    pub(super) fn missing(&mut self, key: &'static str, what: &str) {
-        self.known.push(key);
+    pub(super) fn missing(&self, key: &'static str, what: &str) {
         self.notes.conflict(&self.path_of(key), &self.path_of(key), &format!("missing; {what}"));
     }
 

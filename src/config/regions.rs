@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::reader::{Section, Unique};
-use super::secret::{self, readable};
+use super::secret::{self, certificates};
 use super::url::{base_url, show};
 use super::value::{Parsed, Raw, boolean, duration, whole};
 use crate::domain::region::{MAX_REGIONS, RegionName};
@@ -59,7 +59,7 @@ fn region(section: &mut Section<'_>, request: &Request, names: &mut Unique<Regio
         token_period: section.read("token_period", token_period).unwrap_or(Duration::from_secs(3600)),
         concurrency: section.read("concurrency", whole(1..=4096)).unwrap_or(64) as usize,
         attempt_timeout: attempt_timeout(section, request),
-        ca_file: section.read("ca_file", readable),
+        ca_file: section.read("ca_file", certificates),
         allow_http,
         // Last, when every other key has been read.
         name: name?,

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::reader::Section;
-use super::secret::{self, invalid, parsed_file, readable, secrets};
+use super::secret::{self, certificates, invalid, parsed_file, secrets};
 use super::sections::collide;
 use super::url::is_host_name;
 use super::value::{Parsed, Raw, address, boolean};
@@ -58,7 +58,7 @@ pub(super) fn remote(section: &mut Section<'_>) -> Remote {
     Remote {
         url,
         encryption_key_file: keys.unwrap_or_default(),
-        ca_file: section.read("ca_file", readable),
+        ca_file: section.read("ca_file", certificates),
         share_tokens: section.read("share_tokens", boolean).unwrap_or(false),
     }
 }

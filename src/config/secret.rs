@@ -1,9 +1,12 @@
-//! Secrets: given as text or in a file. One rule for both: a byte order mark, blanks at either end and a final line
-//! break are removed; anything else that is not printable ASCII is refused.
+//! Secrets, given as text or in a file, and the other files that the configuration names. One rule for every secret: a
+//! byte order mark, blanks at either end and a final line break are removed; anything else that is not printable ASCII is
+//! refused.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
 use super::reader::Section;
@@ -77,9 +80,33 @@ pub(super) fn parsed_file<T>(raw: &Raw, parse: impl FnOnce(&[u8]) -> io::Result<
 
 /// A file that can be read. What it must hold is checked where it is used.
 pub(super) fn readable(raw: &Raw) -> Parsed<PathBuf> {
+    public_file(raw, |_| Ok(()))
+}
+
+/// A PEM file that holds certificates.
+pub(super) fn certificates(raw: &Raw) -> Parsed<PathBuf> {
+    public_file(raw, |content| match CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(invalid("holds no certificate in PEM form".to_owned()))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(invalid(error.to_string())),
+    })
+}
+
+/// A PEM file that holds a private key.
+pub(super) fn private_key(raw: &Raw) -> Parsed<PathBuf> {
+    public_file(raw, |content| match PrivateKeyDer::from_pem_slice(content) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(invalid("holds no private key in PEM form".to_owned())),
+    })
+}
+
+/// A file whose content `parse` accepts.
+fn public_file(raw: &Raw, parse: impl FnOnce(&[u8]) -> io::Result<()>) -> Parsed<PathBuf> {
     let path = PathBuf::from(text(raw)?);
-    files::read(&path).map_err(|error| cannot_use(&path, &error))?;
-    Ok(path)
+    let content = files::read(&path).and_then(|content| parse(&content));
+    content.map(|()| path.clone()).map_err(|error| cannot_use(&path, &error))
 }
 
 fn cannot_use(path: &Path, error: &io::Error) -> String {

@@ -1,5 +1,6 @@
 //! The sections about the gateway itself: server, request, wait, drain, cache, media, telemetry.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use toml::Table;
 use super::mistake::hint;
 use super::otlp;
 use super::reader::Section;
-use super::secret::readable;
+use super::secret::{certificates, invalid, parsed_file, private_key};
 use super::url::is_host_name;
 use super::value::{Parsed, Raw, address, boolean, bytes, duration, text, texts, whole};
 use crate::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls, Wait, duration_text};
@@ -26,6 +27,9 @@ const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=MAX_TIMEO
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=MAX_TIMEOUT;
 const MAX_DRAIN: Duration = Duration::from_secs(3600);
 const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The fewest bytes of an audit key: whoever guesses the key can test guesses of ids.
+const MIN_AUDIT_KEY: usize = 16;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -58,12 +62,12 @@ fn host_name(text: &str) -> Parsed<String> {
 }
 
 fn tls(section: &mut Section<'_>) -> Tls {
-    let cert = section.required("cert_file", readable, "name a PEM file with the certificate chain");
-    let key = section.required("key_file", readable, "name a PEM file with the certificate's key");
+    let cert = section.required("cert_file", certificates, "name a PEM file with the certificate chain");
+    let key = section.required("key_file", private_key, "name a PEM file with the certificate's key");
     Tls {
         cert_file: cert.unwrap_or_default(),
         key_file: key.unwrap_or_default(),
-        client_ca_file: section.read("client_ca_file", readable),
+        client_ca_file: section.read("client_ca_file", certificates),
     }
 }
 
@@ -144,9 +148,17 @@ pub(super) fn telemetry(section: &mut Section<'_>, standard: Table) -> Telemetry
         log: section.read("log", log_filter).unwrap_or_else(|| "info".to_owned()),
         log_format: section.read("log_format", log_format).unwrap_or(LogFormat::Json),
         audit: section.read("audit", boolean).unwrap_or(true),
-        audit_key_file: section.read("audit_key_file", readable),
+        audit_key_file: section.read("audit_key_file", |raw| parsed_file(raw, audit_key)),
         otlp: otlp::otlp(section, standard),
     }
+}
+
+fn audit_key(content: &[u8]) -> io::Result<()> {
+    if content.len() >= MIN_AUDIT_KEY {
+        return Ok(());
+    }
+    let message = "holds fewer than 16 bytes; write 32 random ones, as `openssl rand -base64 32` does";
+    Err(invalid(message.to_owned()))
 }
 
 fn log_format(raw: &Raw) -> Parsed<LogFormat> {

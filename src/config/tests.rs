@@ -81,8 +81,9 @@ fn one_mistake_hides_no_other() {
 
 #[test]
 fn a_mistake_names_its_line_or_that_of_its_section() {
-    let text =
-        format!("{REGION}{CALLER}[server]\nlisten = \"x\"\n\n[server.tls]\ncert_file = \"Cargo.toml\"\n");
+    let text = format!(
+        "{REGION}{CALLER}[server]\nlisten = \"x\"\n\n[server.tls]\ncert_file = \"tests/fixtures/tls/test-only-server.pem\"\n"
+    );
     let text = text.replace("name = \"my\"", "name = \"my\"\nscopes = [\n1]\nca_file = \"/nonexistent\"");
     let shown = parsed(&text, &[]).err().unwrap().to_string();
     let places: Vec<_> =
@@ -95,6 +96,36 @@ fn a_mistake_names_its_line_or_that_of_its_section() {
     ];
     assert_eq!(places, expected, "{shown}");
     assert!(shown.contains("cannot use /nonexistent: No such file"), "{shown}");
+}
+
+#[test]
+fn every_named_file_that_holds_something_else_is_named() {
+    let short = TempFile::new("short-key", "fifteen bytes..");
+    let file = |key: &str| format!("{key} = \"{}\"\n", short.path().display());
+    let sections = [
+        (REGION, &["ca_file"][..]),
+        ("[server.tls]\n", &["cert_file", "key_file", "client_ca_file"]),
+        (
+            "[auth]\nmode = \"keys+jwt\"\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\n\
+             jwks_url = \"https://idp.example\"\n",
+            &["jwks_ca_file"],
+        ),
+        ("[remote]\nurl = \"rediss://host\"\n", &["encryption_key_file", "ca_file"]),
+        ("[telemetry]\n", &["audit_key_file"]),
+    ];
+    let text = sections
+        .map(|(section, keys)| [section, &keys.iter().map(|key| file(key)).collect::<String>()].concat());
+    let expected = [
+        "regions[0].ca_file",
+        "server.tls.cert_file",
+        "server.tls.key_file",
+        "server.tls.client_ca_file",
+        "auth.jwt.jwks_ca_file",
+        "remote.encryption_key_file",
+        "remote.ca_file",
+        "telemetry.audit_key_file",
+    ];
+    assert_eq!(keys(&(text.concat() + CALLER)), expected);
 }
 
 #[test]
@@ -148,8 +179,8 @@ fn variables_override_every_type() {
     let env = [
         ("IDV__SERVER__LISTEN", "127.0.0.1:9000"),
         ("IDV__SERVER__MAX_CONNECTIONS", "12"),
-        ("IDV__SERVER__TLS__CERT_FILE", "Cargo.toml"),
-        ("IDV__SERVER__TLS__KEY_FILE", "Cargo.toml"),
+        ("IDV__SERVER__TLS__CERT_FILE", "tests/fixtures/tls/test-only-server.pem"),
+        ("IDV__SERVER__TLS__KEY_FILE", "tests/fixtures/tls/test-only-server-key.pem"),
         ("IDV__REGIONS__0__CONCURRENCY", "3"),
         ("IDV__REGIONS__MY__ACCESS_KEY", "from-env"),
         ("IDV__REGIONS__MY__ALLOW_HTTP", "true"),
@@ -178,7 +209,7 @@ fn a_variable_with_a_bad_value_is_named_itself() {
     let table = [
         ("IDV__SERVER__MAX_CONNECTIONS", "many", "whole number"),
         ("IDV__REQUEST__TIMEOUT", "5", "\"5s\""),
-        ("IDV__TELEMETRY__AUDIT", "yes", "true or false"),
+        ("IDV__TELEMETRY__AUDIT", "yes", "expected true or false"),
         ("IDV__CALLERS__0__SCOPES", "checks,medai", "did you mean `media`?"),
         ("IDV__CALLERS__0__KEY_SHA256", "hunter2", "64 hexadecimal"),
         ("IDV__REGIONS__MY__BASE_URL", "http://a.example", "allow_http"),
@@ -194,7 +225,15 @@ fn a_variable_with_a_bad_value_is_named_itself() {
         let mistake = mistakes.iter().find(|mistake| mistake.place == Place::Variable(name.to_owned()));
         let message = mistake.map(|mistake| mistake.message.as_str()).unwrap_or_default();
         assert!(message.contains(fragment), "{name}: {mistakes:?}");
+        assert!(!message.contains("without quotes"), "{name} has none: {message}");
     }
+}
+
+#[test]
+fn regions_that_are_missing_are_missed_once() {
+    let mistakes = found(&format!("colour = 1\n{CALLER}regions = [\"my\"]"), &[]);
+    assert_eq!(mistakes.iter().map(key).collect::<Vec<_>>(), ["regions", "colour"]);
+    assert_eq!(mistakes[1].message.matches("regions").count(), 1, "{}", mistakes[1].message);
 }
 
 #[test]
@@ -245,8 +284,8 @@ fn secretive(path: &str, hash: &str) -> String {
         [server]
         max_connections = 7
         [server.tls]
-        cert_file = "Cargo.toml"
-        key_file = "Cargo.toml"
+        cert_file = "tests/fixtures/tls/test-only-server.pem"
+        key_file = "tests/fixtures/tls/test-only-server-key.pem"
         [[regions]]
         name = "my"
         access_key = "inline-secret"
@@ -285,7 +324,7 @@ fn the_shown_configuration_has_the_keys_of_the_file_and_no_secret() {
     let expected = [
         ("/server/listen", "\"127.0.0.1:8080\""),
         ("/server/max_connections", "7"),
-        ("/server/tls/cert_file", "\"Cargo.toml\""),
+        ("/server/tls/cert_file", "\"tests/fixtures/tls/test-only-server.pem\""),
         ("/server/tls/client_ca_file", "null"),
         ("/regions/0/name", "\"my\""),
         ("/regions/0/access_key", "\"***\""),

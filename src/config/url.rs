@@ -18,7 +18,7 @@ pub(super) fn document_url(raw: &Raw) -> Parsed<Url> {
     let url = Url::parse(raw.text()?.trim())
         .map_err(|error| format!("expected a URL, such as \"https://api.example\": {error}"))?;
     if !matches!(url.scheme(), "https" | "http") {
-        return Err("expected a URL that starts with https://".to_owned());
+        return Err("expected a URL that starts with https:// or http://".to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a user name or password in a URL is not allowed; remove it".to_owned());

@@ -27,6 +27,10 @@ impl<'a> Raw<'a> {
     }
 
     fn expected(&self, what: &str) -> String {
+        if self.from_env {
+            // A variable is text, and has no quotes.
+            return format!("expected {}", what.trim_end_matches(" without quotes"));
+        }
         let found = match self.value {
             Value::String(_) => "text",
             Value::Integer(_) => "a whole number",

@@ -124,7 +124,7 @@ impl Auth {
 }
 
 /// `[auth.jwt]`: whose tokens are accepted; needed by the modes `jwt` and `keys+jwt`, and refused in the others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Jwt {
     /// `issuer`: the exact `iss` of a good token. Required.
     pub issuer: String,
@@ -150,6 +150,13 @@ pub enum Jwks {
     /// In a file.
     #[serde(rename = "jwks_file")]
     File(PathBuf),
+}
+
+impl Default for Jwks {
+    /// Empty, which no configuration's is.
+    fn default() -> Self {
+        Self::Url(String::new())
+    }
 }
 
 /// `[[callers]]`: the internal services that may ask, and what they may see. No two of one name, key or subject.

@@ -269,11 +269,20 @@ async fn a_given_key_is_hashed_without_its_line_end_and_not_repeated() {
 
 #[tokio::test]
 async fn what_could_not_be_sent_as_a_key_is_not_hashed() {
-    for input in ["", "\n", "two\nlines\n", "a key", "schl\u{fc}ssel"] {
+    let endless = "a".repeat(8193);
+    for input in ["", "\n", "two\nlines\n", "a key", "schl\u{fc}ssel", &endless] {
         let finished = run_with(&["hash-key", "--stdin"], &[], input).await;
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""), "{input:?}");
         assert!(finished.stderr.contains("one line of visible ASCII"), "{}", finished.stderr);
     }
+}
+
+#[tokio::test]
+async fn a_key_that_could_not_be_written_down_is_a_failure() {
+    let into_a_full_disk = ["sh", "-c", "exec \"$@\" >/dev/full", "sh"];
+    let finished = Process::start_by(&into_a_full_disk, &["hash-key"], &[]).exit().await;
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("cannot write the output: No space left"), "{}", finished.stderr);
 }
 
 #[tokio::test]
@@ -389,6 +398,11 @@ async fn a_command_line_that_makes_no_sense_is_refused_with_usage() {
         let finished = run(args).await;
         assert_eq!(finished.code, Some(2), "{args:?}");
         assert!(finished.stderr.contains("Usage: idv-gateway"), "{}", finished.stderr);
+    }
+    for args in [["sandbox", "--listen", "8090"], ["demo", "--admin-listen", "localhost:8081"]] {
+        let finished = run(&args).await;
+        assert_eq!(finished.code, Some(2), "{args:?}");
+        assert!(finished.stderr.contains("expected an IP address and a port"), "{}", finished.stderr);
     }
 }
 

@@ -7,8 +7,8 @@ use std::fmt::Write;
 use idv_gateway::config::{self, Place};
 use serde_json::Value;
 
-use crate::support::hold_page;
 use crate::support::process::{Scratch, text};
+use crate::support::{hold_page, tls};
 
 const CONFIG: &str = include_str!("../../src/config/mod.rs");
 const SETTINGS: [&str; 2] =
@@ -274,7 +274,7 @@ fn the_examples_of_the_page_are_good_and_the_complete_one_is_complete() {
         PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 2, "there are examples");
     let scratch = Scratch::new();
-    // What the files of the examples hold matters to the gateway, and not to the reader of the configuration.
+    let [certificate, private_key] = ["server", "server-key"].map(tls::fixture);
     let file = scratch.write("file", &format!("{}\n", "2".repeat(64)));
     let url = scratch.write("url", "redis://:a-password@127.0.0.1:6379\n");
     let key = scratch.write("key", &format!("{}=\n", "A".repeat(43)));
@@ -284,6 +284,8 @@ fn the_examples_of_the_page_are_good_and_the_complete_one_is_complete() {
             let file = match path {
                 _ if path.ends_with("/remote-url") => &url,
                 _ if path.ends_with("/remote-key") => &key,
+                _ if path.ends_with(".crt") => &certificate,
+                _ if path.ends_with("/tls.key") => &private_key,
                 _ => &file,
             };
             here = here.replace(&format!("\"{path}\""), &format!("\"{}\"", text(file)));
