@@ -3,8 +3,6 @@
 //!
 //! What holds a person's data has no `Debug` and no `Display`, so it cannot slip into a log line.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize, Serializer};
@@ -186,29 +184,8 @@ pub struct Identity {
     pub nationality: Option<String>,
     /// As printed.
     pub address: Option<String>,
-    /// Everything that was read, by the vendor's field names.
-    pub fields: Sides<OpenMap>,
-}
-
-/// What a side of a document says, by the vendor's field names.
-pub type OpenMap = BTreeMap<String, OpenValue>;
-
-/// A value of an open map.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum OpenValue {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool(bool),
-    /// The digits as they were sent: a document's number may have more than any number type holds.
-    Number(Box<RawValue>),
-    /// A string.
-    Text(String),
-    /// An array.
-    Array(Vec<Self>),
-    /// An object.
-    Object(OpenMap),
+    /// Everything that was read, by the vendor's field names: an object of JSON.
+    pub fields: Sides<Box<RawValue>>,
 }
 
 /// One link.

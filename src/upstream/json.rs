@@ -8,6 +8,7 @@ use super::number;
 const FEW: usize = 32;
 
 /// An object's members, as they were sent. They are so few that looking at each is faster than a tree.
+#[derive(Default)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Object<'a> {

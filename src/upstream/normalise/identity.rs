@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use jiff::civil::Date;
-use serde_json::value::RawValue;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::fields;
 use crate::domain::drift::Drift;
-use crate::domain::verification::{Identity, OpenMap, OpenValue, Sides};
+use crate::domain::verification::{Identity, Sides};
 use crate::upstream::json::{Json, Object};
 use crate::upstream::number;
 
@@ -15,11 +16,8 @@ use crate::upstream::number;
 pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
     let parameters = fields::object(data, "inputParameters", drift);
     let reference = parameters.and_then(|parameters| plain(parameters.get("userId")?));
-    let Some(ocr) = document.and_then(|document| fields::object(document, "ocrInfo", drift)) else {
-        return Identity { reference, ..Identity::default() };
-    };
-    let front = fields::object(ocr, "front", drift);
-    let back = fields::object(ocr, "back", drift);
+    let ocr = document.and_then(|document| fields::object(document, "ocrInfo", drift));
+    let [front, back] = ["front", "back"].map(|side| fields::object(ocr?, side, drift));
     let first = |keys| candidates([front, back], keys).next();
     let mut birth_dates =
         candidates([front, back], &["birthdayParsed", "birthday", "birthDate", "dateOfBirth"]);
@@ -55,28 +53,42 @@ fn is_blank(text: &str) -> bool {
     text == "null" || text.trim().is_empty()
 }
 
-fn open_map(side: Option<&Object>) -> OpenMap {
-    side.into_iter().flat_map(Object::iter).map(|(key, value)| (key.to_owned(), open_value(value))).collect()
+/// Everything that a side says, as JSON.
+fn open_map(side: Option<&Object>) -> Box<RawValue> {
+    let nothing = Object::default();
+    to_raw_value(&Open(side.unwrap_or(&nothing))).unwrap_or_default()
 }
 
-fn open_value(value: &Json) -> OpenValue {
-    match value {
-        Json::Null => OpenValue::Null,
-        Json::Bool(flag) => OpenValue::Bool(*flag),
-        Json::Number(digits) => open_number(digits),
-        Json::Text(text) if is_blank(text) => OpenValue::Null,
-        Json::Text(text) => OpenValue::Text(text.to_string()),
-        Json::Array(items) => OpenValue::Array(items.iter().map(open_value).collect()),
-        Json::Object(object) => OpenValue::Object(open_map(Some(object))),
+/// What is shown of a value whatever it means.
+struct Open<T>(T);
+
+impl Serialize for Open<&Object<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Open(value))))
     }
 }
 
-/// A number that is too large for a float is given as text: strict readers would refuse the whole answer.
-fn open_number(digits: &str) -> OpenValue {
+impl Serialize for Open<&Json<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Json::Null => serializer.serialize_unit(),
+            Json::Bool(flag) => serializer.serialize_bool(*flag),
+            Json::Number(digits) => open_number(digits, serializer),
+            Json::Text(text) if is_blank(text) => serializer.serialize_unit(),
+            Json::Text(text) => serializer.serialize_str(text),
+            Json::Array(items) => serializer.collect_seq(items.iter().map(Open)),
+            Json::Object(object) => Open(object).serialize(serializer),
+        }
+    }
+}
+
+/// A number with the digits that were sent: a document's number may have more than any number type holds. One that is too
+/// large for a float is given as text: strict readers would refuse the whole answer.
+fn open_number<S: Serializer>(digits: &str, serializer: S) -> Result<S::Ok, S::Error> {
     let is_finite = digits.parse().is_ok_and(f64::is_finite);
-    match RawValue::from_string(digits.to_owned()) {
-        Ok(number) if is_finite => OpenValue::Number(number),
-        _ => OpenValue::Text(digits.to_owned()),
+    match serde_json::from_str::<&RawValue>(digits) {
+        Ok(number) if is_finite => number.serialize(serializer),
+        _ => serializer.serialize_str(digits),
     }
 }
 
