@@ -223,7 +223,10 @@ pub fn seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S:
 
 /// `2022-10-17T07:58:42.952Z`
 fn millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(|at| format!("{at:.3}")).serialize(serializer)
+    match at {
+        Some(at) => serializer.collect_str(&format_args!("{at:.3}")),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// `1977-10-28`

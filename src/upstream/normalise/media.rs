@@ -87,6 +87,9 @@ pub(super) fn links(
     drift: &mut Drift,
 ) -> Vec<Medium> {
     let mut media: Vec<Medium> = Vec::new();
+    // The links of one answer mostly end together.
+    let mut last = EndWords::default();
+    let mut last_end = expires_at(&last, observed_at);
     for (part, names) in [(face, FACE), (document, DOCUMENT)] {
         let Some(part) = part else { continue };
         for (name, kind) in names {
@@ -98,13 +101,16 @@ pub(super) fn links(
             if is_state || is_repeated {
                 continue;
             }
-            match https_url(text, hosts) {
-                Some(url) => {
-                    let expires_at = expires_at(&url, observed_at);
-                    media.push(Medium { kind: *kind, url, expires_at });
-                }
-                None => drift.add(DriftKind::UnknownValue),
+            let Some(url) = https_url(text, hosts) else {
+                drift.add(DriftKind::UnknownValue);
+                continue;
+            };
+            let words = end_words(text);
+            if words != last {
+                last_end = expires_at(&words, observed_at);
+                last = words;
             }
+            media.push(Medium { kind: *kind, url, expires_at: last_end });
         }
     }
     media
@@ -147,30 +153,37 @@ fn is_uri(url: &str) -> bool {
         && memchr::memchr_iter(b'%', url.as_bytes()).all(is_escape)
 }
 
+/// What a link says of its end: the values of [`ENDS`].
+type EndWords<'a> = [Option<Cow<'a, str>>; ENDS.len()];
+
+fn end_words(url: &str) -> EndWords<'_> {
+    let mut words = EndWords::default();
+    let (url, _) = split(url, b'#');
+    let (_, mut query) = split(url, b'?');
+    while !query.is_empty() {
+        let (pair, rest) = split(query, b'&');
+        query = rest;
+        let (name, value) = split(pair, b'=');
+        if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(name)) {
+            words[end].get_or_insert_with(|| decoded(value));
+        }
+    }
+    words
+}
+
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
-fn expires_at(url: &str, observed_at: Timestamp) -> Timestamp {
-    let (_, query) = split(url, b'?');
+fn expires_at(words: &EndWords, observed_at: Timestamp) -> Timestamp {
     // A year before 0 could not even be written down in an answer.
-    let own = own_end(query, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
+    let own = own_end(words, observed_at).filter(|end| *end >= Timestamp::UNIX_EPOCH);
     let end = own.or_else(|| observed_at.checked_add(LINK_LIFE).ok()).unwrap_or(observed_at);
     let life = end.duration_since(observed_at);
     let margin = (life / 10).clamp(SignedDuration::ZERO, MAX_MARGIN);
     end.checked_sub(margin).unwrap_or(end)
 }
 
-/// The end that the link itself carries; the earliest counts.
-fn own_end(mut query: &str, observed_at: Timestamp) -> Option<Timestamp> {
-    let mut ends: [Option<Cow<'_, str>>; ENDS.len()] = Default::default();
-    while !query.is_empty() {
-        let (pair, rest) = split(query, b'&');
-        query = rest;
-        let (name, value) = split(pair, b'=');
-        let name = decoded(name);
-        if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(&name)) {
-            ends[end].get_or_insert_with(|| decoded(value));
-        }
-    }
-    let [amz_date, amz_life, goog_date, goog_life, oss_date, oss_life, azure, cos, plain] = &ends;
+/// The end that a link itself carries; the earliest counts.
+fn own_end(words: &EndWords, observed_at: Timestamp) -> Option<Timestamp> {
+    let [amz_date, amz_life, goog_date, goog_life, oss_date, oss_life, azure, cos, plain] = words;
     let number = |text: &Option<Cow<'_, str>>| number::whole(text.as_deref()?)?.parse::<i64>().ok();
     let date = |text: &Option<Cow<'_, str>>| date(text.as_deref()?);
     let signed = |from, life| after(date(from)?, number(life)?);
@@ -196,7 +209,7 @@ fn split(text: &str, byte: u8) -> (&str, &str) {
     memchr::memchr(byte, text.as_bytes()).map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
 }
 
-/// What a part of a query means.
+/// What a value of a query means.
 fn decoded(part: &str) -> Cow<'_, str> {
     if memchr::memchr2(b'%', b'+', part.as_bytes()).is_none() {
         return part.into();
@@ -254,7 +267,7 @@ mod tests {
             ("https://m.example/a?Expires=9223372036854775807", "2026-11-23T09:00:00Z"),
         ];
         for (url, end) in cases {
-            assert_eq!(expires_at(url, observed), at(end), "{url}");
+            assert_eq!(expires_at(&end_words(url), observed), at(end), "{url}");
         }
     }
 
