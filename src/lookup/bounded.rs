@@ -1,9 +1,9 @@
 //! A small map of ids.
 
-use std::hash::RandomState;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ impl<V: Clone> Bounded<V> {
     /// A map of at most `ids` ids, least recently used first to go.
     pub(super) fn new(ids: usize, life: Duration) -> Self {
         // Its table grows with what it holds: an idle gateway is small.
-        let mut map = LruCache::unbounded_with_hasher(RandomState::new());
+        let mut map = LruCache::unbounded_with_hasher(RandomState::default());
         map.resize(NonZeroUsize::new(ids).unwrap_or(NonZeroUsize::MIN));
         Self { map: Mutex::new(map), life }
     }

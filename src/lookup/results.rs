@@ -1,9 +1,10 @@
 //! Results in moka, weighed in bytes.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant as StdInstant};
 
+use foldhash::fast::RandomState;
 use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
@@ -25,7 +26,7 @@ const OVERHEAD: usize = 560;
 
 /// Results by the hashes of their ids, least recently used first to go, each with its own lifetime.
 pub(super) struct Results {
-    cache: Cache<u64, Arc<Entry>>,
+    cache: Cache<u64, Arc<Entry>, RandomState>,
     hasher: RandomState,
     max_bytes: u64,
     metrics: Arc<Metrics>,
@@ -55,8 +56,8 @@ impl Results {
                     was_full.call_once(|| report_limit(max_bytes));
                 }
             })
-            .build();
-        Self { cache, hasher: RandomState::new(), max_bytes, metrics }
+            .build_with_hasher(RandomState::default());
+        Self { cache, hasher: RandomState::default(), max_bytes, metrics }
     }
 
     /// A hash takes a quarter of an id's bytes, and moka keeps its keys apart from the results.

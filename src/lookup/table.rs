@@ -1,8 +1,8 @@
 //! The fills under way: at most one per id and region that others join, and at most one refresh waiting behind it.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -69,7 +69,7 @@ struct Fill {
 impl FillTable {
     pub(super) fn new(regions: RegionSet) -> Self {
         let running = vec![0; regions.len() as usize].into();
-        Self { regions, fills: HashMap::new(), running, next_number: 0, watches: Watches::default() }
+        Self { regions, fills: HashMap::default(), running, next_number: 0, watches: Watches::default() }
     }
 
     /// Joins the fill of `ask` in `region`, or starts one. A refresh joins no fill that is older than it: it waits behind it,

@@ -51,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http", "sandbox"]),
     ("clap", &["cli"]),
+    ("foldhash", &["lookup"]),
     ("hyper_rustls", &["net"]),
     ("hyper_util", &["http", "net", "sandbox"]),
     ("json_strip_comments", &["http::callback"]),
