@@ -25,8 +25,6 @@ use crate::telemetry::metrics::ConnectionMetrics;
 
 /// The largest request head.
 const MAX_HEAD: usize = 32 * 1024;
-/// The most headers of a request.
-const MAX_HEADERS: usize = 64;
 
 /// What idle connections are given at shutdown for a request that may be on its way.
 const GRACE: Duration = Duration::from_secs(1);
@@ -143,7 +141,6 @@ impl Server {
             // An operator's connection answers one request.
             .keep_alive(matches!(self.site, Site::Public(_)))
             .half_close(false)
-            .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
