@@ -23,13 +23,14 @@ pub fn escape_hidden(text: &str) -> String {
     shown
 }
 
-/// The first `N` hexadecimal digits of `bytes`, which are that many at the least; `N` is even.
-pub fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [b'0'; N];
+/// Bytes in hexadecimal digits, of which there are twice as many. Without a table, so that many are made at once.
+pub fn hex<const BYTES: usize, const DIGITS: usize>(bytes: &[u8; BYTES]) -> [u8; DIGITS] {
+    const { assert!(DIGITS == 2 * BYTES) };
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [0; DIGITS];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
     }
     digits
 }

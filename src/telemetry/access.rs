@@ -53,7 +53,7 @@ impl AccessLine<'_> {
         line.text("code", self.code);
         line.text("caller", self.caller);
         if let Some(IdHash(hash)) = self.id_hash {
-            line.hex::<16>("id_hash", &hash);
+            line.hex::<8, 16>("id_hash", &hash);
         }
         line.text("cache", self.cache);
         line.text("cause", self.cause);

@@ -28,7 +28,7 @@ impl AuditLine<'_> {
         line.text("caller", self.caller);
         line.words("scopes", self.scopes.names());
         line.text("region", self.region);
-        line.hex::<32>("id_hmac", &self.id_hmac);
+        line.hex::<16, 32>("id_hmac", &self.id_hmac);
         logs::QUEUE.push_audit(&line.end());
     }
 }

@@ -88,11 +88,11 @@ impl Line {
         self.write("\"");
     }
 
-    /// Adds the first `N` hexadecimal digits of `bytes`.
-    pub(super) fn hex<const N: usize>(&mut self, name: &str, bytes: &[u8]) {
+    /// Adds bytes in hexadecimal digits.
+    pub(super) fn hex<const BYTES: usize, const DIGITS: usize>(&mut self, name: &str, bytes: &[u8; BYTES]) {
         self.name(name);
         self.write("\"");
-        self.bytes.extend_from_slice(&hex::<N>(bytes));
+        self.bytes.extend_from_slice(&hex::<BYTES, DIGITS>(bytes));
         self.write("\"");
     }
 
