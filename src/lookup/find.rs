@@ -39,25 +39,41 @@ impl Finder {
     /// # Errors
     /// No region that may be asked has it, or not all could be asked, or the time is up.
     pub(super) async fn search(&self, ask: &Ask, lookup: &Span) -> Result<Found, Missed> {
-        let deadline = Instant::now() + self.timeout;
         let mut progress = Progress::default();
         if self.fills.shared.is_some() && !ask.refresh {
             progress.recall = Recall::Due;
         }
+        match self.fills.store.step(ask, &progress, lookup) {
+            Step::Answer(answer) => answer,
+            // What takes long is on the heap, so that a connection has no room for it while it idles.
+            first @ (Step::Recall | Step::Wait(..)) => {
+                Box::pin(self.search_on(first, ask, progress, lookup)).await
+            }
+        }
+    }
+
+    async fn search_on(
+        &self,
+        mut step: Step,
+        ask: &Ask,
+        mut progress: Progress,
+        lookup: &Span,
+    ) -> Result<Found, Missed> {
+        let deadline = Instant::now() + self.timeout;
         loop {
-            match self.fills.store.step(ask, &progress, lookup) {
+            match step {
                 Step::Answer(answer) => return answer,
-                // What takes long is on the heap, so that a connection has no room for it while it idles.
                 Step::Recall => {
-                    let brought = Box::pin(self.fills.recall(ask.id)).await;
+                    let brought = self.fills.recall(ask.id).await;
                     progress.recall = Recall::Done { brought };
                 }
                 Step::Wait(purpose, fills) => {
                     progress.asks(fills.iter().map(|(region, _)| *region).collect());
                     let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));
-                    Box::pin(self.listen(fills.collect(), &mut progress, purpose, deadline)).await;
+                    self.listen(fills.collect(), &mut progress, purpose, deadline).await;
                 }
             }
+            step = self.fills.store.step(ask, &progress, lookup);
         }
     }
 
