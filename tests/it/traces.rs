@@ -7,12 +7,11 @@ use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::support::client::Asked;
 use crate::support::collector::{Collector, Span};
 use crate::support::gateway::{OPEN, caller, metric_at, region, region_at};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, eventually, within};
+use crate::support::{Gateway, Reply, Upstream, bodies, eventually, within};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -137,13 +136,11 @@ async fn a_hit_is_a_request_and_a_lookup() {
 async fn who_joins_a_fill_points_at_it() {
     let (collector, upstream, gate) = (Collector::start().await, Upstream::start().await, Gate::default());
     upstream.answer("T1", [Reply::json(bodies::passed("T1")).gated(&gate)]);
-    let served = traced(&collector, &upstream).await;
-    let first = Asked::get(served.public, "/idv/T1", &[]).await;
-    upstream.wait_for_hits("T1", 1).await;
-    let second = Asked::get(served.public, "/idv/T1", &[]).await;
+    let mut gateway = Gateway::with(&[OPEN, &region("my", &upstream), &collector.piece()]).await;
+    let (first, second) = (gateway.ask("/idv/T1", &[]).await, gateway.ask("/idv/T1", &[]).await);
     gate.open();
     assert_eq!((first.answer().await.status, second.answer().await.status), (200, 200));
-    collector.wait_for(REQUEST, 2).await;
+    gateway.stop();
     let fills = collector.wait_for("fill", 1).await;
     let lookups = collector.wait_for("lookup", 2).await;
     let of = |outcome: &str| {

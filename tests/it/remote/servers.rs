@@ -1,10 +1,13 @@
 //! One server with TLS or a user of few rights, a cluster, sentinels.
 
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+
+use tokio::net::TcpStream;
 
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::process::{Scratch, Served, free_address, text};
-use crate::support::redis::{KEY, Redis, section};
+use crate::support::redis::{self, KEY, Redis, Said, section};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{bodies, eventually, tls};
 
@@ -144,12 +147,33 @@ async fn a_cluster_and_a_slot_that_moves() {
     assert_eq!(upstream.hits("S5"), 1);
 }
 
-struct Sentinel(Child);
+/// A sentinel that watches one master, and takes it for down only if it is told to.
+struct Sentinel {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Sentinel {
+    async fn of(master: &Redis, scratch: &Scratch) -> Self {
+        let (address, port) = (free_address(), master.address.port());
+        let config = format!("port {}\nsentinel monitor main 127.0.0.1 {port} 1\n", address.port());
+        let config = scratch.write("sentinel.conf", &config);
+        let mut command = Command::new("redis-server");
+        command.arg(text(&config)).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().expect("redis-server is installed");
+        eventually("the sentinel", async || TcpStream::connect(address).await.is_ok()).await;
+        Self { process, address }
+    }
+
+    async fn ask(&self, command: &str) -> Said {
+        redis::ask(self.address, &["SENTINEL", command, "main"]).await
+    }
+}
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -160,39 +184,20 @@ async fn sentinels_name_the_new_master_after_a_failover() {
     let port = master.address.port().to_string();
     let replicated =
         Redis::with(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]).await;
-    let sentinel = free_address();
-    let config = scratch.write(
-        "sentinel.conf",
-        &format!(
-            "port {}\nsentinel monitor main 127.0.0.1 {port} 1\nsentinel down-after-milliseconds main 300\n\
-             sentinel failover-timeout main 2000\n",
-            sentinel.port()
-        ),
-    );
-    let mut command = Command::new("redis-server");
-    command.arg(text(&config)).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
-    let _sentinel = Sentinel(command.spawn().expect("redis-server is installed"));
     let is_in_sync =
         async || replicated.ask(&["INFO", "replication"]).await.text().contains("master_link_status:up");
     eventually("the replica", is_in_sync).await;
-    let section = section(&scratch, &format!("redis+sentinel://{sentinel}/main"), KEY);
-    eventually("the sentinel", async || {
-        let gateway = Gateway::with(&[OPEN, &section, &region("my", &upstream)]).await;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        gateway.metric("idv_remote_up").await == 1.0
-    })
-    .await;
-    let info = async || master.ask(&["INFO", "replication"]).await.text().contains("connected_slaves:1");
-    eventually("the replica of the master", info).await;
-    let gateway = replica(&upstream, &section).await;
+    // A sentinel looks when it starts and then every ten seconds, so it starts when there is a replica to see.
+    let sentinel = Sentinel::of(&master, &scratch).await;
+    let gateway =
+        replica(&upstream, &section(&scratch, &format!("redis+sentinel://{}/main", sentinel.address), KEY))
+            .await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     gateway.get("/idv/S1").await;
-    // The sentinel learns of the replica within ten seconds.
-    let knows = async || {
-        let sentinel = crate::support::redis::ask(sentinel, &["SENTINEL", "REPLICAS", "main"]).await;
-        matches!(sentinel, crate::support::redis::Said::List(replicas) if replicas.len() == 1)
-    };
-    eventually("the sentinel to know the replica", knows).await;
+    eventually("a failover", async || matches!(sentinel.ask("FAILOVER").await, Said::Text(_))).await;
+    let port = replicated.address.port().to_string();
+    let is_master = async || sentinel.ask("GET-MASTER-ADDR-BY-NAME").await.texts()[1] == port;
+    eventually("the sentinel to name the new master", is_master).await;
     master.stop();
     let mut n = 1;
     eventually("a result on the new master", async || {
