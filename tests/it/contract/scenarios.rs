@@ -300,7 +300,7 @@ async fn drain(ledger: &Ledger) {
     for method in ["GET", "HEAD"] {
         upstream.answer(method, [Reply::json(bodies::passed(method)).gated(&silence)]);
     }
-    let drain = "[drain]\ndelay = \"100ms\"\ndeadline = \"800ms\"\n";
+    let drain = "[drain]\ndelay = \"100ms\"\ndeadline = \"2s\"\n";
     let mut gateway = Gateway::with(&[OPEN, drain, &region("my", &upstream)]).await;
     let public = gateway.public;
     let ask = async |method| request(public, method, &format!("/idv/{method}"), &[]).await;
