@@ -522,6 +522,18 @@ async fn a_head_of_32_kib_is_read_and_a_larger_one_is_not() {
     }
 }
 
+#[tokio::test]
+async fn a_head_of_64_headers_is_read_and_one_of_more_is_not() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::over(&upstream).await;
+    for (headers, status) in [(64, 404), (65, 400), (100, 400), (101, 431)] {
+        let more: String = (2..headers).map(|n| format!("X-{n}: 1\r\n")).collect();
+        let head = format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+        let answer = parse(&gateway.raw(head.as_bytes()).await).expect("an answer");
+        assert_eq!(answer.status, status, "{headers}");
+    }
+}
+
 /// Sends a head byte by byte, from its first byte at `began`, until the server has enough of it.
 async fn drip(stream: &mut TcpStream, began: Instant) {
     let head = format!("GET /idv/x HTTP/1.1\r\nHost: localhost\r\nX-Slow: {}\r\n\r\n", "x".repeat(1000));
