@@ -85,7 +85,8 @@ impl Upstream {
         self.regions[place.region.index()].fetch(id, deadline, fill).await
     }
 
-    /// What tells the answers of `region` apart from those of others: its name, its host and its account.
+    /// What tells the answers of `region` apart from those of others: its name, its host, its account, and the hosts that
+    /// links may point at.
     pub(crate) fn source(&self, region: RegionId) -> String {
         self.regions[region.index()].source()
     }

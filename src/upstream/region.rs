@@ -215,7 +215,8 @@ impl Region {
     }
 
     pub(super) fn source(&self) -> String {
-        format!("{} {} {}", self.name, self.endpoint.uri, self.tokens.client.account())
+        let hosts = self.reader.media_hosts.patterns().join(",");
+        format!("{} {} {} {hosts}", self.name, self.endpoint.uri, self.tokens.client.account())
     }
 
     /// Whether it asks the account of `keys` at the same host as `other`.

@@ -61,7 +61,7 @@ impl Reply {
 #[derive(Clone)]
 pub(super) struct Reader {
     region: RegionId,
-    media_hosts: Arc<AllowedHosts>,
+    pub(super) media_hosts: Arc<AllowedHosts>,
 }
 
 impl Reader {

@@ -66,6 +66,11 @@ impl AllowedHosts {
         Self(patterns)
     }
 
+    /// The patterns, as they are configured.
+    pub(in crate::upstream) fn patterns(&self) -> &[String] {
+        &self.0
+    }
+
     fn allow(&self, host: &str) -> bool {
         if self.0.is_empty() {
             return true;

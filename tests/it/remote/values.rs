@@ -186,6 +186,22 @@ async fn a_region_that_has_moved_to_another_host_has_no_results_of_the_old_one()
 }
 
 #[tokio::test]
+async fn a_result_with_links_that_are_not_handed_on_here_is_not_taken_over() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    let links = replica(&upstream, &redis).await.get("/idv/S1").await.json()["media"].clone();
+    assert_ne!(links, serde_json::json!([]));
+    let hosts = "[media]\nallowed_hosts = [\"cdn.example\"]\n";
+    let stricter = Gateway::with(&[OPEN, hosts, &region("my", &upstream), &redis.section()]).await;
+    up(&stricter).await;
+    let answer = stricter.get("/idv/S1").await;
+    assert_eq!(
+        (answer.cache_status(), &answer.json()["media"]),
+        ("idv-gateway; fwd=miss; stored", &serde_json::json!([]))
+    );
+}
+
+#[tokio::test]
 async fn a_value_of_a_newer_version_is_a_miss_and_no_error() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
