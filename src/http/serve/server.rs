@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pool::ConnectionPool;
@@ -159,6 +160,9 @@ impl Responder {
     /// Answers one request. From SIGTERM on, and at the connection's age, the answer announces that it is the last.
     async fn answer(&self, request: Request<Incoming>) -> Response<SiteBody> {
         let mut answer = self.site.answer(request).await;
+        // Requests that have come in on other connections are read before this answer is written: a client that one answer
+        // wakes then finds the next ones, too, and is not woken for each of them.
+        yield_now().await;
         let is_old = self.state.answered(answer.extensions().get().copied().unwrap_or_default());
         if is_old || self.lifecycle.is_draining() {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
