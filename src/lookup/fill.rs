@@ -105,8 +105,13 @@ impl Fill {
         loop {
             // On the heap, here and below: a fill without replicas beside it should not be larger for them.
             let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
-            let view = begun.view.as_mut().filter(|_| !is_refresh);
-            let entry = view.and_then(|view| self.fills.store.take_in(key.0, view));
+            let entry = begun.view.as_mut().and_then(|view| {
+                if *is_refresh {
+                    // Which regions have the id counts, not what they answered before.
+                    view.take_record();
+                }
+                self.fills.store.take_in(key.0, view)
+            });
             let followed = entry.filter(|entry| entry.region() == key.1);
             if followed.is_some() || !begun.is_late() || !Box::pin(patience.pause()).await {
                 return (Some(begun), followed);
@@ -146,7 +151,7 @@ impl Fill {
         }
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending.is_some();
-        let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { stored: false, .. });
+        let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { shared: false, .. });
         Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
         if is_conflict {
             Box::pin(shared.tell_conflict(&id)).await;

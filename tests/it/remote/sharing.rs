@@ -284,16 +284,19 @@ async fn an_id_that_another_replica_saw_move_is_no_conflict_here() {
 
 #[tokio::test]
 async fn a_conflict_that_one_replica_finds_ends_what_another_keeps() {
-    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    my.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
-    let cache = "[cache]\nnot_found_ttl = \"1ms\"\n";
-    let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
-    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
-    assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
-    assert_eq!(one.get("/idv/S1?region=ph").await.gist(), gist(200, "passed"));
-    eventually("the conflict on the other replica", async || other.get("/idv/S1").await.status == 409).await;
+    for headers in [&[][..], NO_CACHE] {
+        let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+        my.answer("S1", [Reply::json(bodies::passed("S1"))]);
+        ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+        let cache = "[cache]\nnot_found_ttl = \"1ms\"\n";
+        let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
+        let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+        assert_eq!(other.get("/idv/S1").await.gist(), gist(200, "passed"));
+        assert!(other.get("/idv/S1").await.is_hit());
+        assert_eq!(one.send("GET", "/idv/S1?region=ph", headers).await.gist(), gist(200, "passed"));
+        eventually("the conflict on the other replica", async || other.get("/idv/S1").await.status == 409)
+            .await;
+    }
 }
 
 #[tokio::test]
