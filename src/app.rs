@@ -7,23 +7,21 @@ use std::io;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::domain::region::{RegionSet, Regions};
+use crate::domain::region::Regions;
 use crate::files;
 use crate::http::{
-    Admin, Audit, Callbacks, CallerSettings, Callers, ConnectionLimits, ExpectedClaims, History, JwksSource,
-    Lifecycle, Public, ReportedRegion, StatusReport, Tls, TlsFiles, TrustedHosts, Verifier,
+    Admin, Audit, Callbacks, Callers, ConnectionLimits, History, Lifecycle, Public, ReportedRegion,
+    StatusReport, Tls, TrustedHosts, Verifier,
 };
-use crate::lookup::{self, Lifetimes, Lookup};
-use crate::net::{JwksEndpoint, collector_client};
+use crate::lookup::{self, Lookup};
+use crate::net::collector_client;
 use crate::reload::Reloader;
 use crate::remote::{Client, Servers};
 use crate::settings::{self, Auth, Jwks};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::{RegionSettings, Upstream};
-use watched::{
-    callback_keys, caller_keys, certificate, key_set, key_set_token, keys, keys_of, upstream_keys,
-};
+use watched::{callback_keys, caller_keys, certificate, key_set, key_set_token, keys, upstream_keys};
 
 /// Every part, built and connected.
 pub(crate) struct App {
@@ -78,10 +76,10 @@ impl App {
             },
         };
         let verifier = verifier(&config.auth, &metrics)?;
-        let callers = callers(config, verifier.clone(), &regions, &metrics)?;
+        let callers = callers(config, verifier.clone(), &regions, &metrics);
         let audit = audit(&config.telemetry)?;
         let traces = traces(&config.telemetry, &regions, &metrics)?;
-        let tls = config.server.tls.as_ref().map(|files| tls(files, &metrics)).transpose()?;
+        let tls = config.server.tls.clone().map(|files| Tls::new(files, Arc::clone(&metrics))).transpose()?;
         let public = Arc::new(Public {
             callers,
             regions,
@@ -141,14 +139,8 @@ fn upstream(
     let settings = regions.all().iter().zip(&config.regions).map(|(id, region)| {
         Ok(RegionSettings {
             id,
-            name: region.name.clone(),
-            base_url: region.base_url.clone(),
-            token_url: region.token_url.clone(),
+            region: region.clone(),
             keys: keys(region)?,
-            token_period: region.token_period,
-            concurrency: region.concurrency,
-            attempt_timeout: region.attempt_timeout,
-            ca_file: region.ca_file.clone(),
             media_hosts: config.media.allowed_hosts.clone(),
             shared: shared.cloned(),
             metrics: Arc::clone(metrics.region(id)),
@@ -178,21 +170,10 @@ fn lookup_settings(
     remote: Option<Arc<Client>>,
     connections: usize,
 ) -> lookup::Settings {
-    let lifetimes = Lifetimes {
-        final_ttl: config.cache.final_ttl,
-        incomplete_ttl: config.cache.incomplete_ttl,
-        pending_ttl: config.cache.pending_ttl,
-        pending_ttl_max: config.cache.pending_ttl_max,
-        not_found_ttl: config.cache.not_found_ttl,
-        stale_max: config.cache.stale_max,
-    };
     let max_waiters = config.wait.max_waiters;
     lookup::Settings {
-        timeout: config.request.timeout,
-        discovery_wait: config.request.discovery_wait,
-        fill_timeout: config.request.fill_timeout,
-        max_bytes: config.cache.max_bytes,
-        lifetimes,
+        request: config.request.clone(),
+        cache: config.cache.clone(),
         waits: lookup::WaitLimits {
             // Waiters leave connections for short requests.
             max_waiters: max_waiters.min(connections - connections.div_ceil(10)),
@@ -209,35 +190,17 @@ fn callers(
     verifier: Option<Arc<Verifier>>,
     regions: &Regions,
     metrics: &Arc<Metrics>,
-) -> io::Result<Callers> {
+) -> Callers {
     if config.auth == Auth::None {
-        return Ok(Callers::anonymous(regions.all(), Arc::clone(metrics)));
+        return Callers::anonymous(regions.all(), Arc::clone(metrics));
     }
-    let settings = config.callers.iter().map(|caller| {
-        Ok(CallerSettings {
-            name: caller.name.clone(),
-            scopes: caller.scopes,
-            regions: allowed(caller, regions),
-            requests_per_second: caller.requests_per_second,
-            keys: keys_of(caller, &config.auth)?,
-            subject: caller.subject.clone(),
-        })
-    });
-    Ok(Callers::new(&settings.collect::<io::Result<Vec<_>>>()?, verifier, Arc::clone(metrics)))
+    Callers::new(&config.callers, regions, verifier, Arc::clone(metrics))
 }
 
 fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>> {
-    let Some(jwt) = auth.jwt() else { return Ok(None) };
-    let source = match &jwt.jwks {
-        Jwks::File(path) => JwksSource::File(path.clone()),
-        Jwks::Url(url) => {
-            let (ca_file, token_file) = (jwt.jwks_ca_file.as_deref(), jwt.jwks_token_file.clone());
-            JwksSource::Endpoint(Box::new(JwksEndpoint::new(url, ca_file, token_file)?))
-        }
-    };
-    let expected = ExpectedClaims { issuer: jwt.issuer.clone(), audience: jwt.audience.clone() };
-    let named = |error| io::Error::other(format!("auth.jwt.jwks_file: {error}"));
-    Ok(Some(Arc::new(Verifier::new(expected, source, Arc::clone(&metrics.auth.jwks)).map_err(named)?)))
+    let named = |error| io::Error::other(format!("auth.jwt.{error}"));
+    let verifier = auth.jwt().map(|jwt| Verifier::new(jwt, Arc::clone(&metrics.auth.jwks)).map_err(named));
+    Ok(verifier.transpose()?.map(Arc::new))
 }
 
 fn audit(telemetry: &settings::Telemetry) -> io::Result<Audit> {
@@ -252,18 +215,4 @@ fn traces(telemetry: &settings::Telemetry, regions: &Regions, metrics: &Metrics)
     let Some(otlp) = &telemetry.otlp else { return Ok(Traces::off()) };
     let client = collector_client(otlp.ca_file.as_deref())?;
     Traces::start(otlp, client, regions.names(), Arc::clone(&metrics.spans))
-}
-
-fn tls(tls: &settings::Tls, metrics: &Arc<Metrics>) -> io::Result<Arc<Tls>> {
-    let files = TlsFiles {
-        cert: tls.cert_file.clone(),
-        key: tls.key_file.clone(),
-        client_ca: tls.client_ca_file.clone(),
-    };
-    Tls::new(files, Arc::clone(metrics))
-}
-
-fn allowed(caller: &settings::Caller, regions: &Regions) -> RegionSet {
-    let Some(names) = &caller.regions else { return regions.all() };
-    names.iter().filter_map(|name| regions.find(name.as_str())).collect()
 }

@@ -19,10 +19,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::is_plain;
-use crate::domain::region::{RegionName, RegionSet, Regions};
+use crate::domain::region::{RegionName, Regions};
 use crate::domain::scope::Scopes;
-use crate::http::{Audit, CallerSettings, Callers, Lifecycle, Public, Site};
-use crate::lookup::{Lifetimes, Lookup, Settings, WaitLimits};
+use crate::http::{Audit, Callers, Lifecycle, Public, Site};
+use crate::lookup::{Lookup, Settings, WaitLimits};
+use crate::settings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::Upstream;
@@ -123,24 +124,24 @@ pub(crate) fn site() -> Site {
     let upstream = Arc::new(Upstream::new(Vec::new()).expect("nothing to prepare"));
     let settings = Settings {
         remote: None,
-        timeout: MINUTE,
-        discovery_wait: MINUTE,
-        fill_timeout: MINUTE,
-        max_bytes: 1 << 20,
-        lifetimes: Lifetimes::all(MINUTE),
+        request: settings::Request { timeout: MINUTE, discovery_wait: MINUTE, fill_timeout: MINUTE },
+        cache: settings::Cache::all(MINUTE),
         waits: WaitLimits { max_waiters: 1, max_of_caller: 1, polls: Vec::new() },
         regions: regions.clone(),
     };
-    let caller = CallerSettings {
+    let caller = settings::Caller {
         name: "fuzz".to_owned(),
-        scopes: Scopes::ALL,
-        regions: RegionSet::EMPTY,
-        requests_per_second: None,
-        keys: vec![Sha256::digest(KEY).into()],
+        key_sha256: Vec::new(),
+        key_sha256_file: None,
         subject: None,
+        scopes: Scopes::ALL,
+        regions: Some(Vec::new()),
+        requests_per_second: None,
     };
+    let callers = Callers::new(&[caller], &regions, None, Arc::clone(&metrics));
+    callers.replace_keys(&[vec![Sha256::digest(KEY).into()]]);
     Site::Public(Arc::new(Public {
-        callers: Callers::new(&[caller], None, Arc::clone(&metrics)),
+        callers,
         lookup: Arc::new(Lookup::new(settings, upstream, Arc::clone(&metrics))),
         regions,
         metrics,

@@ -41,10 +41,11 @@ pub(super) fn upstream_keys(config: &Config, upstream: &Arc<Upstream>, public: &
     public.regions.all().iter().zip(&config.regions).map(reloader).collect()
 }
 
-/// Each caller's key file, watched on disk.
+/// Reads the keys of callers. Returns their files, watched on disk.
 pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<Vec<Reloader>> {
     let callers: Arc<[settings::Caller]> = config.callers.clone().into();
     let keys = callers.iter().map(|caller| keys_of(caller, &config.auth)).collect::<io::Result<Vec<_>>>()?;
+    public.callers.replace_keys(&keys);
     let known = Arc::new(Mutex::new(keys));
     let reloader = |(index, caller): (usize, &settings::Caller)| {
         caller.key_sha256_file.as_ref()?;
@@ -119,7 +120,7 @@ fn refuse_shared_keys(callers: &[settings::Caller], keys: &[Vec<[u8; 32]>]) -> i
 }
 
 /// A caller's keys, where keys are accepted.
-pub(super) fn keys_of(caller: &settings::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
+fn keys_of(caller: &settings::Caller, auth: &Auth) -> io::Result<Vec<[u8; 32]>> {
     match auth {
         Auth::Keys | Auth::KeysAndJwt { .. } => caller.read_keys(),
         Auth::None | Auth::Jwt { .. } => Ok(Vec::new()),

@@ -11,8 +11,7 @@ use tokio::sync::oneshot;
 use super::signals::StopSignals;
 use super::terminal::{Outcome, bad_config, block_on};
 use crate::config::{self, Config};
-use crate::settings::LogFormat;
-use crate::telemetry::logs::{self, Format};
+use crate::telemetry::logs;
 use crate::{Ended, Listeners};
 
 /// New connections that wait for us in the kernel's queue. Past it their first packets are dropped and sent again only
@@ -53,11 +52,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Runs a gateway until a signal, and at a second one stops at once.
 pub(super) async fn run_until_stopped(listeners: Listeners, config: &Config) -> Outcome {
-    let format = match config.telemetry.log_format {
-        LogFormat::Json => Format::Json,
-        LogFormat::Text => Format::Text,
-    };
-    let _logs = logs::start(io::stdout(), &config.telemetry.log, format)
+    let _logs = logs::start(io::stdout(), &config.telemetry.log, config.telemetry.log_format)
         .map_err(|error| format!("cannot start logging: {error}"))?;
     logs::hide_panic_payloads();
     let mut signals = StopSignals::new()?;

@@ -17,6 +17,6 @@ pub(crate) use head::TrustedHosts;
 pub(crate) use lifecycle::{Lifecycle, Stage};
 #[cfg(any(test, fuzzing))]
 pub(crate) use public::preferred_wait;
-pub(crate) use public::{Audit, CallerSettings, Callers, ExpectedClaims, JwksSource, Public, Verifier};
-pub(crate) use serve::{ConnectionLimits, Server, Tls, TlsFiles};
+pub(crate) use public::{Audit, Callers, Public, Verifier};
+pub(crate) use serve::{ConnectionLimits, Server, Tls};
 pub(crate) use site::Site;

@@ -209,7 +209,8 @@ mod tests {
     use crate::domain::region::{RegionName, Regions};
     use crate::domain::signature_id::SignatureId;
     use crate::domain::verification::{Verdict, Verification};
-    use crate::lookup::record::{Lifetimes, Record};
+    use crate::lookup::record::Record;
+    use crate::settings::Cache;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -226,7 +227,7 @@ mod tests {
         let region = regions().find(region).unwrap();
         let id = SignatureId::parse("S1").unwrap();
         let record = Record::new(&Verification::bare(id, region, verdict), regions().name(region));
-        Arc::new(Entry::new(record, &Lifetimes::all(SECOND * 10), Duration::ZERO, now - SECOND * age))
+        Arc::new(Entry::new(record, &Cache::all(SECOND * 10), Duration::ZERO, now - SECOND * age))
     }
 
     /// What a request to `my ph`, or to the region that is pinned, is answered.

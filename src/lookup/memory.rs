@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::bounded::Bounded;
 use super::known::Known;
-use super::record::{Entry, Lifetimes};
+use super::record::Entry;
 use super::results::Results;
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
+use crate::settings::Cache;
 use crate::telemetry::metrics::Metrics;
 
 /// The most ids whose purges are remembered.
@@ -37,14 +38,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// At most `max_bytes` of results, kept for those times.
-    pub(super) fn new(max_bytes: u64, lifetimes: &Lifetimes, metrics: Arc<Metrics>) -> Self {
-        let ids = usize::try_from(max_bytes / BYTES_PER_ID).unwrap_or(usize::MAX).max(MIN_IDS);
+    /// An empty memory within the limits of `cache`.
+    pub(super) fn new(cache: &Cache, metrics: Arc<Metrics>) -> Self {
+        let ids = usize::try_from(cache.max_bytes / BYTES_PER_ID).unwrap_or(usize::MAX).max(MIN_IDS);
         let index = Arc::new(Bounded::new(ids, INDEX_LIFE));
         Self {
-            results: Results::new(max_bytes, lifetimes.stale_max, Arc::clone(&index), metrics),
+            results: Results::new(cache.max_bytes, cache.stale_max, Arc::clone(&index), metrics),
             index,
-            absent: Negative::new(ids.min(MAX_ABSENT), lifetimes.not_found_ttl),
+            absent: Negative::new(ids.min(MAX_ABSENT), cache.not_found_ttl),
             purges: Purges::new(),
         }
     }
@@ -173,8 +174,8 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn memory(lifetimes: &Lifetimes) -> Memory {
-        Memory::new(1 << 20, lifetimes, Arc::new(Metrics::new(&[region()], &[])))
+    fn memory(cache: &Cache) -> Memory {
+        Memory::new(cache, Arc::new(Metrics::new(&[region()], &[])))
     }
 
     fn region() -> RegionName {
@@ -186,18 +187,18 @@ mod tests {
     }
 
     /// A passed result of `S1`.
-    fn result(lifetimes: &Lifetimes) -> Arc<Entry> {
+    fn result(cache: &Cache) -> Arc<Entry> {
         let verification = Verification::bare(id("S1"), RegionId::new(0), Verdict::Passed);
         let record = Record::new(&verification, &region());
-        Arc::new(Entry::new(record, lifetimes, Duration::ZERO, Instant::now()))
+        Arc::new(Entry::new(record, cache, Duration::ZERO, Instant::now()))
     }
 
     #[tokio::test]
     async fn what_is_known_of_an_id_outlives_its_result() {
         for (life, dropped) in [(HOUR, RegionSet::ALL), (Duration::ZERO, RegionSet::EMPTY)] {
-            let lifetimes = Lifetimes::all(life);
-            let memory = memory(&lifetimes);
-            memory.put(&id("S1"), result(&lifetimes), Known { final_seen: true, ..Known::default() });
+            let cache = Cache::all(life);
+            let memory = memory(&cache);
+            memory.put(&id("S1"), result(&cache), Known { final_seen: true, ..Known::default() });
             memory.forget(&id("S1"), dropped);
             let (entry, known) = memory.look(&id("S1"));
             assert!(entry.is_none());
@@ -207,9 +208,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_result_in_the_place_of_another_id_is_not_given_for_it() {
-        let lifetimes = Lifetimes::all(HOUR);
-        let memory = memory(&lifetimes);
-        memory.put(&id("S2"), result(&lifetimes), Known::default());
+        let cache = Cache::all(HOUR);
+        let memory = memory(&cache);
+        memory.put(&id("S2"), result(&cache), Known::default());
         assert!(memory.result(&id("S2")).is_none());
     }
 }

@@ -20,7 +20,6 @@ mod take_in;
 mod wait;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -28,6 +27,7 @@ use crate::domain::failure::Failure;
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::remote::Client;
+use crate::settings::{Cache, Request};
 use crate::telemetry::metrics::{CallbackOutcome, LookupOutcome, Metrics};
 use crate::telemetry::traces::Span;
 use crate::upstream::Upstream;
@@ -35,7 +35,6 @@ use crate::upstream::Upstream;
 pub(crate) use ask::{Ask, Fetched, Found, Missed, Source};
 use fill::Fills;
 use find::Finder;
-pub(crate) use record::Lifetimes;
 use shared::{Purge, Shared};
 use store::Store;
 use wait::Waits;
@@ -50,16 +49,10 @@ pub(crate) struct Lookup {
 
 /// What a lookup is made of.
 pub(crate) struct Settings {
-    /// How long a caller waits at most, if it does not ask to wait for a final result.
-    pub timeout: Duration,
-    /// How long a found result is held for the other regions' answers.
-    pub discovery_wait: Duration,
-    /// How long a fill may take, whether or not requests still wait for it.
-    pub fill_timeout: Duration,
-    /// The most memory results may take, in bytes.
-    pub max_bytes: u64,
-    /// How long results are kept.
-    pub lifetimes: Lifetimes,
+    /// How long callers wait, and how long a fill may take.
+    pub request: Request,
+    /// How much memory results may take, and how long they are kept.
+    pub cache: Cache,
     /// How many may wait, and how often they may ask.
     pub waits: WaitLimits,
     /// The regions by name.
@@ -71,22 +64,22 @@ pub(crate) struct Settings {
 impl Lookup {
     /// A lookup with an empty memory.
     pub(crate) fn new(settings: Settings, upstream: Arc<Upstream>, metrics: Arc<Metrics>) -> Self {
-        let (final_ttl, timeout) = (settings.lifetimes.final_ttl, settings.timeout);
+        let Request { timeout, discovery_wait, fill_timeout } = settings.request;
+        let final_ttl = settings.cache.final_ttl;
         let shared = settings.remote.map(|client| {
             let (regions, upstream) = (settings.regions.clone(), Arc::clone(&upstream));
             Arc::new(Shared::new(client, regions, upstream, final_ttl, timeout))
         });
-        let store =
-            Store::new(settings.max_bytes, settings.lifetimes, settings.regions.all(), Arc::clone(&metrics));
+        let store = Store::new(settings.cache, settings.regions.all(), Arc::clone(&metrics));
         let fills = Arc::new(Fills {
             store,
             upstream,
             regions: settings.regions,
-            fill_timeout: settings.fill_timeout,
+            fill_timeout,
             shared,
             metrics: Arc::clone(&metrics),
         });
-        let finder = Arc::new(Finder::new(fills, timeout, settings.discovery_wait));
+        let finder = Arc::new(Finder::new(fills, timeout, discovery_wait));
         let waits = Waits::new(Arc::clone(&finder), settings.waits, Arc::clone(&metrics));
         Self { finder, waits, metrics }
     }

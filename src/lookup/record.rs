@@ -14,60 +14,29 @@ use crate::domain::reason::Reason;
 use crate::domain::region::{RegionId, RegionName};
 use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::domain::verification::{Verdict, Verification};
+use crate::settings::Cache;
 
 /// Lifetimes are spread by this share either way, so that results filled together do not expire together.
 const JITTER: f64 = 0.1;
 
-/// How long results are kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Lifetimes {
-    /// Passed and failed results.
-    pub final_ttl: Duration,
-    /// Incomplete results, which may still be revised.
-    pub incomplete_ttl: Duration,
-    /// The shortest time between two fetches of a result that is not final.
-    pub pending_ttl: Duration,
-    /// The longest.
-    pub pending_ttl_max: Duration,
-    /// "Does not exist", per region.
-    pub not_found_ttl: Duration,
-    /// How far past their time final results may still be served when no region answers.
-    pub stale_max: Duration,
+/// How long a record is fresh whose id was first seen pending `pending_for` ago: final results spread by the jitter, others
+/// until their next fetch is due.
+fn fresh(cache: &Cache, record: &Record, pending_for: Duration) -> Duration {
+    let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
+    match record.verdict {
+        Verdict::Passed | Verdict::Failed(_) | Verdict::Incomplete(Reason::UserTimeout) => {
+            cache.final_ttl.mul_f64(jitter)
+        }
+        Verdict::Incomplete(_) => cache.incomplete_ttl.mul_f64(jitter),
+        Verdict::Pending | Verdict::Unrecognized => next_fetch(cache, pending_for, record.submitted),
+    }
 }
 
-impl Lifetimes {
-    /// Everything is kept for the same time.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) const fn all(time: Duration) -> Self {
-        Self {
-            final_ttl: time,
-            incomplete_ttl: time,
-            pending_ttl: time,
-            pending_ttl_max: time,
-            not_found_ttl: time,
-            stale_max: time,
-        }
-    }
-
-    /// How long a record is fresh whose id was first seen pending `pending_for` ago: final results spread by the jitter,
-    /// others until their next fetch is due.
-    fn fresh(&self, record: &Record, pending_for: Duration) -> Duration {
-        let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
-        match record.verdict {
-            Verdict::Passed | Verdict::Failed(_) | Verdict::Incomplete(Reason::UserTimeout) => {
-                self.final_ttl.mul_f64(jitter)
-            }
-            Verdict::Incomplete(_) => self.incomplete_ttl.mul_f64(jitter),
-            Verdict::Pending | Verdict::Unrecognized => self.next_fetch(pending_for, record.submitted),
-        }
-    }
-
-    /// When a result that is not final is fetched again: the one schedule of polling callers, waiting callers and the cache.
-    /// The vendor sees polls grow rarer the longer a person takes, and rarer still while they are in the flow.
-    fn next_fetch(&self, pending_for: Duration, submitted: Option<bool>) -> Duration {
-        let gap = (pending_for / 2).min(self.pending_ttl_max).max(self.pending_ttl);
-        if submitted == Some(false) { gap * 3 } else { gap }
-    }
+/// When a result that is not final is fetched again: the one schedule of polling callers, waiting callers and the cache.
+/// The vendor sees polls grow rarer the longer a person takes, and rarer still while they are in the flow.
+fn next_fetch(cache: &Cache, pending_for: Duration, submitted: Option<bool>) -> Duration {
+    let gap = (pending_for / 2).min(cache.pending_ttl_max).max(cache.pending_ttl);
+    if submitted == Some(false) { gap * 3 } else { gap }
 }
 
 /// One result as every tier keeps it: no setting of this process and no instant of its clock. It holds a person's data,
@@ -133,20 +102,15 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The entry of a record that arrived at `now`; its id was first seen pending `pending_for` before.
-    pub(super) fn new(record: Record, lifetimes: &Lifetimes, pending_for: Duration, now: Instant) -> Self {
-        let fresh = lifetimes.fresh(&record, pending_for);
+    pub(super) fn new(record: Record, cache: &Cache, pending_for: Duration, now: Instant) -> Self {
+        let fresh = fresh(cache, &record, pending_for);
         Self::good_until(now + fresh, record)
     }
 
     /// The entry of a record that another replica shared: fresh no longer than it is there, and no longer than here.
-    pub(super) fn shared(
-        shared: SharedRecord,
-        lifetimes: &Lifetimes,
-        pending_for: Duration,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn shared(shared: SharedRecord, cache: &Cache, pending_for: Duration, now: Instant) -> Self {
         let SharedRecord { record, age, left, .. } = shared;
-        let own = lifetimes.fresh(&record, pending_for).saturating_sub(age);
+        let own = fresh(cache, &record, pending_for).saturating_sub(age);
         Self::good_until(now + own.min(left), record)
     }
 
@@ -245,10 +209,10 @@ impl Entry {
 mod tests {
     use super::*;
 
-    const LIFETIMES: Lifetimes = Lifetimes {
+    const CACHE: Cache = Cache {
         pending_ttl: Duration::from_secs(2),
         pending_ttl_max: Duration::from_secs(30),
-        ..Lifetimes::all(Duration::from_secs(3600))
+        ..Cache::all(Duration::from_secs(3600))
     };
 
     /// How many upstream calls a caller causes that polls for this many seconds, each time after `Retry-After`.
@@ -257,7 +221,7 @@ mod tests {
         let mut calls = 0;
         while at < Duration::from_secs(seconds) {
             calls += 1;
-            at += LIFETIMES.next_fetch(at, submitted);
+            at += next_fetch(&CACHE, at, submitted);
         }
         calls
     }
@@ -273,7 +237,7 @@ mod tests {
     #[test]
     fn the_schedule_grows_from_the_shortest_time_to_the_longest() {
         let seconds = |pending_for, submitted| {
-            LIFETIMES.next_fetch(Duration::from_secs(pending_for), submitted).as_secs_f64()
+            next_fetch(&CACHE, Duration::from_secs(pending_for), submitted).as_secs_f64()
         };
         assert_eq!([0, 4, 20, 60, 3600].map(|age| seconds(age, None)), [2.0, 2.0, 10.0, 30.0, 30.0]);
         assert_eq!([0, 20, 60].map(|age| seconds(age, Some(false))), [6.0, 30.0, 90.0]);

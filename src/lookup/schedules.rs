@@ -22,12 +22,13 @@ use crate::domain::region::{RegionId, RegionName, Regions};
 use crate::domain::scope::{CallerId, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{UpstreamWords, Verdict, Verification};
+use crate::settings::Cache;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
 use ask::{Ask, Found, Heard, Landed, Missed, Progress};
 use fill::{Fills, landing};
 use find::Finder;
-use record::{Entry, Lifetimes};
+use record::Entry;
 use store::{Step, Store};
 use table::Joined;
 use wait::{WaitLimits, Waits};
@@ -194,12 +195,9 @@ impl Harness {
             busy: Default::default(),
             most: AtomicUsize::new(0),
         });
-        let lifetimes = Lifetimes {
-            pending_ttl: Duration::ZERO,
-            pending_ttl_max: Duration::ZERO,
-            ..Lifetimes::all(HOUR)
-        };
-        let store = Store::new(1 << 20, lifetimes, regions.all(), Arc::clone(&metrics));
+        let cache =
+            Cache { pending_ttl: Duration::ZERO, pending_ttl_max: Duration::ZERO, ..Cache::all(HOUR) };
+        let store = Store::new(cache, regions.all(), Arc::clone(&metrics));
         let fills = Arc::new(Fills {
             store,
             upstream: Arc::clone(&upstream),

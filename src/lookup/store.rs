@@ -10,7 +10,7 @@ use super::ask::{Ask, Found, Landed, Missed, Progress, Recall};
 use super::decide::{Decision, Purpose, Snapshot, decide};
 use super::known::{Known, Pending};
 use super::memory::Memory;
-use super::record::{Entry, Lifetimes, Record};
+use super::record::{Entry, Record};
 use super::runtime::{Mutex, MutexGuard};
 use super::shared::Purge;
 use super::table::{FillTable, Joined, Key, Ticket, Watch};
@@ -19,6 +19,7 @@ use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::Verdict;
+use crate::settings::Cache;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Span;
 
@@ -30,7 +31,7 @@ pub(super) struct Store {
     /// Changed only while the lock on `fills` is held.
     pub(super) memory: Memory,
     fills: Mutex<FillTable>,
-    pub(super) lifetimes: Lifetimes,
+    pub(super) cache: Cache,
     metrics: Arc<Metrics>,
 }
 
@@ -44,14 +45,9 @@ pub(super) enum Step {
 }
 
 impl Store {
-    pub(super) fn new(
-        max_bytes: u64,
-        lifetimes: Lifetimes,
-        regions: RegionSet,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let memory = Memory::new(max_bytes, &lifetimes, Arc::clone(&metrics));
-        Self { memory, fills: Mutex::new(FillTable::new(regions)), lifetimes, metrics }
+    pub(super) fn new(cache: Cache, regions: RegionSet, metrics: Arc<Metrics>) -> Self {
+        let memory = Memory::new(&cache, Arc::clone(&metrics));
+        Self { memory, fills: Mutex::new(FillTable::new(regions)), cache, metrics }
     }
 
     /// Decides on a request; if regions are to be asked, joins or starts their fills.
@@ -100,7 +96,7 @@ impl Store {
         match purpose {
             Purpose::Find => {}
             Purpose::Confirm => known.confirm_after = Some((now + CONFIRM_GAP).into()),
-            Purpose::RenewLinks => known.renew_links_after = Some((now + self.lifetimes.pending_ttl).into()),
+            Purpose::RenewLinks => known.renew_links_after = Some((now + self.cache.pending_ttl).into()),
         }
         self.memory.note(id, known);
     }
@@ -139,7 +135,7 @@ impl Store {
         let mut known = before;
         known.holders = before.holders.with(region);
         known.answered = before.answered.or(denied).with(region);
-        known.renew_links_after = Some((now + self.lifetimes.pending_ttl).into());
+        known.renew_links_after = Some((now + self.cache.pending_ttl).into());
         self.note_verdict(&mut known, region, record.verdict, now);
         let entry = self.entry(record, before.pending_for(now));
         let is_conflict = known.holders.len() > 1 && !before.holders.contains(region);
@@ -158,7 +154,7 @@ impl Store {
     }
 
     fn entry(&self, record: Record, pending_for: Duration) -> Arc<Entry> {
-        Arc::new(Entry::new(record, &self.lifetimes, pending_for, Instant::now()))
+        Arc::new(Entry::new(record, &self.cache, pending_for, Instant::now()))
     }
 
     /// Remembers when an id is seen pending; counts its first final result, and how long it was pending before.

@@ -35,7 +35,7 @@ impl Store {
         self.memory.absent.remove(&id, holders);
         let entry = view
             .take_record()
-            .map(|shared| Arc::new(Entry::shared(shared, &self.lifetimes, known.pending_for(now), now)));
+            .map(|shared| Arc::new(Entry::shared(shared, &self.cache, known.pending_for(now), now)));
         let entry = entry.filter(|entry| self.is_newer(&id, entry, now));
         // The replica that fetched it has counted it.
         known.final_seen |= entry.as_ref().is_some_and(|entry| entry.is_final());

@@ -123,6 +123,22 @@ pub struct Cache {
     pub stale_max: Duration,
 }
 
+#[cfg(any(test, fuzzing))]
+impl Cache {
+    /// Everything is kept for the same time, in a mebibyte.
+    pub(crate) const fn all(time: Duration) -> Self {
+        Self {
+            max_bytes: 1 << 20,
+            final_ttl: time,
+            incomplete_ttl: time,
+            pending_ttl: time,
+            pending_ttl_max: time,
+            not_found_ttl: time,
+            stale_max: time,
+        }
+    }
+}
+
 /// `[media]`: which links callers are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Media {

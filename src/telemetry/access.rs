@@ -5,8 +5,9 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::line::{Line, Stamp};
-use super::logs::{self, Format};
+use super::logs;
 use crate::domain::signature_id::IdHash;
+use crate::settings::LogFormat;
 
 /// What the line of a request says.
 pub struct AccessLine<'a> {
@@ -44,7 +45,7 @@ impl AccessLine<'_> {
         }
     }
 
-    fn line(&self, format: Format) -> Vec<u8> {
+    fn line(&self, format: LogFormat) -> Vec<u8> {
         let mut line = Line::new(format, self.time, "access", "request");
         line.text("request_id", Some(self.request_id));
         line.text("method", Some(self.method));
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_with_what_is_known() {
         let time = time();
-        let written = line(&time).line(Format::Json);
+        let written = line(&time).line(LogFormat::Json);
         assert_eq!(written.iter().filter(|byte| **byte == b'\n').count(), 1);
         let read: Value = serde_json::from_slice(&written).unwrap();
         let few = json!({
@@ -120,7 +121,7 @@ mod tests {
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             ..line(&time)
         };
-        let read: Value = serde_json::from_slice(&full.line(Format::Json)).unwrap();
+        let read: Value = serde_json::from_slice(&full.line(LogFormat::Json)).unwrap();
         assert_eq!(read["id_hash"], id.hash_for_logs().to_string());
         let texts = ["code", "caller", "cache", "cause", "trace_id"].map(|name| &read[name]);
         assert_eq!(texts, ["internal", "onboarding", "stale", "reset", "4bf92f3577b34da6a3ce929d0e0e4736"]);
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn as_text_a_line_is_what_tracing_would_write() {
         let time = time();
-        let written = AccessLine { cache: Some("hit"), ..line(&time) }.line(Format::Text);
+        let written = AccessLine { cache: Some("hit"), ..line(&time) }.line(LogFormat::Text);
         let expected = "2026-01-02T03:04:05.000067Z  INFO access: request request_id=\"r-1\" method=\"GET\" \
                         route=\"/idv/{signatureId}\" status=200 cache=\"hit\" duration_us=42\n";
         assert_eq!(String::from_utf8(written).unwrap(), expected);

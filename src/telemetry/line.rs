@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::logs::Format;
 use crate::domain::text::hex;
+use crate::settings::LogFormat;
 
 /// A time as lines show it: `2026-11-27T09:08:07.000123Z`. It is written once for all lines of an answer.
 #[derive(Default)]
@@ -38,22 +38,22 @@ impl Stamp {
 /// A line under way. Its texts hold nothing that is escaped: they are our own words, or were checked when they came in.
 pub(super) struct Line {
     bytes: Vec<u8>,
-    format: Format,
+    format: LogFormat,
     target: &'static str,
 }
 
 impl Line {
     /// A line of that time which says `message`.
-    pub(super) fn new(format: Format, time: &Stamp, target: &'static str, message: &str) -> Self {
+    pub(super) fn new(format: LogFormat, time: &Stamp, target: &'static str, message: &str) -> Self {
         let mut line = Self { bytes: Vec::with_capacity(512), format, target };
         match format {
-            Format::Json => {
+            LogFormat::Json => {
                 line.write("{\"timestamp\":\"");
                 line.bytes.extend_from_slice(&time.0);
                 line.write("\",\"level\":\"INFO\"");
                 line.text("message", Some(message));
             }
-            Format::Text => {
+            LogFormat::Text => {
                 line.bytes.extend_from_slice(&time.0);
                 for part in ["  INFO ", target, ": ", message] {
                     line.write(part);
@@ -105,7 +105,7 @@ impl Line {
 
     /// The whole line, with its end.
     pub(super) fn end(mut self) -> Vec<u8> {
-        if self.format == Format::Json {
+        if self.format == LogFormat::Json {
             self.text("target", Some(self.target));
             self.write("}");
         }
@@ -116,12 +116,12 @@ impl Line {
     #[inline(always)]
     fn name(&mut self, name: &str) {
         match self.format {
-            Format::Json => {
+            LogFormat::Json => {
                 self.write(",\"");
                 self.write(name);
                 self.write("\":");
             }
-            Format::Text => {
+            LogFormat::Text => {
                 self.write(" ");
                 self.write(name);
                 self.write("=");

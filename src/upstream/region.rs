@@ -59,28 +59,29 @@ pub(super) struct Region {
 
 impl Region {
     pub(super) fn new(settings: RegionSettings) -> io::Result<Self> {
-        let named = |key: &str, error| io::Error::other(format!("regions.{}.{key}: {error}", settings.name));
+        let region = &settings.region;
+        let named = |key: &str, error| io::Error::other(format!("regions.{}.{key}: {error}", region.name));
         // `token_url` defaults to `base_url`, so `base_url` is read first: a mistake is reported under its own key.
-        let connector = Connector::new(settings.ca_file.as_deref());
+        let connector = Connector::new(region.ca_file.as_deref());
         let connector = connector.map_err(|error| named("ca_file", error))?;
-        let endpoint = Endpoint::new(&format!("{}{RESULT_PATH}", settings.base_url), connector.clone());
+        let endpoint = Endpoint::new(&format!("{}{RESULT_PATH}", region.base_url), connector.clone());
         let endpoint = endpoint.map_err(|error| named("base_url", error))?;
-        let tokens = Endpoint::new(&format!("{}{TOKEN_PATH}", settings.token_url), connector);
+        let tokens = Endpoint::new(&format!("{}{TOKEN_PATH}", region.token_url), connector);
         let tokens = tokens.map_err(|error| named("token_url", error))?;
         let client = TokenClient::new(&settings, tokens);
         let shared = settings.shared.clone().map(|client| SharedToken::new(client, &settings));
-        let metrics = settings.metrics;
-        let breaker = Breaker::new(Instant::now(), announce(settings.name.clone(), Arc::clone(&metrics)));
+        let RegionSettings { id, region, media_hosts, metrics, .. } = settings;
+        let breaker = Breaker::new(Instant::now(), announce(region.name.clone(), Arc::clone(&metrics)));
         Ok(Self {
             endpoint,
-            attempt_timeout: settings.attempt_timeout,
+            attempt_timeout: region.attempt_timeout,
             tokens: Tokens::new(client, shared),
-            bulkhead: Bulkhead::new(settings.name.clone(), settings.concurrency),
-            name: settings.name,
+            bulkhead: Bulkhead::new(region.name.clone(), region.concurrency),
+            name: region.name,
             breaker,
             budget: retry::Budget::new(Instant::now()),
             paused_until: Mutex::new(None),
-            reader: Reader::new(settings.id, settings.media_hosts),
+            reader: Reader::new(id, media_hosts),
             metrics,
         })
     }

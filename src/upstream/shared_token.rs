@@ -77,8 +77,8 @@ impl SharedToken {
     pub(super) fn new(client: Arc<Client>, settings: &RegionSettings) -> Self {
         Self {
             client,
-            region: settings.name.clone(),
-            token_url: settings.token_url.clone(),
+            region: settings.region.name.clone(),
+            token_url: settings.region.token_url.clone(),
             distrusted_until: Mutex::default(),
             metrics: Arc::clone(&settings.metrics),
         }

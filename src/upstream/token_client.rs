@@ -65,10 +65,10 @@ impl TokenClient {
     pub(super) fn new(settings: &RegionSettings, endpoint: Endpoint) -> Self {
         let keys = settings.keys.clone();
         Self {
-            region: settings.name.clone(),
+            region: settings.region.name.clone(),
             endpoint,
-            period: settings.token_period,
-            time_limit: settings.attempt_timeout,
+            period: settings.region.token_period,
+            time_limit: settings.region.attempt_timeout,
             metrics: Arc::clone(&settings.metrics),
             state: Mutex::new(State { keys, previous: None, correction: 0, skew: None }),
         }

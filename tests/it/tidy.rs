@@ -34,12 +34,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reload", &["files", "telemetry"]),
     ("files", &[]),
     ("cgroup", &[]),
-    ("http", &["answer", "domain", "files", "lookup", "net", "telemetry"]),
-    ("lookup", &["answer", "domain", "remote", "telemetry", "upstream"]),
-    ("upstream", &["domain", "net", "remote", "telemetry"]),
+    ("http", &["answer", "domain", "files", "lookup", "net", "settings", "telemetry"]),
+    ("lookup", &["answer", "domain", "remote", "settings", "telemetry", "upstream"]),
+    ("upstream", &["domain", "net", "remote", "settings", "telemetry"]),
     ("remote", &["domain", "net", "settings", "telemetry"]),
-    ("net", &["domain", "files", "telemetry"]),
-    ("telemetry", &["domain", "net", "settings"]),
+    ("net", &["domain", "files"]),
+    ("telemetry", &["domain", "settings"]),
     ("answer", &["domain"]),
     ("config", &["domain", "files", "settings"]),
     ("settings", &["domain"]),
@@ -76,7 +76,7 @@ const HOMES: &[(&str, &[&str])] = &[
 const NOT_IN_DOMAIN: &[&str] = &["hyper", "reqwest", "rustls", "tokio", "tracing"];
 
 /// What holds a person's data or a secret, and so has no `Debug`.
-const PRIVATE: [&str; 34] = [
+const PRIVATE: [&str; 33] = [
     "Verification",
     "Identity",
     "Medium",
@@ -103,7 +103,6 @@ const PRIVATE: [&str; 34] = [
     "JwksEndpoint",
     "Claims",
     "Caller",
-    "CallerSettings",
     "Remote",
     "RedisServers",
     "SharedRecord",

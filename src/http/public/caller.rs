@@ -2,7 +2,6 @@
 
 use std::array;
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Once};
 
 use arc_swap::ArcSwap;
@@ -14,10 +13,11 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::jwt::{Refusal, Verifier};
-use crate::domain::region::RegionSet;
+use crate::domain::region::{RegionSet, Regions};
 use crate::domain::scope::{CallerId, Scopes};
 use crate::http::code::Code;
 use crate::http::error::{ApiError, REALM};
+use crate::settings;
 use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.
@@ -28,22 +28,6 @@ type Words = [u64; 4];
 
 fn words(hash: &KeyHash) -> Words {
     array::from_fn(|n| u64::from_ne_bytes(array::from_fn(|at| hash[8 * n + at])))
-}
-
-/// What one caller is made of.
-pub(crate) struct CallerSettings {
-    /// Its name, in logs and metrics.
-    pub name: String,
-    /// What it may see and do.
-    pub scopes: Scopes,
-    /// The regions it may use.
-    pub regions: RegionSet,
-    /// How often it may call; a burst may be one second's worth.
-    pub requests_per_second: Option<NonZeroU32>,
-    /// The hashes of its keys; several while it rotates.
-    pub keys: Vec<KeyHash>,
-    /// The `sub` of its tokens.
-    pub subject: Option<String>,
 }
 
 /// An authenticated internal service.
@@ -61,12 +45,14 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    fn new(index: usize, settings: &CallerSettings) -> Self {
+    fn new(index: usize, settings: &settings::Caller, regions: &Regions) -> Self {
         let limiter = |rate| RateLimiter::direct(Quota::per_second(rate));
         Self {
             name: settings.name.as_str().into(),
             scopes: settings.scopes,
-            regions: settings.regions,
+            regions: settings.regions.as_ref().map_or(regions.all(), |names| {
+                names.iter().filter_map(|name| regions.find(name.as_str())).collect()
+            }),
             index,
             id: u16::try_from(index).ok().map(CallerId::new),
             limiter: settings.requests_per_second.map(limiter),
@@ -88,36 +74,33 @@ pub(crate) struct Callers {
 }
 
 impl Callers {
-    /// Callers who prove themselves by key, or by token if there is a verifier, or by either.
+    /// Callers who prove themselves by key, once they have keys, or by token if there is a verifier, or by either.
     pub(crate) fn new(
-        settings: &[CallerSettings],
+        settings: &[settings::Caller],
+        regions: &Regions,
         verifier: Option<Arc<Verifier>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let callers = settings.iter().enumerate().map(|(index, settings)| Caller::new(index, settings));
-        let subjects = settings.iter().enumerate();
-        let subjects =
-            subjects.filter_map(|(index, settings)| Some((settings.subject.clone()?, index))).collect();
-        let tokens = verifier.map(|verifier| (verifier, subjects));
-        let this =
-            Self { callers: callers.collect(), keys: ArcSwap::default(), tokens, anonymous: None, metrics };
-        let keys: Vec<_> = settings.iter().map(|settings| settings.keys.clone()).collect();
-        this.replace_keys(&keys);
-        this
+        let all = || settings.iter().enumerate();
+        let callers = all().map(|(index, settings)| Caller::new(index, settings, regions)).collect();
+        let subjects = all().filter_map(|(index, settings)| Some((settings.subject.clone()?, index)));
+        let tokens = verifier.map(|verifier| (verifier, subjects.collect()));
+        Self { callers, keys: ArcSwap::default(), tokens, anonymous: None, metrics }
     }
 
     /// Anybody, with every scope: for a listener that only this machine can reach.
     pub(crate) fn anonymous(regions: RegionSet, metrics: Arc<Metrics>) -> Self {
-        let settings = CallerSettings {
-            name: "anonymous".to_owned(),
+        let anonymous = Caller {
+            name: "anonymous".into(),
             scopes: Scopes::ALL,
             regions,
-            requests_per_second: None,
-            keys: Vec::new(),
-            subject: None,
+            id: None,
+            index: 0,
+            limiter: None,
+            was_limited: Once::new(),
         };
-        let anonymous = Some(Caller { id: None, ..Caller::new(0, &settings) });
-        Self { callers: Box::default(), keys: ArcSwap::default(), tokens: None, anonymous, metrics }
+        let (callers, keys) = (Box::default(), ArcSwap::default());
+        Self { callers, keys, tokens: None, anonymous: Some(anonymous), metrics }
     }
 
     /// Uses these keys from now on: one list per caller, in the order of the configuration. Returns whether they are

@@ -21,9 +21,9 @@ use super::head;
 use super::lifecycle::{Lifecycle, Stage};
 
 pub(crate) use audit::Audit;
-pub(crate) use caller::{CallerSettings, Callers};
+pub(crate) use caller::Callers;
 pub(crate) use idv::Public;
-pub(crate) use jwt::{ExpectedClaims, JwksSource, Verifier};
+pub(crate) use jwt::Verifier;
 #[cfg(any(test, fuzzing))]
 pub(crate) use options::preferred_wait;
 

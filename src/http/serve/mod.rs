@@ -9,4 +9,4 @@ mod tls;
 
 pub(crate) use limits::ConnectionLimits;
 pub(crate) use server::Server;
-pub(crate) use tls::{Tls, TlsFiles};
+pub(crate) use tls::Tls;

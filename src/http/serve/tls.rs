@@ -1,7 +1,6 @@
 //! TLS on the public listener: our certificate, and callers' certificates if they are required. The files are watched.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -17,26 +16,16 @@ use tokio_rustls::server::TlsStream;
 
 use crate::domain::certificate;
 use crate::files::{self, Content};
+use crate::settings;
 use crate::telemetry::metrics::Metrics;
 
 const CERT_FILE: &str = "server.tls.cert_file";
 const KEY_FILE: &str = "server.tls.key_file";
 const CLIENT_CA_FILE: &str = "server.tls.client_ca_file";
 
-/// The PEM files.
-#[derive(Clone)]
-pub(crate) struct TlsFiles {
-    /// Our certificate chain.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// The authorities of callers' certificates; with it, a caller without a certificate is refused.
-    pub client_ca: Option<PathBuf>,
-}
-
 /// TLS for new connections. Open ones keep what they were opened with.
 pub(crate) struct Tls {
-    files: TlsFiles,
+    files: settings::Tls,
     config: ArcSwap<ServerConfig>,
     loaded: Mutex<Loaded>,
     metrics: Arc<Metrics>,
@@ -57,24 +46,13 @@ struct Contents {
     client_ca: Option<Content>,
 }
 
-impl TlsFiles {
-    fn read(&self) -> io::Result<Contents> {
-        let read = |name, path| files::read(path).map_err(|error| named(name, error));
-        Ok(Contents {
-            cert: read(CERT_FILE, &self.cert)?,
-            key: read(KEY_FILE, &self.key)?,
-            client_ca: self.client_ca.as_deref().map(|path| read(CLIENT_CA_FILE, path)).transpose()?,
-        })
-    }
-}
-
 impl Tls {
     /// TLS from these files.
     ///
     /// # Errors
     /// A file cannot be read or used; the message names its key in the configuration.
-    pub(crate) fn new(files: TlsFiles, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let contents = files.read()?;
+    pub(crate) fn new(files: settings::Tls, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
+        let contents = read(&files)?;
         let (config, ends) = config(&contents)?;
         metrics.certificate_expiry.set(ends.own.as_second());
         let loaded = Mutex::new(Loaded { contents, client_ca_end: ends.client_ca });
@@ -86,7 +64,7 @@ impl Tls {
     /// # Errors
     /// As [`Self::new`], and if an authority in use has ended meanwhile; what is in use stays in use.
     pub(crate) fn reload(&self) -> io::Result<bool> {
-        let contents = self.files.read()?;
+        let contents = read(&self.files)?;
         let mut loaded = self.loaded.lock();
         if loaded.contents == contents {
             loaded.client_ca_end.map_or(Ok(()), check_end)?;
@@ -103,6 +81,15 @@ impl Tls {
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.config.load_full()).accept(stream).await
     }
+}
+
+fn read(files: &settings::Tls) -> io::Result<Contents> {
+    let read = |name, path| files::read(path).map_err(|error| named(name, error));
+    Ok(Contents {
+        cert: read(CERT_FILE, &files.cert_file)?,
+        key: read(KEY_FILE, &files.key_file)?,
+        client_ca: files.client_ca_file.as_deref().map(|path| read(CLIENT_CA_FILE, path)).transpose()?,
+    })
 }
 
 /// When certificates end.

@@ -14,6 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::settings::LogFormat;
+
 pub use queue::AuditPlace;
 use queue::Queue;
 
@@ -30,16 +32,7 @@ const LAST_AUDIT_LINES: Duration = Duration::from_secs(10);
 /// Logging is started once per process, and so are its lines.
 pub(super) static QUEUE: Queue = Queue::new();
 
-static FORMAT: OnceLock<Format> = OnceLock::new();
-
-/// How lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a line.
-    Json,
-    /// For a terminal.
-    Text,
-}
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Writes the lines that still wait when it is dropped, as far as standard output takes them in time.
 #[must_use = "lines that still wait are lost when it is dropped early"]
@@ -56,8 +49,8 @@ impl Drop for Logs {
 }
 
 /// How lines are written; JSON unless logging was started otherwise.
-pub(super) fn format() -> Format {
-    FORMAT.get().copied().unwrap_or(Format::Json)
+pub(super) fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or(LogFormat::Json)
 }
 
 /// Takes a place for an audit line, to be kept until the line is written; `None` while too many lines wait. Whoever has
@@ -87,20 +80,20 @@ impl Write for Lines {
 pub fn start(
     writer: impl Write + Send + 'static,
     filter: &str,
-    format: Format,
+    format: LogFormat,
 ) -> Result<Logs, Box<dyn Error + Send + Sync>> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(filter)?;
     let cap =
         filter_fn(|metadata| *metadata.level() <= tracing::Level::INFO || !is_capped(metadata.target()));
     let lines = match format {
-        Format::Json => fmt::layer()
+        LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
             .with_writer(|| Lines)
             .boxed(),
-        Format::Text => fmt::layer().with_ansi(false).with_writer(|| Lines).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(|| Lines).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(cap)).with(filter).try_init()?;
     let _ = FORMAT.set(format);
@@ -150,7 +143,7 @@ mod tests {
     #[test]
     fn libraries_log_nothing_below_info_whatever_the_filter_says() {
         let lines = Lines::default();
-        let logs = start(lines.clone(), "trace,hyper_util=trace,hyper=debug", Format::Json).unwrap();
+        let logs = start(lines.clone(), "trace,hyper_util=trace,hyper=debug", LogFormat::Json).unwrap();
         tracing::trace!(target: "idv_gateway::lookup", "ours");
         tracing::debug!(target: "hyper_util::client", "a header of somebody's");
         tracing::trace!(target: "hyper", "bytes");

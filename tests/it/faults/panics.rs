@@ -4,7 +4,8 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use idv_gateway::telemetry::logs::{self, Format};
+use idv_gateway::settings::LogFormat;
+use idv_gateway::telemetry::logs;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -113,7 +114,7 @@ async fn f080_a_refresh_of_a_token_panics() {
 fn f080_what_a_panic_held_is_said_nowhere() {
     const VARIABLE: &str = "IDV_TEST_MAY_PANIC";
     if std::env::var_os(VARIABLE).is_some() {
-        let logs = logs::start(std::io::stdout(), "trace", Format::Json).expect("logging starts once");
+        let logs = logs::start(std::io::stdout(), "trace", LogFormat::Json).expect("logging starts once");
         logs::hide_panic_payloads();
         assert!(std::thread::spawn(|| panic!("{PAYLOAD}")).join().is_err());
         return drop(logs);

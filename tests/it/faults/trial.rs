@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
-use idv_gateway::telemetry::logs::{self, Format};
+use idv_gateway::settings::LogFormat;
+use idv_gateway::telemetry::logs;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
@@ -286,7 +287,7 @@ static LOGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 fn capture_logs() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let logs = logs::start(Capture, "trace", Format::Json).expect("logging starts once");
+        let logs = logs::start(Capture, "trace", LogFormat::Json).expect("logging starts once");
         // It writes to the end of the process.
         std::mem::forget(logs);
     });

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::keys::KeySet;
 use crate::files;
 use crate::net::JwksEndpoint;
+use crate::settings::{Jwks, Jwt};
 use crate::telemetry::metrics::JwksMetrics;
 
 /// The least time between two fetches of the key set: an unknown key id is the caller's text.
@@ -23,7 +24,7 @@ const MIN_GAP_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Where the issuer's public keys are.
-pub(crate) enum JwksSource {
+enum Source {
     /// An endpoint, asked when needed.
     Endpoint(Box<JwksEndpoint>),
     /// A file, followed on disk.
@@ -32,7 +33,7 @@ pub(crate) enum JwksSource {
 
 /// The keys in use, and where newer ones come from.
 pub(super) struct IssuerKeys {
-    source: JwksSource,
+    source: Source,
     keys: ArcSwap<KeySet>,
     fetches: Mutex<Fetches>,
     /// Whether the last fetch failed.
@@ -49,14 +50,25 @@ struct Fetches {
 
 impl IssuerKeys {
     /// No keys yet.
-    pub(super) fn new(source: JwksSource, metrics: Arc<JwksMetrics>) -> Self {
+    ///
+    /// # Errors
+    /// The endpoint's certificate authorities cannot be read.
+    pub(super) fn new(settings: &Jwt, metrics: Arc<JwksMetrics>) -> io::Result<Self> {
+        let source = match &settings.jwks {
+            Jwks::File(path) => Source::File(path.clone()),
+            Jwks::Url(url) => Source::Endpoint(Box::new(JwksEndpoint::new(
+                url,
+                settings.jwks_ca_file.as_deref(),
+                settings.jwks_token_file.clone(),
+            )?)),
+        };
         let (keys, fetches, is_away) = Default::default();
-        Self { source, keys, fetches, is_away, metrics }
+        Ok(Self { source, keys, fetches, is_away, metrics })
     }
 
     /// Reads the key file, if there is one. Returns whether its keys have changed.
     pub(super) fn reload_file(&self) -> io::Result<bool> {
-        let JwksSource::File(path) = &self.source else { return Ok(false) };
+        let Source::File(path) = &self.source else { return Ok(false) };
         let keys = KeySet::read(&files::read(path)?).ok_or_else(|| {
             io::Error::other("the key set holds no RS256, ES256 or EdDSA key that can be used")
         })?;
@@ -83,7 +95,7 @@ impl IssuerKeys {
     /// The keys after a fetch for a request that came at `asked`; no fetch if there was one since then, or a moment
     /// before.
     pub(super) async fn fetched(self: &Arc<Self>, asked: Instant) -> Arc<KeySet> {
-        if matches!(self.source, JwksSource::Endpoint(_)) {
+        if matches!(self.source, Source::Endpoint(_)) {
             // In a task of its own: callers who hang up neither end a fetch nor make the next caller start another.
             let _ = tokio::spawn(Arc::clone(self).fetch(asked)).await;
         }
@@ -92,7 +104,7 @@ impl IssuerKeys {
 
     /// Starts a fetch if the keys in use are old. Nobody waits for it: a key that we have is good until then.
     pub(super) fn refresh_if_old(self: &Arc<Self>, asked: Instant) {
-        let is_endpoint = matches!(self.source, JwksSource::Endpoint(_));
+        let is_endpoint = matches!(self.source, Source::Endpoint(_));
         let is_due = |fetches: &Fetches| fetches.is_due(&self.keys.load(), asked);
         if is_endpoint && self.fetches.try_lock().is_ok_and(|fetches| is_due(&fetches)) {
             tokio::spawn(Arc::clone(self).fetch(asked));
@@ -100,7 +112,7 @@ impl IssuerKeys {
     }
 
     async fn fetch(self: Arc<Self>, asked: Instant) {
-        let JwksSource::Endpoint(endpoint) = &self.source else { return };
+        let Source::Endpoint(endpoint) = &self.source else { return };
         let mut fetches = self.fetches.lock().await;
         if fetches.tried.is_some_and(|at| at >= asked || at.elapsed() < gap(&self.keys.load())) {
             return;

@@ -13,33 +13,28 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::settings::Jwt;
 use crate::telemetry::metrics::JwksMetrics;
 use issuer::IssuerKeys;
 use token::Token;
 
-pub(crate) use issuer::JwksSource;
-pub(crate) use token::ExpectedClaims;
 pub(super) use token::Refusal;
 
 /// Checks callers' tokens.
 pub(crate) struct Verifier {
-    expected: ExpectedClaims,
+    settings: Jwt,
     keys: Arc<IssuerKeys>,
 }
 
 impl Verifier {
-    /// A verifier with the keys of `source`. Keys in a file are read now; an endpoint is asked when the first token comes.
+    /// A verifier of these settings. Keys in a file are read now; an endpoint is asked when the first token comes.
     ///
     /// # Errors
-    /// The key file cannot be read or holds no key that we can use.
-    pub(crate) fn new(
-        expected: ExpectedClaims,
-        source: JwksSource,
-        metrics: Arc<JwksMetrics>,
-    ) -> io::Result<Self> {
-        let keys = Arc::new(IssuerKeys::new(source, metrics));
-        keys.reload_file()?;
-        Ok(Self { expected, keys })
+    /// A file cannot be read, or the key file holds no key that we can use; the message begins with the file's key.
+    pub(crate) fn new(settings: &Jwt, metrics: Arc<JwksMetrics>) -> io::Result<Self> {
+        let keys = Arc::new(IssuerKeys::new(settings, metrics)?);
+        keys.reload_file().map_err(|error| io::Error::other(format!("jwks_file: {error}")))?;
+        Ok(Self { settings: settings.clone(), keys })
     }
 
     /// Reads the key file again, if there is one. Returns whether its keys have changed.
@@ -61,7 +56,7 @@ impl Verifier {
         if keys.is_empty() {
             return Err(Refusal::KeysUnavailable(self.keys.retry_after()));
         }
-        token.check(&self.expected, Timestamp::now())?;
+        token.check(&self.settings, Timestamp::now())?;
         if !token.is_signed_by(&keys) {
             // By a key that is new, perhaps.
             keys = self.keys.fetched(asked).await;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::keys::{Algorithm, KeySet, base64url};
+use crate::settings::Jwt;
 
 /// How far the issuer's clock may be from ours, in seconds.
 const LEEWAY: f64 = 30.0;
@@ -19,14 +20,6 @@ pub(super) struct Token<'a> {
     /// What is signed: the header and the claims, as sent.
     message: &'a [u8],
     signature: Vec<u8>,
-}
-
-/// What the claims of a good token say.
-pub(crate) struct ExpectedClaims {
-    /// Its `iss`.
-    pub issuer: String,
-    /// One of its `aud`.
-    pub audience: String,
 }
 
 /// Why a token is not accepted.
@@ -85,7 +78,7 @@ impl<'a> Token<'a> {
     }
 
     /// Checks issuer, audience and times.
-    pub(super) fn check(&self, expected: &ExpectedClaims, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check(&self, expected: &Jwt, now: Timestamp) -> Result<(), Refusal> {
         let claims = &self.claims;
         let is_for_us = match &claims.aud {
             Audience::One(audience) => *audience == expected.audience,
