@@ -1,6 +1,6 @@
 //! The way of one request through the lookup: decide, else ask regions and listen, and decide again.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,6 +15,7 @@ use super::store::Step;
 use super::table::Joined;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionId;
+use crate::telemetry::Limit;
 use crate::telemetry::traces::Span;
 
 /// What searches for ids.
@@ -25,13 +26,14 @@ pub(super) struct Finder {
     /// How long a found result is held for the other regions' answers.
     discovery_wait: Duration,
     /// By region.
-    was_full: Box<[Once]>,
+    limits: Box<[Limit]>,
 }
 
 impl Finder {
     pub(super) fn new(fills: Arc<Fills>, timeout: Duration, discovery_wait: Duration) -> Self {
-        let was_full = fills.regions.all().iter().map(|_| Once::new()).collect();
-        Self { fills, timeout, discovery_wait, was_full }
+        let limit = |name| Limit::new(Some(format!("regions.{name}.concurrency")), None);
+        let limits = fills.regions.names().iter().map(limit).collect();
+        Self { fills, timeout, discovery_wait, limits }
     }
 
     /// Searches for an id, for a lookup with that span.
@@ -124,13 +126,9 @@ impl Finder {
     }
 
     fn report_limit(&self, heard: &Heard) {
-        let Landed::Failed(Fault { kind: Kind::Overloaded, .. }) = &heard.landed else { return };
-        self.was_full[heard.region.index()].call_once(|| {
-            let setting = format!("regions.{}.concurrency", self.fills.regions.name(heard.region));
-            tracing::warn!(
-                setting,
-                "limit reached: further requests for new ids get 503 until the queue is shorter"
-            );
-        });
+        if let Landed::Failed(Fault { kind: Kind::Overloaded, .. }) = &heard.landed {
+            let consequence = "further requests for new ids get 503 until the queue is shorter";
+            self.limits[heard.region.index()].warn(consequence);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Results in moka, weighed in bytes.
 
 use std::hash::BuildHasher;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use foldhash::fast::RandomState;
@@ -16,6 +16,7 @@ use super::known::Known;
 use super::record::Entry;
 use crate::domain::region::RegionSet;
 use crate::domain::signature_id::SignatureId;
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::{EvictionCause, Metrics};
 
 /// The largest result that is kept, in bytes; a larger one is answered and not kept.
@@ -39,7 +40,8 @@ impl Results {
         index: Arc<Bounded<Known>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (counted, was_full) = (Arc::clone(&metrics), Once::new());
+        let counted = Arc::clone(&metrics);
+        let limit = Limit::new(Some("cache.max_bytes".to_owned()), usize::try_from(max_bytes).ok());
         let cache = Cache::builder()
             .max_capacity(max_bytes)
             .weigher(|_: &u64, entry: &Arc<Entry>| weight(entry))
@@ -53,7 +55,7 @@ impl Results {
                     index.set(&id, known);
                 }
                 if cause == RemovalCause::Size {
-                    was_full.call_once(|| report_limit(max_bytes));
+                    limit.inform("for each new result the one that was not asked for longest is dropped");
                 }
             })
             .build_with_hasher(RandomState::default());
@@ -108,14 +110,6 @@ impl Results {
         self.metrics.cache.entries.set(self.cache.entry_count() as i64);
         self.metrics.cache.bytes.set(self.cache.weighted_size() as i64);
     }
-}
-
-fn report_limit(max_bytes: u64) {
-    tracing::info!(
-        setting = "cache.max_bytes",
-        limit = max_bytes,
-        "limit reached: for each new result the one that was not asked for longest is dropped"
-    );
 }
 
 fn weight(entry: &Entry) -> u32 {

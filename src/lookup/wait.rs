@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Once, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -20,6 +20,7 @@ use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, Route};
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::{CallbackOutcome, Metrics, PollOutcome};
 use crate::telemetry::traces::Span;
 
@@ -41,7 +42,7 @@ pub(super) struct Waits {
     finder: Arc<Finder>,
     limits: WaitLimits,
     waiters: Mutex<Waiters>,
-    was_full: Once,
+    limit: Limit,
     polls: Mutex<HashMap<Key, Weak<Poll>>>,
     budgets: Box<[Semaphore]>,
     metrics: Arc<Metrics>,
@@ -71,8 +72,9 @@ struct Poll {
 impl Waits {
     pub(super) fn new(finder: Arc<Finder>, limits: WaitLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         let budgets = limits.polls.iter().map(|polls| Semaphore::new(*polls)).collect();
-        let (waiters, polls, was_full) = (Mutex::default(), Mutex::default(), Once::new());
-        Arc::new(Self { finder, limits, waiters, was_full, polls, budgets, metrics })
+        let limit = Limit::new(Some("wait.max_waiters".to_owned()), Some(limits.max_waiters));
+        let (waiters, polls) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { finder, limits, waiters, limit, polls, budgets, metrics })
     }
 
     /// A place for one more, of which one caller has at most half.
@@ -82,7 +84,7 @@ impl Waits {
             caller.map_or(0, |caller| waiters.by_caller.get(&caller).copied().unwrap_or_default());
         if waiters.count >= self.limits.max_waiters || of_caller >= self.limits.max_of_caller {
             drop(waiters);
-            self.report_limit();
+            self.limit.warn("further requests with Prefer: wait are answered at once");
             return None;
         }
         waiters.count += 1;
@@ -91,16 +93,6 @@ impl Waits {
         }
         self.metrics.waits.waiters.inc();
         Some(Waiter { waits: Arc::clone(self), caller })
-    }
-
-    fn report_limit(&self) {
-        self.was_full.call_once(|| {
-            tracing::warn!(
-                setting = "wait.max_waiters",
-                limit = self.limits.max_waiters,
-                "limit reached: further requests with Prefer: wait are answered at once"
-            );
-        });
     }
 
     /// The polling of `key`, started by its first waiter; its first poll is at `due`.

@@ -3,9 +3,11 @@
 
 pub mod access;
 pub mod audit;
+mod limit;
 mod line;
 pub mod logs;
 pub mod metrics;
 pub mod traces;
 
+pub use limit::Limit;
 pub use line::Stamp;

@@ -1,7 +1,7 @@
 //! How many fills one region works on at once, how many may queue for it, and what share of both one caller has.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::RegionName;
 use crate::domain::scope::CallerId;
+use crate::telemetry::Limit;
 
 /// How many fills may queue for one region. Measured by `bench/concurrency`: each takes 9 KiB while it waits, so a full
 /// queue takes 37 MiB. It is as much as the default concurrency works off in the 8 s that a caller waits, for an upstream
@@ -21,9 +22,7 @@ pub(super) struct Bulkhead {
     /// The places that one caller may have while others wait.
     share: usize,
     state: Mutex<State>,
-    /// For logs.
-    region: RegionName,
-    was_full: Once,
+    limit: Limit,
 }
 
 struct State {
@@ -53,10 +52,10 @@ struct Queued<'a> {
 }
 
 impl Bulkhead {
-    pub(super) fn new(region: RegionName, concurrency: usize) -> Arc<Self> {
+    pub(super) fn new(region: &RegionName, concurrency: usize) -> Arc<Self> {
         let state = State { free: concurrency, held: HashMap::new(), queue: BTreeMap::new(), next_ticket: 0 };
-        let (share, state) = (concurrency.div_ceil(2), Mutex::new(state));
-        Arc::new(Self { share, state, region, was_full: Once::new() })
+        let limit = Limit::new(Some(format!("regions.{region}.concurrency")), None);
+        Arc::new(Self { share: concurrency.div_ceil(2), state: Mutex::new(state), limit })
     }
 
     /// Waits for a place; `caller` is `None` where callers are not distinguished. Dropping the future leaves the queue.
@@ -75,17 +74,10 @@ impl Bulkhead {
             let permit = state.join_queue(caller).ok_or_else(queue_is_full)?;
             (Queued { bulkhead: self, ticket }, permit)
         };
-        self.report_limit();
+        self.limit.inform("further fetches from this region wait for their turn");
         let permit = permit.await.map_err(|_| Fault::new(Kind::Internal));
         drop(queued);
         permit
-    }
-
-    fn report_limit(&self) {
-        self.was_full.call_once(|| {
-            let setting = format!("regions.{}.concurrency", self.region);
-            tracing::info!(setting, "limit reached: further fetches from this region wait for their turn");
-        });
     }
 }
 
@@ -150,7 +142,7 @@ mod tests {
     const B: Option<CallerId> = Some(CallerId::new(1));
 
     fn bulkhead(concurrency: usize) -> Arc<Bulkhead> {
-        Bulkhead::new(RegionName::parse("my").expect("a name"), concurrency)
+        Bulkhead::new(&RegionName::parse("my").expect("a name"), concurrency)
     }
 
     /// Joins the queue before it returns.

@@ -76,7 +76,7 @@ impl Region {
             endpoint,
             attempt_timeout: region.attempt_timeout,
             tokens: Tokens::new(client, shared),
-            bulkhead: Bulkhead::new(region.name.clone(), region.concurrency),
+            bulkhead: Bulkhead::new(&region.name, region.concurrency),
             name: region.name,
             breaker,
             budget: retry::Budget::new(Instant::now()),

@@ -1,7 +1,6 @@
 //! The audit trail: one line for each answer that carried a person's data, saying who was shown whose.
 
 use std::array;
-use std::sync::Once;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,6 +12,7 @@ use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
+use crate::telemetry::Limit;
 use crate::telemetry::audit::AuditLine;
 use crate::telemetry::logs::{self, AuditPlace};
 
@@ -20,18 +20,18 @@ use crate::telemetry::logs::{self, AuditPlace};
 pub(crate) struct Audit {
     /// Keyed, so that who has the lines but not the key cannot test guesses of an id. `None` = no lines.
     hmac: Option<Hmac<Sha256>>,
-    was_full: Once,
+    limit: Limit,
 }
 
 impl Audit {
     /// Lines with ids under this key.
     pub(crate) fn with_key(key: &[u8]) -> Self {
-        Self { hmac: Hmac::new_from_slice(key).ok(), was_full: Once::new() }
+        Self { hmac: Hmac::new_from_slice(key).ok(), limit: Limit::new(None, None) }
     }
 
     /// No lines.
-    pub(crate) const fn off() -> Self {
-        Self { hmac: None, was_full: Once::new() }
+    pub(crate) fn off() -> Self {
+        Self { hmac: None, limit: Limit::new(None, None) }
     }
 
     /// Takes a place for the line of an answer that discloses this, if it needs one.
@@ -44,11 +44,7 @@ impl Audit {
         }
         let place = logs::reserve_audit_line();
         if place.is_none() {
-            self.was_full.call_once(|| {
-                tracing::warn!(
-                    "limit reached: answers with personal data are refused until audit lines are written"
-                );
-            });
+            self.limit.warn("answers with personal data are refused until audit lines are written");
         }
         place.map(Some).ok_or(ApiError::passing(
             Code::Overloaded,

@@ -2,7 +2,7 @@
 
 use std::array;
 use std::collections::HashMap;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
@@ -18,6 +18,7 @@ use crate::domain::scope::{CallerId, Scopes};
 use crate::http::code::Code;
 use crate::http::error::{ApiError, REALM};
 use crate::settings;
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::{AuthFailure, Metrics};
 
 /// The SHA-256 of a caller's whole bearer text.
@@ -40,13 +41,15 @@ pub(super) struct Caller {
     /// Its place in the configuration; `None` without authentication.
     pub(super) id: Option<CallerId>,
     index: usize,
-    limiter: Option<DefaultDirectRateLimiter>,
-    was_limited: Once,
+    limiter: Option<(DefaultDirectRateLimiter, Limit)>,
 }
 
 impl Caller {
     fn new(index: usize, settings: &settings::Caller, regions: &Regions) -> Self {
-        let limiter = |rate| RateLimiter::direct(Quota::per_second(rate));
+        let limiter = |rate| {
+            let setting = format!("callers.{}.requests_per_second", settings.name);
+            (RateLimiter::direct(Quota::per_second(rate)), Limit::new(Some(setting), None))
+        };
         Self {
             name: settings.name.as_str().into(),
             scopes: settings.scopes,
@@ -56,7 +59,6 @@ impl Caller {
             index,
             id: u16::try_from(index).ok().map(CallerId::new),
             limiter: settings.requests_per_second.map(limiter),
-            was_limited: Once::new(),
         }
     }
 }
@@ -97,7 +99,6 @@ impl Callers {
             id: None,
             index: 0,
             limiter: None,
-            was_limited: Once::new(),
         };
         let (callers, keys) = (Box::default(), ArcSwap::default());
         Self { callers, keys, tokens: None, anonymous: Some(anonymous), metrics }
@@ -180,15 +181,12 @@ impl Callers {
 
     /// Refuses a caller who asks too often.
     pub(super) fn check_rate(&self, caller: &Caller) -> Result<(), ApiError> {
-        let Some(limiter) = &caller.limiter else { return Ok(()) };
+        let Some((limiter, limit)) = &caller.limiter else { return Ok(()) };
         let Err(too_early) = limiter.check() else { return Ok(()) };
         if let Some(counter) = self.metrics.rate_limited.get(caller.index) {
             counter.inc();
         }
-        caller.was_limited.call_once(|| {
-            let setting = format!("callers.{}.requests_per_second", caller.name);
-            tracing::warn!(setting, "limit reached: further requests of this caller get 429");
-        });
+        limit.warn("further requests of this caller get 429");
         let wait = too_early.wait_time_from(DefaultClock::default().now());
         Err(ApiError::passing(Code::RateLimited, "This caller's requests per second are used up.", wait))
     }

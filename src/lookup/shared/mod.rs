@@ -10,7 +10,7 @@ mod stored;
 mod view;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
 use crate::remote::{Client, Commands, Reply, Unreadable, Vaults};
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::RemoteOperation;
 use crate::upstream::Upstream;
 
@@ -31,6 +32,9 @@ pub(super) use view::View;
 
 /// What is known of ids beside their results is kept for a day, or longer if results are.
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The most purges that wait for the second tier to come back.
+const MAX_WAITING: usize = 10_000;
 
 /// The pause before the second tier is asked again for what it did not take or did not say.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -57,7 +61,7 @@ struct Purges {
     unwritten: Mutex<VecDeque<Purge>>,
     /// Written down, but nobody was told, so many times.
     untold: Mutex<Vec<(Purge, u32)>>,
-    was_full: Once,
+    limit: Limit,
 }
 
 /// One purge.
@@ -96,7 +100,11 @@ impl Shared {
             life: DAY.max(final_ttl * 2),
             patience: LEASE.min(timeout / 2),
             reads: Mutex::default(),
-            purges: Purges { unwritten: Mutex::default(), untold: Mutex::default(), was_full: Once::new() },
+            purges: Purges {
+                unwritten: Mutex::default(),
+                untold: Mutex::default(),
+                limit: Limit::new(None, Some(MAX_WAITING)),
+            },
         }
     }
 

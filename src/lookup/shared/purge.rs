@@ -2,12 +2,9 @@
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{PAUSE, Purge, Shared};
+use super::{MAX_WAITING, PAUSE, Purge, Shared};
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
-
-/// The most purges that wait for the second tier to come back.
-const MAX_WAITING: usize = 10_000;
 
 /// How often the others are told of a purge that is written down.
 const TELLINGS: u32 = 5;
@@ -28,12 +25,7 @@ impl Shared {
         unwritten.push_back(purge);
         if unwritten.len() > MAX_WAITING {
             unwritten.pop_front();
-            self.purges.was_full.call_once(|| {
-                tracing::warn!(
-                    limit = MAX_WAITING,
-                    "limit reached: for each purge that waits for the second tier the oldest is given up"
-                );
-            });
+            self.purges.limit.warn("for each purge that waits for the second tier the oldest is given up");
         }
     }
 

@@ -3,7 +3,7 @@
 //! The SDK's own batch processor does not report the spans that it drops, and blocks the thread that ends it.
 
 use std::io;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -16,6 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::settings::Otlp;
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::SpanMetrics;
 
 /// A span that has ended, and its place in the queue until it is sent.
@@ -27,8 +28,7 @@ pub(super) struct Queue {
     places: Arc<Semaphore>,
     waiting: mpsc::UnboundedSender<Waiting>,
     metrics: Arc<SpanMetrics>,
-    limit: usize,
-    was_full: Once,
+    limit: Limit,
 }
 
 /// Sends batches of the spans that wait.
@@ -61,7 +61,8 @@ pub(super) fn queue(
     let (taken, waiting) = mpsc::unbounded_channel();
     let sender = Sender { exporter, waiting, timeout, batch, delay, metrics: Arc::clone(&metrics) };
     let places = Arc::new(Semaphore::new(queue));
-    Ok((Queue { places, waiting: taken, metrics, limit: queue, was_full: Once::new() }, sender))
+    let limit = Limit::new(Some("OTEL_BSP_MAX_QUEUE_SIZE".to_owned()), Some(queue));
+    Ok((Queue { places, waiting: taken, metrics, limit }, sender))
 }
 
 impl SpanProcessor for Queue {
@@ -74,13 +75,7 @@ impl SpanProcessor for Queue {
             return;
         }
         self.metrics.count_dropped(1);
-        self.was_full.call_once(|| {
-            tracing::warn!(
-                setting = "OTEL_BSP_MAX_QUEUE_SIZE",
-                limit = self.limit,
-                "limit reached: spans are lost until the collector takes those that wait"
-            );
-        });
+        self.limit.warn("spans are lost until the collector takes those that wait");
     }
 
     fn force_flush(&self) -> OTelSdkResult {
