@@ -101,7 +101,7 @@ impl Fill {
     async fn begin(&self) -> (Option<Begun>, Option<Arc<Entry>>) {
         let Some(shared) = &self.fills.shared else { return (None, None) };
         let Ticket { key, is_refresh, .. } = &self.ticket;
-        let mut patience = shared.patience();
+        let mut wait = shared.lease_wait();
         loop {
             // On the heap, here and below: a fill without replicas beside it should not be larger for them.
             let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
@@ -113,7 +113,7 @@ impl Fill {
                 self.fills.store.take_in(key.0, view)
             });
             let followed = entry.filter(|entry| entry.region() == key.1);
-            if followed.is_some() || !begun.is_late() || !Box::pin(patience.pause()).await {
+            if followed.is_some() || !begun.is_late() || !Box::pin(wait.pause()).await {
                 return (Some(begun), followed);
             }
         }
@@ -154,11 +154,11 @@ impl Fill {
         let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { shared: false, .. });
         Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
         if is_conflict {
-            Box::pin(shared.tell_conflict(&id)).await;
+            Box::pin(shared.publish_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {
-            Box::pin(shared.tell_landed(&id)).await;
+            Box::pin(shared.publish_landed(&id)).await;
         } else if was_pending && matches!(landed, Landed::Absent { stored: true }) {
-            Box::pin(shared.tell_gone(&id, region)).await;
+            Box::pin(shared.publish_gone(&id, region)).await;
         }
     }
 

@@ -84,7 +84,7 @@ impl Store {
 
     /// Another replica says that an id does not exist in `region` any more. If its result here is not final, those who wait
     /// ask again: once in the gap, however often that is said.
-    pub(super) fn hear_gone(&self, id: &SignatureId, region: RegionId, now: Instant) {
+    pub(super) fn note_gone(&self, id: &SignatureId, region: RegionId, now: Instant) {
         let fills = self.lock();
         let (Some(entry), Some(mut known)) = self.memory.look(id) else { return };
         let is_early = known.hint_after.is_some_and(|after| now < after.into());

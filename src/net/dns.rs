@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// What a lookup may take if there is a last good answer to use instead.
-const DNS_PATIENCE: Duration = Duration::from_millis(400);
+const DNS_TIMEOUT: Duration = Duration::from_millis(400);
 /// What it may take if there is none: two of them, one for each attempt, and the pause between end within two seconds.
-const FIRST_DNS_PATIENCE: Duration = Duration::from_millis(900);
+const FIRST_DNS_TIMEOUT: Duration = Duration::from_millis(900);
 /// Lookups at once. One that hangs keeps a thread until the system gives up, even if no request waits for it any more.
 pub(super) const MAX_LOOKUPS: usize = 8;
 
@@ -47,8 +47,8 @@ impl Resolver {
 
     pub(super) async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         let known = self.last_good.lock().get(host).cloned();
-        let patience = if known.is_some() { DNS_PATIENCE } else { FIRST_DNS_PATIENCE };
-        match (timeout(patience, self.look_up(host)).await, known) {
+        let limit = if known.is_some() { DNS_TIMEOUT } else { FIRST_DNS_TIMEOUT };
+        match (timeout(limit, self.look_up(host)).await, known) {
             (Ok(Ok(addresses)), _) => {
                 let mut last_good = self.last_good.lock();
                 last_good.insert(host.to_owned(), addresses.clone());

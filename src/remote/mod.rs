@@ -7,13 +7,13 @@ mod client;
 mod commands;
 mod diagnose;
 mod limited;
-mod news;
+mod messages;
 mod seal;
 mod servers;
 
 pub(crate) use client::{Client, Vaults};
 pub(crate) use commands::{Commands, Reply, TURN};
 pub(crate) use diagnose::diagnose;
-pub(crate) use news::Heard;
+pub(crate) use messages::Received;
 pub(crate) use seal::{Unreadable, Vault};
 pub(crate) use servers::Servers;

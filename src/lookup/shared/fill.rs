@@ -40,8 +40,8 @@ enum Lease {
     None,
 }
 
-/// How long a fill goes on waiting for another replica's.
-pub(in crate::lookup) struct Patience {
+/// How long a fill waits for another replica's, and how often it looks.
+pub(in crate::lookup) struct LeaseWait {
     end: Instant,
     pause: Duration,
 }
@@ -68,7 +68,7 @@ impl Begun {
     }
 }
 
-impl Patience {
+impl LeaseWait {
     /// Pauses before another look. Returns whether there may be one.
     pub(in crate::lookup) async fn pause(&mut self) -> bool {
         let is_over = timeout_at(self.end, sleep(self.pause)).await.is_err();
@@ -78,9 +78,9 @@ impl Patience {
 }
 
 impl Shared {
-    /// The patience of a fill that begins now.
-    pub(in crate::lookup) fn patience(&self) -> Patience {
-        Patience { end: Instant::now() + self.patience, pause: LOOK.0 }
+    /// The wait of a fill that begins now.
+    pub(in crate::lookup) fn lease_wait(&self) -> LeaseWait {
+        LeaseWait { end: Instant::now() + self.max_lease_wait, pause: LOOK.0 }
     }
 
     /// A fill begins: with the lease of its id, unless it is a refresh, which asks the upstream whatever others do. Another

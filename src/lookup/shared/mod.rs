@@ -3,7 +3,7 @@
 //! Nothing here decides: what is read goes into memory under the store's lock, and is judged there like everything else.
 
 mod fill;
-mod news;
+mod messages;
 mod place;
 mod purge;
 mod stored;
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     /// How long regions, holders and purges are kept: a purge must outlive every result that it comes after.
     life: Duration,
     /// How long a fill waits for another replica's: the requests that wait for it still want an answer after that.
-    patience: Duration,
+    max_lease_wait: Duration,
     /// Ids that are being read.
     reads: Mutex<HashMap<SignatureId, Read>>,
     purges: Purges,
@@ -59,8 +59,8 @@ pub(super) struct Shared {
 /// Purges that the second tier has not taken yet.
 struct Purges {
     unwritten: Mutex<VecDeque<Purge>>,
-    /// Written down, but nobody was told, so many times.
-    untold: Mutex<Vec<(Purge, u32)>>,
+    /// Stored, but not published yet, after so many retries.
+    unpublished: Mutex<Vec<(Purge, u32)>>,
     limit: Limit,
 }
 
@@ -98,11 +98,11 @@ impl Shared {
             regions,
             upstream,
             life: DAY.max(final_ttl * 2),
-            patience: LEASE.min(timeout / 2),
+            max_lease_wait: LEASE.min(timeout / 2),
             reads: Mutex::default(),
             purges: Purges {
                 unwritten: Mutex::default(),
-                untold: Mutex::default(),
+                unpublished: Mutex::default(),
                 limit: Limit::new(None, Some(MAX_WAITING)),
             },
         }

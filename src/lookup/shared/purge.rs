@@ -1,4 +1,4 @@
-//! Purges on every replica: a purge is written down for as long as anything older than it could be read, and told.
+//! Purges on every replica: a purge is stored for as long as anything older than it could be read, and published.
 
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -6,8 +6,8 @@ use super::{MAX_WAITING, PAUSE, Purge, Shared};
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
 
-/// How often the others are told of a purge that is written down.
-const TELLINGS: u32 = 5;
+/// How often a stored purge is published again.
+const MAX_RETRIES: u32 = 5;
 
 impl Shared {
     /// Purges an id for all replicas; later, if the second tier is away. Returns the purge as it counts: it may have to come
@@ -29,10 +29,10 @@ impl Shared {
         }
     }
 
-    /// Writes a purge down and tells the others. `None`: the second tier did not take it.
+    /// Stores a purge and publishes it. `None`: the second tier did not take it.
     async fn try_purge(&self, purge: &mut Purge) -> Option<()> {
         // First of all, whatever else the second tier takes: others forget it now.
-        let is_told = self.tell_purged(purge).await;
+        let is_published = self.publish_purge(purge).await;
         let vaults = self.client.vaults();
         let places = self.places(&vaults, &purge.id);
         let view = self.read_at(RemoteOperation::Purge, &places).await?;
@@ -56,9 +56,9 @@ impl Shared {
             commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), self.life);
             self.send(RemoteOperation::Purge, &commands).await?;
         }
-        self.write_down(purge).await?;
-        if is_late || is_told.is_none() {
-            self.purges.untold.lock().push((*purge, 0));
+        self.log_purge(purge).await?;
+        if is_late || is_published.is_none() {
+            self.purges.unpublished.lock().push((*purge, 0));
         }
         Some(())
     }
@@ -67,18 +67,18 @@ impl Shared {
     pub(in crate::lookup) async fn keep_purging(&self) {
         loop {
             sleep(PAUSE).await;
-            self.make_up().await;
-            self.tell_again().await;
+            self.retry_writes().await;
+            self.retry_publishing().await;
         }
     }
 
     /// A last try. Returns how many purges the second tier did not take by `deadline`.
     pub(in crate::lookup) async fn finish_purging(&self, deadline: Instant) -> usize {
-        let _ = timeout_at(deadline, self.make_up()).await;
+        let _ = timeout_at(deadline, self.retry_writes()).await;
         self.purges.unwritten.lock().len()
     }
 
-    async fn make_up(&self) {
+    async fn retry_writes(&self) {
         while let Some(oldest) = self.oldest() {
             if self.try_purge(&mut oldest.clone()).await.is_none() {
                 return;
@@ -95,15 +95,15 @@ impl Shared {
         self.purges.unwritten.lock().front().copied()
     }
 
-    /// Who listens is told again, a few times; who does not reads what is written down.
-    async fn tell_again(&self) {
-        let untold = std::mem::take(&mut *self.purges.untold.lock());
-        for (purge, tellings) in untold {
-            if self.tell_purged(&purge).await.is_some() {
+    /// Publishes again, a few times; replicas that are not subscribed read the log.
+    async fn retry_publishing(&self) {
+        let unpublished = std::mem::take(&mut *self.purges.unpublished.lock());
+        for (purge, retries) in unpublished {
+            if self.publish_purge(&purge).await.is_some() {
                 continue;
             }
-            if tellings < TELLINGS {
-                self.purges.untold.lock().push((purge, tellings + 1));
+            if retries < MAX_RETRIES {
+                self.purges.unpublished.lock().push((purge, retries + 1));
             } else {
                 tracing::warn!(
                     "the other replicas could not be told of a purge; allow PUBLISH on idv:* channels"
