@@ -80,15 +80,15 @@ impl Code {
     }
 }
 
-/// What an answer says of its client: how long the connection may idle, and how soon it is closed for a new one. An answer
+/// The class of an answer's client: it decides how long the connection may idle, and how soon it is closed for a new one. An answer
 /// carries it as an extension; without one, the client is a caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ClientClass {
     /// A caller who proved who it is.
     #[default]
     Caller,
     /// Nobody in particular: a probe, or a connection without a request yet.
-    Stranger,
+    Anonymous,
     /// Somebody whose request was wrong in a way that takes no rights.
-    Erring,
+    Faulty,
 }

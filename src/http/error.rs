@@ -17,7 +17,7 @@ use http_body_util::Full;
 use serde::Serialize;
 use tower_http::catch_panic::ResponseForPanic;
 
-use super::code::{Code, Standing};
+use super::code::{ClientClass, Code};
 use crate::domain::failure::{Failure, Kind, UpstreamSaid};
 use crate::domain::region::{RegionName, Regions};
 use crate::telemetry::metrics::Metrics;
@@ -119,7 +119,7 @@ impl ApiError {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.code.takes_no_rights() {
-            response.extensions_mut().insert(Standing::Erring);
+            response.extensions_mut().insert(ClientClass::Faulty);
         }
         response
     }

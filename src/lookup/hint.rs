@@ -1,4 +1,4 @@
-//! Hints that an id has changed: the store's side of callbacks.
+//! Hints that an id has changed: what the store does with callbacks.
 
 use std::time::Duration;
 

@@ -60,7 +60,7 @@ pub(super) struct FillTable {
 struct Fill {
     number: u64,
     landed: watch::Sender<Option<Landed>>,
-    /// Where the spans of those who join find the fill's own.
+    /// The fill's span, for the spans of those who join.
     link: Link,
     /// The refresh that starts when this one has landed.
     next: Option<Box<Fill>>,
@@ -162,15 +162,15 @@ impl FillTable {
     }
 }
 
-/// Those who want to know when an id changes.
+/// Who is notified when an id changes.
 #[derive(Default)]
 pub(super) struct Watches(HashMap<SignatureId, (watch::Sender<()>, watch::Sender<Instant>)>);
 
-/// What is told of one id.
+/// The notifications about one id.
 pub(super) struct Watch {
     /// It has changed in a way that ends a wait: it is final, or ambiguous, or gone.
     pub(super) changes: watch::Receiver<()>,
-    /// It is still not final, and its next fetch is due then.
+    /// The id is still not final: when its next fetch is due.
     pub(super) due: watch::Receiver<Instant>,
 }
 

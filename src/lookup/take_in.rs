@@ -1,4 +1,4 @@
-//! What other replicas know goes into memory, and what is known here goes to them: the store's side of `shared`.
+//! What the store exchanges with other replicas: what they know goes into memory, and what is known here goes to them.
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ use crate::telemetry::traces::Span;
 /// How long a poller pauses after a poll that failed, at the least and at the most; doubled each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// How many may wait, and how often they may ask.
+/// How many requests may wait, and how many polls there may be.
 pub(crate) struct WaitLimits {
     /// Requests that wait at once.
     pub max_waiters: usize,
@@ -212,7 +212,7 @@ impl Drop for Poll {
             polls.remove(&self.key);
         }
         drop(polls);
-        // Replaced by one that nobody is told through, so that the store can forget the id.
+        // Replaced by a closed one, so that the store can forget the id.
         self.changes = watch::channel(()).1;
         self.waits.finder.fills.store.unwatch(&self.key.0);
         self.waits.metrics.waits.pollers.dec();

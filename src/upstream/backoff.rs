@@ -62,7 +62,7 @@ impl RefusalLimit {
         Ok(())
     }
 
-    /// The refresh came to nothing: a longer pause follows from that already.
+    /// The refresh failed: a longer pause follows from that already.
     pub(super) const fn take_back(&mut self) {
         self.admitted = self.admitted.saturating_sub(1);
     }

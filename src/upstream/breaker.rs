@@ -25,7 +25,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(20);
 /// The breaker of one region.
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Told of every change of phase.
+    /// Called at every change of phase.
     on_change: Box<dyn Fn(Phase) + Send + Sync>,
 }
 
@@ -52,7 +52,7 @@ struct State {
     pause: Duration,
 }
 
-/// Leave to make one attempt. It must be settled with how the attempt ended; dropped unsettled (the attempt was
+/// Permission for one attempt. It must be settled with how the attempt ended; dropped unsettled (the attempt was
 /// cancelled), it frees the probe.
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
@@ -69,7 +69,7 @@ impl Breaker {
         Self { state: Mutex::new(state), on_change: Box::new(on_change) }
     }
 
-    /// Asks for leave to make an attempt for `id`.
+    /// Asks for permission to make an attempt for `id`.
     ///
     /// # Errors
     /// The breaker is open: when to ask again.

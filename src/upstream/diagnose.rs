@@ -1,4 +1,4 @@
-//! One region tried out step by step, with the parts that its requests use: name, connection, TLS, token, clock.
+//! Checks of one region, step by step, with the parts that its requests use: name, connection, TLS, token, clock.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::net::{CONNECT_TIMEOUT, Check, Connector, Endpoint, Finding, Host, Pro
 const STEPS: [&str; 5] = ["dns", "connect", "tls", "token", "skew"];
 /// Beyond this the vendor refuses a timestamp, in seconds. Source: its Token Authentication API.
 const MAX_SKEW: i64 = 300;
-/// From here a clock should be looked after.
+/// From here a clock should be corrected.
 const WORRYING_SKEW: i64 = 30;
 /// From here a certificate should have been renewed.
 const WORRYING_DAYS: i64 = 7;
@@ -34,7 +34,7 @@ struct Account<'a> {
     keys: [&'static str; 2],
 }
 
-/// Tries out a region: where results are, and where tokens are if that is another host. The configuration holds the
+/// Checks a region: where results are, and where tokens are if that is another host. The configuration holds the
 /// access key and the secret key under `keys`.
 pub(super) async fn diagnose(
     results: &Endpoint,
@@ -198,13 +198,13 @@ fn no_handshake(error: &io::Error, host: &Host) -> Problem {
         let advice = format!("check this machine's clock; if it is right, tell who runs {name}");
         Problem::new("the certificate has expired", advice)
     } else if matches!(reason, Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) {
-        let advice = "check the URL, and who answers for it: a proxy, or DNS gone astray";
+        let advice = "check the URL, and who answers for it: a proxy, or a wrong DNS record";
         Problem::new(format!("the certificate is not for {name}"), advice)
     } else if matches!(reason, Certificate::UnknownIssuer) {
         let advice = "trust a proxy's or sandbox's authority by ca_file; never an unknown one";
         Problem::new("the certificate is of an unknown authority", advice)
     } else {
-        Problem::new("the certificate is no good", format!("tell who runs {name}"))
+        Problem::new("the certificate is not valid", format!("tell who runs {name}"))
     }
 }
 
@@ -235,7 +235,7 @@ fn no_token(refusal: &Refusal, host: &Host, [access, secret]: [&str; 2]) -> Prob
             "ask the vendor about balance, quota and state of the account",
         ),
         Kind::Busy => Problem::new("the upstream is busy", "wait a minute and try again"),
-        // Without a word of the vendor's, who knows who failed there.
+        // Without a code of the vendor's, anything may have failed there.
         Kind::Server if said.is_none() => strange(),
         Kind::Server => {
             Problem::new("the upstream says that it failed", "try again; if it stays so, ask the vendor")

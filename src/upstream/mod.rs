@@ -55,14 +55,14 @@ impl Upstream {
     /// Prepares every region; connects to nothing yet.
     ///
     /// # Errors
-    /// A CA file cannot be read, a URL is none, or TLS cannot be set up.
+    /// A CA file cannot be read, a URL is not valid, or TLS cannot be set up.
     pub(crate) fn new(regions: Vec<RegionSettings>) -> io::Result<Self> {
         let regions = regions.into_iter().map(Region::new).collect::<io::Result<_>>()?;
         Ok(Self { regions })
     }
 
     /// Waits for a place among those that ask `region`, for the caller who started the fill; `None` where callers are not
-    /// told apart. Dropping the future leaves the queue.
+    /// distinguished. Dropping the future leaves the queue.
     ///
     /// # Errors
     /// The region's queue is full (`Kind::Overloaded`).
@@ -85,13 +85,13 @@ impl Upstream {
         self.regions[place.region.index()].fetch(id, deadline, fill).await
     }
 
-    /// What tells the answers of `region` apart from those of others: its name, its host, its account, and the hosts that
+    /// What distinguishes the answers of `region` from those of others: its name, its host, its account, and the hosts that
     /// links may point at.
     pub(crate) fn source(&self, region: RegionId) -> String {
         self.regions[region.index()].source()
     }
 
-    /// Tries out what a request to `region` needs, until `deadline`. The configuration holds its access key and its secret
+    /// Checks what a request to `region` needs, until `deadline`. The configuration holds its access key and its secret
     /// key under `keys`.
     pub(crate) async fn diagnose(
         &self,

@@ -1,5 +1,5 @@
-//! Access tokens that replicas share, for accounts where a new token ends the one before: one replica asks, all use what it
-//! was given. Where others' tokens are refused, as those bound to an address are, a replica soon asks for its own again.
+//! Access tokens that replicas share, for accounts where a new token ends the one before: one replica asks, all use its
+//! token. Where others' tokens are refused, as those bound to an address are, a replica soon asks for its own again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::telemetry::traces::Span;
 
 /// How long one replica may ask for a token before another does, and how long that one waits.
 const LEASE: Duration = Duration::from_secs(5);
-/// How often a replica looks whether another was given one.
+/// How often a replica checks whether another one has received a token.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a replica goes without the others' tokens after one was refused here.
 const DISTRUST: Duration = Duration::from_secs(3600);

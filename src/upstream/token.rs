@@ -98,7 +98,7 @@ impl Tokens {
         fetched.or_else(|failure| rejected.ok_or(failure))
     }
 
-    /// Says that the upstream refused `token`, and gives the one to try instead.
+    /// Reports that the upstream refused `token`, and gives the one to try instead.
     ///
     /// If `token` was replaced meanwhile, that is simply the current one: a thousand refusals cost one refresh.
     ///
@@ -133,7 +133,7 @@ impl Tokens {
         })
     }
 
-    /// Says that the replacement was refused too: it stays in use, but refusals are final for a growing while.
+    /// Reports that the replacement was refused too: it stays in use, but refusals are final for a growing time.
     pub(super) fn refused_again(&self) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -143,12 +143,12 @@ impl Tokens {
         }
     }
 
-    /// Says that the replacement was accepted.
+    /// Reports that the replacement was accepted.
     pub(super) fn accepted_again(&self) {
         self.state.lock().refused = Backoff::default();
     }
 
-    /// New keys have come: whatever the old ones ran into is no longer a reason to wait.
+    /// There are new keys: failures of the old ones are no longer a reason to wait.
     pub(super) fn keys_changed(&self) {
         let mut state = self.state.lock();
         (state.failed, state.refused, state.refusals) = Default::default();
@@ -173,7 +173,7 @@ impl Tokens {
                 tokens.join_refresh(&mut tokens.state.lock(), &Span::none());
             }
         });
-        // The one before waits for nothing any more.
+        // The one before has nothing to wait for any more.
         if let Some(before) = state.keeper.replace(task.abort_handle()) {
             before.abort();
         }
@@ -246,7 +246,7 @@ impl State {
                 self.generation += 1;
                 self.failed = Backoff::default();
                 if is_shared {
-                    // It cost the vendor nothing.
+                    // The vendor was not asked.
                     self.refusals.take_back();
                 }
                 let token = Arc::new(Token {
@@ -270,8 +270,8 @@ impl State {
     }
 }
 
-/// A failed refresh as callers see it. Refused keys and accounts do not recover by themselves: only the upstream may name a
-/// time for them.
+/// A failed refresh as callers see it. Refused keys and accounts do not recover by themselves: only the upstream may name
+/// a time for them.
 fn told(failure: &Fault, pause: Duration) -> Fault {
     let is_told = !matches!(failure.kind, Kind::Auth | Kind::Account);
     let failure = failure.clone();

@@ -63,7 +63,7 @@ impl Caller {
     }
 }
 
-/// Everybody who may call.
+/// All callers.
 pub(crate) struct Callers {
     callers: Box<[Caller]>,
     /// Whose key each hash is, by the caller's place. Swapped whole when key files change; empty where keys do not count.

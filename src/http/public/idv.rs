@@ -162,7 +162,7 @@ async fn show<'a>(
 }
 
 /// Waits for the final result, at most `seconds` from the start of the request; not while the process shuts down, and not
-/// if too many wait. Returns the seconds if it waited.
+/// if too many requests wait. Returns the seconds if it waited.
 async fn wait_for_final(
     public: &Public,
     ask: &Ask,

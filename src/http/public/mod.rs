@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use hyper::body::{Body as _, Incoming};
 
-use super::code::Standing;
+use super::code::ClientClass;
 use super::error::{self, Answer, ApiError, READ};
 use super::exchange::{self, AccessRecord};
 use super::head;
@@ -82,6 +82,6 @@ fn health(lifecycle: &Lifecycle, path: &str) -> Answer {
     if path == "/readyz" && lifecycle.stage() != Stage::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
-    response.extensions_mut().insert(Standing::Stranger);
+    response.extensions_mut().insert(ClientClass::Anonymous);
     response
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::http::code::Standing;
+use crate::http::code::ClientClass;
 use crate::telemetry::metrics::{CloseReason, ConnectionMetrics};
 
 /// From the first byte of a request's head to its end; on a new connection, from its acceptance.
@@ -21,7 +21,7 @@ pub(super) const IDLE_AFTER_ERROR: Duration = Duration::from_secs(5);
 pub(super) struct ConnectionState {
     /// When the listener started. All its connections count time from there, so that their words can be compared.
     epoch: Instant,
-    /// The milliseconds since the epoch at which the phase began, the client's standing in two bits, the phase in two.
+    /// The milliseconds since the epoch at which the phase began, the client's class in two bits, the phase in two.
     word: AtomicU64,
     /// A part of an answer waits for the client to read what is before it.
     is_writing: AtomicBool,
@@ -37,7 +37,7 @@ const ANSWERING: u64 = 2;
 const IDLING: u64 = 3;
 
 const PHASE: u64 = 0b11;
-const STANDING: u64 = 0b1100;
+const CLASS: u64 = 0b1100;
 
 /// A connection that may be closed for a new one. Those that sort first are closed first: unknown clients before callers, and
 /// of each those that have waited longest.
@@ -54,7 +54,7 @@ impl ConnectionState {
         let age = max_age.mul_f64(rand::random_range(0.8..1.2)).as_millis() as u64;
         let (word, is_writing) = (AtomicU64::new(0), AtomicBool::new(false));
         let state = Self { epoch, word, is_writing, old_at: now + age, metrics };
-        state.begin(NEW, Standing::Stranger as u64, now);
+        state.begin(NEW, ClientClass::Anonymous as u64, now);
         state
     }
 
@@ -77,14 +77,14 @@ impl ConnectionState {
     }
 
     /// The answer is made. Returns whether the connection is old.
-    pub(super) fn answered(&self, standing: Standing) -> bool {
+    pub(super) fn answered(&self, class: ClientClass) -> bool {
         let now = millis_since(self.epoch);
-        self.begin(IDLING, standing as u64, now);
+        self.begin(IDLING, class as u64, now);
         now >= self.old_at
     }
 
-    fn begin(&self, phase: u64, standing: u64, now: u64) {
-        self.word.store(now << 4 | standing << 2 | phase, Ordering::Relaxed);
+    fn begin(&self, phase: u64, class: u64, now: u64) {
+        self.word.store(now << 4 | class << 2 | phase, Ordering::Relaxed);
     }
 
     /// Whether a part of an answer waits for the client.
@@ -102,7 +102,7 @@ impl ConnectionState {
         let word = self.word.load(Ordering::Relaxed);
         let limit = match word & PHASE {
             ANSWERING => return None,
-            IDLING if word & STANDING == (Standing::Erring as u64) << 2 => IDLE_AFTER_ERROR,
+            IDLING if word & CLASS == (ClientClass::Faulty as u64) << 2 => IDLE_AFTER_ERROR,
             IDLING => IDLE,
             _ => HEAD,
         };
@@ -124,7 +124,7 @@ impl ConnectionState {
     /// an answer does not; an unknown client that takes its time over one does.
     pub(super) fn closable(&self) -> Option<Closable> {
         let word = self.word.load(Ordering::Relaxed);
-        let is_caller = word & STANDING == (Standing::Caller as u64) << 2;
+        let is_caller = word & CLASS == (ClientClass::Caller as u64) << 2;
         let is_closable = match word & PHASE {
             ANSWERING => false,
             READING_HEAD => !is_caller,

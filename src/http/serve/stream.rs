@@ -160,7 +160,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::http::code::Standing;
+    use crate::http::code::ClientClass;
     use crate::telemetry::metrics::{Listener, Metrics};
 
     fn state() -> Arc<ConnectionState> {
@@ -184,7 +184,7 @@ mod tests {
             looks += 1;
             let mut buffer = [0; 8];
             let read = Pin::new(&mut timed).poll_read(cx, &mut ReadBuf::new(&mut buffer));
-            state.answered(Standing::Erring);
+            state.answered(ClientClass::Faulty);
             if looks == 2 { Poll::Ready(read.is_pending()) } else { Poll::Pending }
         });
         let is_patient = tokio::time::timeout(Duration::from_secs(5), second_look).await;
@@ -198,7 +198,7 @@ mod tests {
         let state = state();
         let mut timed = TimeoutStream::new(stream, Arc::clone(&state));
         state.answering();
-        state.answered(Standing::Caller);
+        state.answered(ClientClass::Caller);
         let write = async {
             timed.write_all(&[0; 16]).await.expect("it is read");
             timed.flush().await.expect("it is read");

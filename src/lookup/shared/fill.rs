@@ -1,4 +1,4 @@
-//! How a fill stands to the other replicas: who of them fetches, and what the others learn of it.
+//! How replicas coordinate a fill: which one fetches, and what the others learn of it.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::lookup::table::Key;
 use crate::remote::{Commands, Reply};
 use crate::telemetry::metrics::RemoteOperation;
 
-/// How often a replica looks whether another has fetched: at first, and at the least.
+/// The pause between two looks for another replica's result: the first, and the longest.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(150));
 
 /// A result that is not final ends this much earlier for other replicas: when its next fetch is due, none has it any more.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// How a fill stands to the other replicas.
+/// What a fill knows of the other replicas when it begins.
 pub(in crate::lookup) struct Begun {
     /// What they knew when it began. `None`: the second tier did not say, so what the fill brings is not written there.
     pub(in crate::lookup) view: Option<View>,
@@ -36,7 +36,7 @@ enum Lease {
     Ours(Instant),
     /// Another one does.
     Theirs,
-    /// Nobody knows: go ahead alone.
+    /// Not known: go ahead alone.
     None,
 }
 
@@ -118,7 +118,7 @@ impl Shared {
         begun
     }
 
-    /// Whose a lease is, by the replies to taking it and to how long it lives.
+    /// Who holds a lease, by the replies to taking it and to its time to live.
     async fn lease(&self, key: &str, replies: Option<(Reply, Reply)>, since: Instant) -> Lease {
         match replies {
             None => Lease::None,
@@ -170,7 +170,7 @@ impl Shared {
     }
 }
 
-/// Whether a replica has taken a lease that lives on for so long. It may have ended since.
+/// Whether a lease with this time to live was taken by a replica. It may have ended since.
 fn is_of_a_replica(life: &Reply) -> bool {
     const NO_END: i64 = -1;
     life.number().is_some_and(|life| life != NO_END && life <= LEASE.as_millis() as i64)

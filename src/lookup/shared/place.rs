@@ -12,7 +12,7 @@ pub(super) struct Place<'a> {
     tags: Vec<String>,
     /// Where its result is.
     pub(super) result: String,
-    /// Where is what each region said of it, and when it was purged.
+    /// Where the answers of regions and the times of purges are.
     pub(super) index: String,
 }
 
