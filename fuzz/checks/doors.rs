@@ -23,7 +23,7 @@ pub(crate) fn understand(body: &[u8], id: SignatureId, region: RegionId) -> Opti
         body: body.to_vec(),
     };
     let (reply, _drift) = Reader::new(region, Vec::new()).read(id, &answer);
-    reply.into_result().ok()
+    reply.into_result().ok().map(|verification| *verification)
 }
 
 /// How long a `Retry-After` of this value makes us wait.

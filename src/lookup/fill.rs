@@ -120,7 +120,7 @@ impl Fill {
     }
 
     /// Waits for its turn and asks the region. `None`: no request waits any more, and the region was not asked.
-    async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Verification, Fault>> {
+    async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Box<Verification>, Fault>> {
         let (id, region) = self.ticket.key;
         let Fills { upstream, fill_timeout, .. } = &*self.fills;
         let deadline = Instant::now() + *fill_timeout;
@@ -132,7 +132,7 @@ impl Fill {
         })
     }
 
-    fn land(&self, fetched: Result<Verification, Fault>, turn: Option<NonZeroU64>) -> Landed {
+    fn land(&self, fetched: Result<Box<Verification>, Fault>, turn: Option<NonZeroU64>) -> Landed {
         let brought = fetched.and_then(|verification| self.render(&verification));
         let brought = brought.map(|record| Record { turn, ..record });
         self.ticket.span.settle(UpstreamOutcome::of(brought.as_ref().err().map(|fault| fault.kind)));

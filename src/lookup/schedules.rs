@@ -119,7 +119,7 @@ mod runtime {
             id: SignatureId,
             _deadline: tokio::time::Instant,
             _span: &Span,
-        ) -> Result<Verification, Fault> {
+        ) -> Result<Box<Verification>, Fault> {
             let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             let busy = &self.busy[region.index()];
             self.most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -159,9 +159,9 @@ enum Answer {
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An answer that carries its number.
-fn found(id: SignatureId, region: RegionId, number: usize, verdict: Verdict) -> Verification {
+fn found(id: SignatureId, region: RegionId, number: usize, verdict: Verdict) -> Box<Verification> {
     let upstream = UpstreamWords { transaction_id: Some(number.to_string()), ..UpstreamWords::default() };
-    Verification { upstream, ..Verification::bare(id, region, verdict) }
+    Box::new(Verification { upstream, ..Verification::bare(id, region, verdict) })
 }
 
 /// Which answer of the upstream this is.

@@ -33,8 +33,8 @@ impl<'a> Object<'a> {
 
     fn repeats_a_key(&self) -> bool {
         if self.0.len() <= FEW {
-            let is_repeated = |(at, name)| self.iter().take(at).any(|(before, _)| before == name);
-            return self.iter().map(|(name, _)| name).enumerate().any(is_repeated);
+            let mut members = self.0.iter().enumerate();
+            return members.any(|(at, (name, _))| self.0[..at].iter().any(|(before, _)| before == name));
         }
         let mut names: Vec<_> = self.iter().map(|(name, _)| name).collect();
         names.sort_unstable();

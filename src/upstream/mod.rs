@@ -81,7 +81,7 @@ impl Upstream {
         id: SignatureId,
         deadline: Instant,
         fill: &Span,
-    ) -> Result<Verification, Fault> {
+    ) -> Result<Box<Verification>, Fault> {
         self.regions[place.region.index()].fetch(id, deadline, fill).await
     }
 

@@ -93,7 +93,7 @@ impl Region {
         id: SignatureId,
         deadline: Instant,
         span: &Span,
-    ) -> Result<Verification, Fault> {
+    ) -> Result<Box<Verification>, Fault> {
         self.budget.deposit(Instant::now());
         let mut call = Call { id, deadline, span, is_replayed: false };
         let first = self.attempt(&mut call, Over::Kept).await;

@@ -29,9 +29,9 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn into_result(self) -> Result<Verification, Fault> {
+    pub(super) fn into_result(self) -> Result<Box<Verification>, Fault> {
         match self {
-            Self::Found(verification) => Ok(*verification),
+            Self::Found(verification) => Ok(verification),
             Self::Doubtful => Err(Fault::new(Kind::IdMismatch)),
             Self::Stale(fault) | Self::Failed(fault) => Err(fault),
         }

@@ -61,7 +61,8 @@ pub(super) fn result(field: Option<&Json>, drift: &mut Drift) -> Says {
         drift.add(DriftKind::TypeMismatch);
         return Says::Unknown;
     };
-    let known = WORDS.iter().find(|(known, _)| is(word, known));
+    let trimmed = word.trim();
+    let known = WORDS.iter().find(|(known, _)| trimmed.eq_ignore_ascii_case(known));
     let says = known.map_or(Says::Unknown, |(_, says)| *says);
     if says == Says::Unknown || !is_documented_spelling(word) {
         drift.add(DriftKind::UnknownValue);
