@@ -1,6 +1,7 @@
 //! The cuts of an answer, compared with the same JSON read back.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::{Moment, Rendered, render};
@@ -14,8 +15,12 @@ fn now() -> Timestamp {
 }
 
 fn medium(kind: MediumKind, seconds: i64) -> Medium {
-    let expires_at = now() + SignedDuration::from_secs(seconds);
-    Medium { kind, url: "https://m.example/".to_owned(), expires_at }
+    linked("", kind, seconds)
+}
+
+fn linked(query: &str, kind: MediumKind, seconds: i64) -> Medium {
+    let url = to_raw_value(&format!("https://m.example/{query}")).unwrap();
+    Medium { kind, url, expires_at: now() + SignedDuration::from_secs(seconds) }
 }
 
 fn rendered(media: Vec<Medium>) -> Rendered {
@@ -78,8 +83,7 @@ fn links_that_have_expired_are_left_out() {
 #[test]
 fn what_links_repeat_is_kept_once() {
     let token: String = (0..300).map(|n| n.to_string()).collect();
-    let media =
-        (0..6).map(|_| Medium { url: format!("https://m.example/?{token}"), ..medium(MediumKind::Face, 60) });
+    let media = (0..6).map(|_| linked(&format!("?{token}"), MediumKind::Face, 60));
     let rendered = rendered(media.collect());
     assert!(rendered.len() > 6 * token.len());
     assert!(rendered.size() < 2 * token.len(), "{} of {}", rendered.size(), rendered.len());

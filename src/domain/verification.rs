@@ -194,8 +194,8 @@ pub struct Identity {
 pub struct Medium {
     /// What it shows.
     pub kind: MediumKind,
-    /// An https URL.
-    pub url: String,
+    /// An https URL, as JSON: it needs no escapes.
+    pub url: Box<RawValue>,
     /// When to stop using it.
     #[serde(serialize_with = "seconds")]
     pub expires_at: Timestamp,
