@@ -43,16 +43,24 @@ const fn bad_query(detail: &'static str) -> ApiError {
 }
 
 fn wants_refresh(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
+    items(headers, CACHE_CONTROL).any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
+}
+
+/// The items of a header that is a list. A comma between quotes separates none.
+fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| {
+        let mut is_quoted = false;
+        value.split(move |letter| {
+            is_quoted ^= letter == '"';
+            letter == ',' && !is_quoted
+        })
+    })
 }
 
 /// The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, and one that is not a number is ignored.
 pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
-    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    let mut preferences = values.flat_map(|value| value.split(',')).filter_map(|preference| {
+    let mut preferences = items(headers, PREFER).filter_map(|preference| {
         let (preference, _parameters) = preference.split_once(';').unwrap_or((preference, ""));
         preference.split_once('=')
     });
@@ -77,6 +85,7 @@ mod tests {
             (&["respond-async, WAIT = 7 ; foo=bar"], Some(7)),
             (&["respond-async", "wait=\"3\""], Some(3)),
             (&["wait=5, wait=9"], Some(5)),
+            (&["note=\"a, wait=9, b\", wait=5"], Some(5)),
             (&["wait=5", "wait=9"], Some(5)),
             (&["wait=99999999999999999999999"], Some(u64::MAX)),
             (&["wait=0"], None),
