@@ -159,7 +159,8 @@ impl Endpoint {
                 return Ok(kept);
             }
         }
-        self.connect().await
+        // On the heap: most requests go over a kept connection, and should not be larger for the others.
+        Box::pin(self.connect()).await
     }
 
     async fn connect(&self) -> Result<Connection, Broken> {

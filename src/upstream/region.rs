@@ -142,9 +142,6 @@ impl Region {
     /// Sends the request with `token`; if the upstream does not accept it, once more with a newer one.
     async fn with_token(&self, call: &mut Call<'_>, over: Over, token: &Token) -> Reply {
         let refused = self.send(call, over, token).await;
-        if matches!(refused.failure(), None | Some(Kind::NotFound)) {
-            token.prove();
-        }
         if refused.failure() != Some(Kind::Auth) || call.is_replayed {
             return refused;
         }
@@ -158,10 +155,7 @@ impl Region {
         let reply = self.send(call, over, &newer).await;
         match reply.failure() {
             Some(Kind::Auth) => self.tokens.refused_again(),
-            None | Some(Kind::NotFound) => {
-                newer.prove();
-                self.tokens.accepted_again();
-            }
+            None | Some(Kind::NotFound) => self.tokens.accepted_again(),
             Some(_) => {}
         }
         reply
@@ -185,6 +179,9 @@ impl Region {
             Err(broken) if broken.is_stale => Reply::Stale(Fault::new(broken.kind)),
             Err(broken) => Reply::Failed(Fault::new(broken.kind)),
         };
+        if matches!(reply.failure(), None | Some(Kind::NotFound)) {
+            token.prove();
+        }
         let outcome = UpstreamOutcome::of(reply.failure());
         self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());
         span.settle(outcome);
