@@ -184,6 +184,11 @@ impl SharedToken {
         self.distrusted_until.lock().is_some_and(|until| Instant::now() < until)
     }
 
+    /// Uses the tokens of other replicas again: that one was refused here says nothing about them.
+    pub(super) fn trust(&self) {
+        *self.distrusted_until.lock() = None;
+    }
+
     fn distrust(&self) {
         *self.distrusted_until.lock() = Some(Instant::now() + DISTRUST);
         self.client.count_refused_token();

@@ -135,6 +135,10 @@ impl Tokens {
 
     /// Reports that the replacement was refused too: it stays in use, but refusals are final for a growing time.
     pub(super) fn refused_again(&self) {
+        if let Some(shared) = &self.shared {
+            // The request was refused, whichever replica's token it carried.
+            shared.trust();
+        }
         let mut state = self.state.lock();
         let now = Instant::now();
         if state.refused.left(now).is_none() {

@@ -83,6 +83,23 @@ async fn a_shared_token_that_is_refused_here_ends_the_sharing() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_with_any_token_does_not_end_the_sharing() {
+    let (upstream, redis) = (Upstream::start().await, Redis::start().await);
+    upstream.answer("S1", [passed("S1"), refused(), passed("S1")]);
+    upstream.answer("S2", [refused()]);
+    let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
+    one.get("/idv/S1").await;
+    assert_eq!(other.get("/idv/S2").await.status, 502);
+    assert_eq!(carried(&upstream, "S2"), ["test-token-1", "test-token-2"]);
+    assert_eq!(one.send("GET", "/idv/S1", &[("Cache-Control", "no-cache")]).await.status, 200);
+    eventually("the token of the other replica", async || {
+        other.get("/idv/S2").await;
+        carried(&upstream, "S2").last().is_some_and(|token| token == "test-token-3")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_shared_token_that_was_just_replaced_does_not_end_the_sharing() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     upstream.answer("S1", [passed("S1"), refused(), passed("S1")]);
