@@ -99,6 +99,11 @@ async fn what_is_no_clean_json_with_data_is_malformed_and_not_kept() {
         &nan,
         &trailing,
         &deep,
+        r#"{"code":"SUCCESS","data":{"idvResult":"PASS", // done
+            "errorCode":null}}"#,
+        r#"{"code":"SUCCESS","data":{"idvResult":"PASS",}}"#,
+        r#"{"code":"SUCCESS","data":{idvResult:"PASS"}}"#,
+        "{\"code\":\"SUCCESS\",\"data\":{'idvResult':'PASS'}}",
         "",
         "PASS",
         "[]",

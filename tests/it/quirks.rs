@@ -1,4 +1,4 @@
-//! The upstream's known quirks, one test each, by their numbers in the list of facts about it.
+//! The upstream's known quirks that no other file has, one test each, by their numbers in the list of facts about it.
 
 use serde_json::{Value, json};
 
@@ -9,21 +9,6 @@ use crate::support::{Answer, Dialect, Reply};
 /// The values at these JSON pointers; what is not there is the text "absent".
 fn at<const N: usize>(body: &Value, pointers: [&str; N]) -> [Value; N] {
     pointers.map(|pointer| body.pointer(pointer).cloned().unwrap_or_else(|| json!("absent")))
-}
-
-#[tokio::test]
-async fn quirk_01_the_result_goes_by_two_names_and_a_third_is_none() {
-    let dialect = Dialect::start().await;
-    for data in [
-        json!({ "idvResult": "PASS" }),
-        json!({ "overallResult": "PASS" }),
-        json!({ "overallResult": "PASS", "idvResult": "PASS" }),
-    ] {
-        assert_eq!(dialect.read(data.clone()).await["status"], "passed", "{data}");
-    }
-    assert_eq!(dialect.drift().await, Drift::new());
-    assert_eq!(dialect.read(json!({ "eckyResult": "PASS" })).await["status"], "pending");
-    assert_eq!(dialect.drift().await, drift([("unknown_field", 1)]));
 }
 
 #[tokio::test]
@@ -108,17 +93,6 @@ async fn quirk_05_the_time_of_an_event_is_also_misspelt() {
 }
 
 #[tokio::test]
-async fn quirk_06_the_number_on_the_back_goes_by_two_names() {
-    let dialect = Dialect::start().await;
-    for name in ["idNumber", "secondaryIdNumber"] {
-        let ocr = json!({ "front": {}, "back": { name: "771028-99-0001" } });
-        let seen = dialect.read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": ocr } })).await;
-        assert_eq!(seen["identity"]["idNumber"], "771028-99-0001", "{name}");
-        assert_eq!(seen["identity"]["fields"]["back"], json!({ name: "771028-99-0001" }));
-    }
-}
-
-#[tokio::test]
 async fn quirk_07_scores_come_as_integers_as_floats_and_as_text() {
     let dialect = Dialect::start().await;
     for (sent, score) in [
@@ -191,53 +165,6 @@ async fn quirk_09_an_answer_may_leave_the_id_out() {
 }
 
 #[tokio::test]
-async fn quirk_10_what_was_not_read_is_empty_or_the_word_null() {
-    let dialect = Dialect::start().await;
-    let front = json!({ "name": "AMINAH", "religion": "", "placeOfBirth": "null", "birthday": "null", "address": null });
-    let seen =
-        dialect.read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": { "front": front } } })).await;
-    let expected = json!({ "name": "AMINAH", "religion": null, "placeOfBirth": null, "birthday": null, "address": null });
-    let nothing = [Value::Null, Value::Null, expected];
-    assert_eq!(at(&seen, ["/identity/birthDate", "/identity/address", "/identity/fields/front"]), nothing);
-}
-
-#[tokio::test]
-async fn quirk_11_dates_and_words_come_as_printed() {
-    let dialect = Dialect::start().await;
-    for front in [
-        json!({ "birthday": "1977/10/28", "gender": "PEREMPUAN" }),
-        json!({ "birthday": "OCTOBER 28,1977", "birthdayParsed": "1977/10/28", "gender": "PEREMPUAN" }),
-        json!({ "birthday": "OCTOBER 28,1977", "gender": "PEREMPUAN" }),
-    ] {
-        let seen = dialect
-            .read(json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": { "front": front } } }))
-            .await;
-        let expected = [json!("1977-10-28"), json!("PEREMPUAN"), front];
-        assert_eq!(
-            at(&seen, ["/identity/birthDate", "/identity/gender", "/identity/fields/front"]),
-            expected
-        );
-    }
-}
-
-#[tokio::test]
-async fn quirk_12_a_link_field_may_hold_a_state_or_an_image() {
-    let dialect = Dialect::start().await;
-    for (video, media, counted) in [
-        ("PENDING", 0, Drift::new()),
-        ("ERROR", 0, Drift::new()),
-        ("https://media.example/video.mp4", 1, Drift::new()),
-        ("AAAAIGZ0eXBpc29tAAACAGlzb21pc28y", 0, drift([("unknown_value", 1)])),
-    ] {
-        let seen =
-            dialect.read(json!({ "idvResult": "PASS", "faceDetail": { "faceVideoUrl": video } })).await;
-        assert_eq!(seen["status"], "passed", "{video}");
-        assert_eq!(seen["media"].as_array().map(Vec::len), Some(media), "{video}");
-        assert_eq!(dialect.drift().await, counted, "{video}");
-    }
-}
-
-#[tokio::test]
 async fn quirk_13_the_envelopes_tail_is_loose() {
     let dialect = Dialect::start().await;
     for extra in [Value::Null, json!("CANARY trace"), json!({ "exception": "CANARY" }), json!(["CANARY"])] {
@@ -268,21 +195,6 @@ async fn quirk_14_what_the_flow_was_started_with_is_nobodys_business() {
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
     assert!(!answer.text().contains("CANARY"));
     assert_eq!(dialect.drift().await, Drift::new());
-}
-
-#[tokio::test]
-async fn quirk_15_the_pages_samples_are_no_json_and_are_not_read_as_any() {
-    let dialect = Dialect::start().await;
-    for data in [
-        "{ \"idvResult\": PASS }",
-        "{ \"idvResult\": \"PASS\", // done\n \"errorCode\": null }",
-        "{ \"idvResult\": \"PASS\", }",
-        "{ idvResult: \"PASS\" }",
-        "{ 'idvResult': 'PASS' }",
-    ] {
-        let body = format!("{{ \"code\": \"SUCCESS\", \"data\": {data} }}");
-        assert_eq!(dialect.hear(Reply::text(200, &body)).await.gist(), malformed(), "{data}");
-    }
 }
 
 #[tokio::test]
@@ -365,16 +277,6 @@ async fn quirk_19_one_field_may_come_as_a_number_or_as_text() {
     assert_eq!(at(&seen, pointers), expected);
     let mistyped = [("type_mismatch", 2)];
     assert_eq!(dialect.drift().await, drift(mistyped), "the ids; scores and times are loose by contract");
-}
-
-#[tokio::test]
-async fn quirk_20_a_pass_may_carry_a_forgery_label() {
-    let dialect = Dialect::start().await;
-    let data = json!({ "idvResult": "PASS", "errorCode": "SUCCESS", "docDetail": { "ocrResult": "PASS", "forgeryLabels": ["photocopy"] } });
-    let seen = dialect.read(data).await;
-    let expected = [json!("passed"), Value::Null, json!(["photocopy"])];
-    assert_eq!(at(&seen, ["/status", "/reason", "/checks/document/forgeryLabels"]), expected);
-    assert_eq!(dialect.drift().await, Drift::new());
 }
 
 fn malformed() -> (u16, String) {

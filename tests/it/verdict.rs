@@ -43,6 +43,7 @@ async fn either_generations_result_counts_where_the_other_says_nothing() {
         (json!({ "submissionCompleted": true }), "pending", None, []),
     ])
     .await;
+    check([(json!({ "eckyResult": "PASS" }), "pending", None, [("unknown_field", 1)])]).await;
 }
 
 #[tokio::test]
