@@ -18,11 +18,10 @@ use crate::domain::signature_id::{IdHash, Pseudonyms, SignatureId};
 use crate::domain::text::hex;
 use crate::domain::verification::Status;
 use crate::lookup::{Fetched, Source};
-use crate::telemetry::Stamp;
-use crate::telemetry::access::AccessLine;
 use crate::telemetry::logs::AuditPlace;
 use crate::telemetry::metrics::{HttpMetrics, MethodLabel, RouteLabel};
 use crate::telemetry::traces::{Span, Traces, trace_id};
+use crate::telemetry::{Line, Stamp};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -144,21 +143,21 @@ impl<'a> AccessRecord<'a> {
     }
 
     fn log(&self) {
-        let line = AccessLine {
-            time: &self.time,
-            request_id: self.request_id(),
-            method: self.method.into(),
-            route: self.route.into(),
-            status: self.http_status,
-            code: self.code.map(Code::name),
-            caller: self.caller,
-            id_hash: self.id_hash(),
-            cache: self.source.map(cache_word),
-            cause: self.cause.map(Into::into),
-            trace_id: self.trace_id(),
-            duration: self.duration,
-        };
-        line.write();
+        let Some(mut line) = Line::access(&self.time) else { return };
+        line.text("request_id", Some(self.request_id()));
+        line.text("method", Some(self.method.into()));
+        line.text("route", Some(self.route.into()));
+        line.number("status", self.http_status.into());
+        line.text("code", self.code.map(Code::name));
+        line.text("caller", self.caller);
+        if let Some(IdHash(hash)) = self.id_hash() {
+            line.hex::<8, 16>("id_hash", &hash);
+        }
+        line.text("cache", self.source.map(cache_word));
+        line.text("cause", self.cause.map(Into::into));
+        line.text("trace_id", self.trace_id().as_deref());
+        line.number("duration_us", self.duration.as_micros() as u64);
+        line.send();
     }
 
     /// Writes into the span what the log line says.

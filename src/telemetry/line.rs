@@ -1,11 +1,17 @@
-//! One log line, written byte by byte as tracing would write it: through tracing, the lines of a cached answer would cost
-//! more than all the rest of it.
+//! The lines of the access log and of the audit trail, written byte by byte as tracing would write them: through tracing,
+//! the lines of a cached answer would cost more than all the rest of it.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use tracing::Level;
 
+use super::logs;
 use crate::domain::text::hex;
 use crate::settings::LogFormat;
+
+/// The targets of the lines.
+const ACCESS: &str = "access";
+const AUDIT: &str = "audit";
 
 /// A time as lines show it: `2026-11-27T09:08:07.000123Z`. It is written once for all lines of an answer.
 #[derive(Default)]
@@ -36,15 +42,30 @@ impl Stamp {
 }
 
 /// A line under way. Its texts hold nothing that is escaped: they are our own words, or were checked when they came in.
-pub(super) struct Line {
+pub struct Line {
     bytes: Vec<u8>,
     format: LogFormat,
     target: &'static str,
 }
 
 impl Line {
-    /// A line of that time which says `message`.
-    pub(super) fn new(format: LogFormat, time: &Stamp, target: &'static str, message: &str) -> Self {
+    /// The line of a request in the access log. `None`: `telemetry.log` silences it.
+    pub fn access(time: &Stamp) -> Option<Self> {
+        let is_on = tracing::enabled!(target: ACCESS, Level::INFO);
+        is_on.then(|| Self::new(logs::format(), time, ACCESS, "request"))
+    }
+
+    /// A line of the audit trail, for which a place was reserved. No setting of the log silences it.
+    pub fn audit(time: &Stamp) -> Self {
+        Self::new(logs::format(), time, AUDIT, "personal data shown")
+    }
+
+    /// Sends the line to standard output.
+    pub fn send(self) {
+        if self.target == AUDIT { logs::QUEUE.push_audit(&self.end()) } else { logs::QUEUE.push(&self.end()) }
+    }
+
+    fn new(format: LogFormat, time: &Stamp, target: &'static str, message: &str) -> Self {
         let mut line = Self { bytes: Vec::with_capacity(512), format, target };
         match format {
             LogFormat::Json => {
@@ -65,7 +86,7 @@ impl Line {
 
     /// Adds a text, if there is one. In place, so that its name is a move of a few bytes and no call.
     #[inline(always)]
-    pub(super) fn text(&mut self, name: &str, text: Option<&str>) {
+    pub fn text(&mut self, name: &str, text: Option<&str>) {
         let Some(text) = text else { return };
         debug_assert!(
             text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')),
@@ -78,7 +99,7 @@ impl Line {
     }
 
     /// Adds one word or more as one text.
-    pub(super) fn words(&mut self, name: &str, words: impl Iterator<Item = &'static str>) {
+    pub fn words(&mut self, name: &str, words: impl Iterator<Item = &'static str>) {
         self.name(name);
         let mut mark = "\"";
         for word in words {
@@ -90,7 +111,7 @@ impl Line {
     }
 
     /// Adds bytes in hexadecimal digits.
-    pub(super) fn hex<const BYTES: usize, const DIGITS: usize>(&mut self, name: &str, bytes: &[u8; BYTES]) {
+    pub fn hex<const BYTES: usize, const DIGITS: usize>(&mut self, name: &str, bytes: &[u8; BYTES]) {
         self.name(name);
         self.write("\"");
         self.bytes.extend_from_slice(&hex::<BYTES, DIGITS>(bytes));
@@ -98,13 +119,13 @@ impl Line {
     }
 
     /// Adds a number.
-    pub(super) fn number(&mut self, name: &str, number: u64) {
+    pub fn number(&mut self, name: &str, number: u64) {
         self.name(name);
         self.write(itoa::Buffer::new().format(number));
     }
 
     /// The whole line, with its end.
-    pub(super) fn end(mut self) -> Vec<u8> {
+    fn end(mut self) -> Vec<u8> {
         if self.format == LogFormat::Json {
             self.text("target", Some(self.target));
             self.write("}");
@@ -132,5 +153,47 @@ impl Line {
     #[inline]
     fn write(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn line(format: LogFormat) -> String {
+        let time = Stamp::at("2026-01-02T03:04:05.000067089Z".parse::<Timestamp>().unwrap());
+        let mut line = Line::new(format, &time, ACCESS, "request");
+        line.text("request_id", Some("r-1"));
+        line.text("code", None);
+        line.number("status", 200);
+        line.words("scopes", ["checks", "media"].into_iter());
+        line.hex::<2, 4>("id_hash", &[0x0f, 0xa0]);
+        String::from_utf8(line.end()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_with_what_is_known() {
+        let written = line(LogFormat::Json);
+        assert_eq!(written.lines().count(), 1);
+        let expected = json!({
+            "timestamp": "2026-01-02T03:04:05.000067Z",
+            "level": "INFO",
+            "message": "request",
+            "request_id": "r-1",
+            "status": 200,
+            "scopes": "checks,media",
+            "id_hash": "0fa0",
+            "target": "access",
+        });
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), expected);
+    }
+
+    #[test]
+    fn as_text_a_line_is_what_tracing_would_write() {
+        let expected = "2026-01-02T03:04:05.000067Z  INFO access: request request_id=\"r-1\" status=200 \
+                        scopes=\"checks,media\" id_hash=\"0fa0\"\n";
+        assert_eq!(line(LogFormat::Text), expected);
     }
 }

@@ -1,8 +1,6 @@
 //! What the outside can observe: logs, metrics and traces. Sinks only: no branch anywhere reads one back;
 //! what a page shows of them is read for showing.
 
-pub mod access;
-pub mod audit;
 mod limit;
 mod line;
 pub mod logs;
@@ -10,4 +8,4 @@ pub mod metrics;
 pub mod traces;
 
 pub use limit::Limit;
-pub use line::Stamp;
+pub use line::{Line, Stamp};

@@ -12,9 +12,8 @@ use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::exchange::AccessRecord;
-use crate::telemetry::Limit;
-use crate::telemetry::audit::AuditLine;
 use crate::telemetry::logs::{self, AuditPlace};
+use crate::telemetry::{Limit, Line};
 
 /// Writes audit lines.
 pub(crate) struct Audit {
@@ -57,15 +56,13 @@ impl Audit {
     pub(super) fn write(&self, record: &AccessRecord<'_>) {
         let is_wanted = self.hmac.is_some() && is_personal(record.disclosed);
         let (true, Some(pseudonyms)) = (is_wanted, record.pseudonyms) else { return };
-        let line = AuditLine {
-            time: &record.time,
-            request_id: record.request_id(),
-            caller: record.caller,
-            scopes: record.disclosed,
-            region: record.region.map(RegionName::as_str),
-            id_hmac: pseudonyms.id_hmac,
-        };
-        line.write();
+        let mut line = Line::audit(&record.time);
+        line.text("request_id", Some(record.request_id()));
+        line.text("caller", record.caller);
+        line.words("scopes", record.disclosed.names());
+        line.text("region", record.region.map(RegionName::as_str));
+        line.hex::<16, 32>("id_hmac", &pseudonyms.id_hmac);
+        line.send();
     }
 
     /// What stands for an id in the log and in these lines.
