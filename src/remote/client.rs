@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::commands::{Commands, Reply};
-use super::seal::Vault;
+use super::seal::{Unreadable, Vault};
 use super::servers::{Connection, Driver, Servers};
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
 
@@ -99,9 +99,12 @@ impl Client {
         self.is_healthy.load(Ordering::Relaxed)
     }
 
-    /// Counts a value that cannot be opened.
-    pub(crate) fn count_unreadable(&self) {
-        self.metrics.observe(RemoteOperation::Read, RemoteOutcome::Unreadable);
+    /// The value that was opened; one that cannot be opened is counted.
+    pub(crate) fn readable(&self, opened: Result<Option<Vec<u8>>, Unreadable>) -> Option<Vec<u8>> {
+        opened.unwrap_or_else(|Unreadable| {
+            self.metrics.observe(RemoteOperation::Read, RemoteOutcome::Unreadable);
+            None
+        })
     }
 
     /// Counts a shared token that the upstream refused.

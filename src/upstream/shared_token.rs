@@ -14,7 +14,7 @@ use super::settings::RegionSettings;
 use super::token_client::{Fetched, TokenClient};
 use crate::domain::failure::Fault;
 use crate::domain::region::RegionName;
-use crate::remote::{Client, Commands, Reply, Unreadable};
+use crate::remote::{Client, Commands, Reply};
 use crate::telemetry::metrics::{RegionMetrics, RemoteOperation};
 use crate::telemetry::traces::Span;
 
@@ -146,11 +146,8 @@ impl SharedToken {
     }
 
     fn open(&self, kept: &Kept, sealed: &[u8], left: i64) -> Option<Fetched> {
-        let opened = self.client.vaults()[0].open(&kept.token, sealed).unwrap_or_else(|Unreadable| {
-            self.client.count_unreadable();
-            None
-        });
-        let StoredToken { token, life } = serde_json::from_slice(&opened?).ok()?;
+        let opened = self.client.readable(self.client.vaults()[0].open(&kept.token, sealed))?;
+        let StoredToken { token, life } = serde_json::from_slice(&opened).ok()?;
         let left = u64::try_from(left).ok().filter(|left| (1_000..=life).contains(left))?;
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);

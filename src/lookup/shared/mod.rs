@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
-use crate::remote::{Client, Commands, Reply, Unreadable, Vaults};
+use crate::remote::{Client, Commands, Reply, Vaults};
 use crate::telemetry::Limit;
 use crate::telemetry::metrics::RemoteOperation;
 use crate::upstream::Upstream;
@@ -168,7 +168,9 @@ impl Shared {
 
     fn open_index(&self, place: &Place<'_>, index: Reply, view: &mut View) {
         for (at, (field, sealed)) in place.fields().iter().zip(index.list()).enumerate() {
-            let Some(value) = sealed.and_then(|sealed| self.opened(place.open_field(field, &sealed))) else {
+            let Some(value) =
+                sealed.and_then(|sealed| self.client.readable(place.open_field(field, &sealed)))
+            else {
                 continue;
             };
             let region = RegionId::new(at / 2);
@@ -191,18 +193,11 @@ impl Shared {
             commands.remove(&place.result);
             self.send(RemoteOperation::Write, &commands).await;
         }
-        let stored = self.opened(opened).and_then(Stored::read);
+        let stored = self.client.readable(opened).and_then(Stored::read);
         let Some((stored, left)) = stored.zip(life.number()) else { return };
         if let Some(region) = place.region(stored.tag()) {
             view.found(stored, region, left);
         }
-    }
-
-    fn opened(&self, opened: Result<Option<Vec<u8>>, Unreadable>) -> Option<Vec<u8>> {
-        opened.unwrap_or_else(|Unreadable| {
-            self.client.count_unreadable();
-            None
-        })
     }
 
     fn empty_view(&self) -> View {
