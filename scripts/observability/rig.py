@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -70,9 +69,8 @@ scrape_configs:
 
 
 def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+    ports = subprocess.check_output([files.ROOT / "scripts/free-ports", str(count)])
+    return [int(port) for port in ports.split()]
 
 
 def call(port, method, path, body=None, headers=None):

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import pathlib
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,15 +12,9 @@ import tomllib
 import urllib.request
 
 from configuration import lay_out
+from helm import ROOT
 
 KEY = "a-key-of-staging"
-
-
-def free_port():
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -46,7 +39,8 @@ def ask(url, **headers):
 def check_staging(binary, objects, known):
     """An id of the sandbox is answered through both, the test's pod finds the gateway by its Service's name, operators may
     use that name, and the schema knows every setting of the gateway: `known` holds the keys of each section."""
-    public, admin, sandbox = free_port(), free_port(), free_port()
+    ports = subprocess.check_output([ROOT / "scripts/free-ports", "3"])
+    public, admin, sandbox = [int(port) for port in ports.split()]
     here = {
         "0.0.0.0:8080": f"127.0.0.1:{public}",
         "0.0.0.0:8081": f"127.0.0.1:{admin}",
