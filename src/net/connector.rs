@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::dns::Resolver;
-use super::stream::{Meter, Metered, Stream};
+use super::stream::{Meter, Stream, Watched};
 use crate::domain::failure::Kind;
 use crate::files;
 
@@ -86,7 +86,7 @@ impl Connector {
         let addresses = step(Kind::Dns, deadline, self.addresses(host)).await?;
         let tcp = step(Kind::Connect, deadline, dial(&addresses)).await?;
         let meter = Arc::default();
-        let tcp = TokioIo::new(Metered::new(tcp, Arc::clone(&meter)));
+        let tcp = TokioIo::new(Watched::new(tcp, Arc::clone(&meter)));
         if !host.is_https {
             return Ok((tcp.into(), meter));
         }

@@ -20,3 +20,4 @@ pub(crate) use diagnosis::{Check, Finding, Problem, Trial};
 pub(crate) use endpoint::{Endpoint, Over};
 pub(crate) use exchange::{Answer, Broken};
 pub(crate) use plain::{JwksEndpoint, collector_client};
+pub(crate) use stream::{Watch, Watched};

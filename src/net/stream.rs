@@ -1,6 +1,5 @@
-//! A connection's bytes, limited: whatever a server sends for one request, it ends at [`MAX_RECEIVED`].
-//!
-//! hyper limits one head and we limit the body, but 1xx answers, chunk framing and TLS records have no limit of their own.
+//! Connections that break when too much is received. An upstream's breaks at [`MAX_RECEIVED`] bytes for one request: hyper
+//! limits one head and we limit the body, but 1xx answers, chunk framing and TLS records have no limit of their own.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection as hyper's client takes it.
-pub(crate) type Stream = MaybeHttpsStream<TokioIo<Metered>>;
+pub(crate) type Stream = MaybeHttpsStream<TokioIo<Watched<TcpStream, Arc<Meter>>>>;
 
 /// The largest body, in bytes. The vendor's own have a few KiB.
 pub(super) const MAX_BODY: usize = 1 << 20;
@@ -47,44 +46,66 @@ impl Meter {
     }
 }
 
-/// A TCP connection that counts what it receives.
-pub(crate) struct Metered {
-    tcp: TcpStream,
-    meter: Arc<Meter>,
+impl Watch for Arc<Meter> {
+    fn received(&mut self, bytes: &[u8]) -> bool {
+        let before = self.received.fetch_add(bytes.len(), Ordering::Relaxed);
+        before + bytes.len() <= MAX_RECEIVED
+    }
+
+    fn sent(&mut self, _: &[u8]) {}
 }
 
-impl Metered {
-    pub(super) fn new(tcp: TcpStream, meter: Arc<Meter>) -> Self {
-        Self { tcp, meter }
+/// Sees what a connection carries.
+pub(crate) trait Watch: Unpin {
+    /// These bytes were received. Returns whether the connection may go on.
+    fn received(&mut self, bytes: &[u8]) -> bool;
+
+    /// These bytes were sent.
+    fn sent(&mut self, bytes: &[u8]);
+}
+
+/// A connection that breaks when more is received than its watch allows.
+pub(crate) struct Watched<S, W> {
+    stream: S,
+    watch: W,
+}
+
+impl<S, W> Watched<S, W> {
+    pub(crate) const fn new(stream: S, watch: W) -> Self {
+        Self { stream, watch }
     }
 }
 
-impl AsyncRead for Metered {
+impl<S: AsyncRead + Unpin, W: Watch> AsyncRead for Watched<S, W> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
-        let read = buffer.filled().len() - before;
-        if self.meter.received.fetch_add(read, Ordering::Relaxed) + read > MAX_RECEIVED {
-            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if self.watch.received(&buffer.filled()[before..]) {
+            polled
+        } else {
+            Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()))
         }
-        polled
     }
 }
 
-impl AsyncWrite for Metered {
+impl<S: AsyncWrite + Unpin, W: Watch> AsyncWrite for Watched<S, W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(sent)) = polled {
+            self.watch.sent(&bytes[..sent]);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -1,10 +1,8 @@
 //! A connection whose replies are limited: the `redis` crate reads each as a whole, however long it is.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::net::{Watch, Watched};
 
 /// The longest reply, in bytes. The longest of an honest server is the log of a thousand purges.
 const MAX_REPLY: usize = 2 << 20;
@@ -28,8 +26,10 @@ pub(super) enum Speaks {
 }
 
 /// A connection that breaks when the server sends too much.
-pub(super) struct Limited {
-    io: Box<dyn Io>,
+pub(super) type Limited = Watched<Box<dyn Io>, Limits>;
+
+/// What a server may still send.
+pub(super) struct Limits {
     speaks: Speaks,
     commands: Frames,
     replies: Frames,
@@ -39,14 +39,15 @@ pub(super) struct Limited {
     received: usize,
 }
 
-impl Limited {
-    pub(super) fn new(io: Box<dyn Io>, speaks: Speaks) -> Self {
+impl Limits {
+    pub(super) fn new(speaks: Speaks) -> Self {
         let (commands, replies) = (Frames::default(), Frames::default());
-        Self { io, speaks, commands, replies, owed: 0, received: 0 }
+        Self { speaks, commands, replies, owed: 0, received: 0 }
     }
+}
 
-    /// Whether the server may send these bytes.
-    fn admits(&mut self, bytes: &[u8]) -> bool {
+impl Watch for Limits {
+    fn received(&mut self, bytes: &[u8]) -> bool {
         self.received = self.received.saturating_add(bytes.len());
         let Some(replies) = self.replies.take(bytes) else { return false };
         let is_asked = replies <= self.owed;
@@ -56,40 +57,10 @@ impl Limited {
             Speaks::Freely => self.received <= MAX_MESSAGES,
         }
     }
-}
 
-impl AsyncRead for Limited {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if self.admits(&buffer.filled()[before..]) {
-            polled
-        } else {
-            Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()))
-        }
-    }
-}
-
-impl AsyncWrite for Limited {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(sent)) = polled {
-            self.received = 0;
-            self.owed += self.commands.take(&bytes[..sent]).unwrap_or_default();
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+    fn sent(&mut self, bytes: &[u8]) {
+        self.received = 0;
+        self.owed += self.commands.take(bytes).unwrap_or_default();
     }
 }
 

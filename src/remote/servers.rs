@@ -15,8 +15,8 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::limited::{Limited, Speaks};
-use crate::net::{Connector, Host, dial};
+use super::limited::{Io, Limited, Limits, Speaks};
+use crate::net::{Connector, Host, Watched, dial};
 use crate::settings::{RedisServers, Topology};
 
 /// How long one connection may take to be made.
@@ -104,11 +104,12 @@ impl Servers {
         let open = async {
             let host = host(node)?;
             let tcp = dial(&self.connector.addresses(&host).await?).await?;
-            Ok(if host.is_https {
-                Limited::new(Box::new(self.connector.secure(&host, tcp).await?), speaks)
+            let stream: Box<dyn Io> = if host.is_https {
+                Box::new(self.connector.secure(&host, tcp).await?)
             } else {
-                Limited::new(Box::new(tcp), speaks)
-            })
+                Box::new(tcp)
+            };
+            Ok(Watched::new(stream, Limits::new(speaks)))
         };
         timeout(CONNECT, open).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
