@@ -72,15 +72,10 @@ pub(super) fn parsed_file<T>(raw: &Raw, parse: impl FnOnce(&[u8]) -> io::Result<
     let path = PathBuf::from(text(raw)?);
     match files::read(&path).and_then(|content| parse(&content)) {
         Ok(_) => Ok(path),
-        Err(error) if may_be_a_secret(&path) => Err(format!("cannot use this file: {error}")),
+        // What has no slash may be the secret itself, written where its file belongs.
+        Err(error) if !path.to_string_lossy().contains('/') => Err(format!("cannot use this file: {error}")),
         Err(error) => Err(cannot_use(&path, &error)),
     }
-}
-
-/// Whether this may be the secret itself, written where its file belongs.
-fn may_be_a_secret(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    text.len() >= 16 && !text.contains(['/', '.'])
 }
 
 /// A file that can be read. What it must hold is checked where it is used.

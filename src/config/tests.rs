@@ -99,18 +99,6 @@ fn a_mistake_names_its_line_or_that_of_its_section() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_its_file_is_not_repeated() {
-    for (path, named) in
-        [("no-such-file", true), ("no-such-access-key.txt", true), ("0123456789abcdef", false)]
-    {
-        let text = format!("[[regions]]\nname = \"my\"\naccess_key_file = \"{path}\"\nsecret_key = \"s\"\n");
-        let shown = parsed(&text, &[]).err().unwrap().to_string();
-        assert_eq!(shown.contains(&format!("cannot use {path}: No such file")), named, "{shown}");
-        assert_eq!(shown.contains(path), named, "{shown}");
-    }
-}
-
-#[test]
 fn every_named_file_that_holds_something_else_is_named() {
     let short = TempFile::new("short-key", "fifteen bytes..");
     let file = |key: &str| format!("{key} = \"{}\"\n", short.path().display());
