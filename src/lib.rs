@@ -25,6 +25,7 @@ pub mod telemetry;
 #[path = "../fuzz/checks/mod.rs"]
 pub mod fuzzing;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -135,7 +136,8 @@ pub async fn run(
     let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
     let callbacks = callbacks.zip(listeners.callbacks);
     let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
-    let reloading = watch_files(app.reloaders);
+    // Before readiness: whoever has seen it may send SIGHUP.
+    let reloading = reload::run(app.reloaders);
     let public = tokio::spawn(public.run(listeners.public));
     let admin = tokio::spawn(admin.run(listeners.admin));
     lifecycle.enter(Stage::Ready);
@@ -143,7 +145,7 @@ pub async fn run(
     let serving = async {
         tokio::select! {
             () = shutdown => {}
-            () = reloading => {}
+            () = watch_files(reloading) => {}
         }
         let deadline = Instant::now() + config.drain.deadline;
         let ended = drain(&config.drain, deadline, &lifecycle, public).await;
@@ -163,8 +165,8 @@ pub async fn run(
 }
 
 /// Watches files for as long as it is polled.
-async fn watch_files(reloaders: Vec<reload::Reloader>) {
-    let Err(error) = reload::run(reloaders).await;
+async fn watch_files(reloading: impl Future<Output = io::Result<Infallible>>) {
+    let Err(error) = reloading.await;
     tracing::error!(%error, "files are no longer watched; restart to use new ones");
     std::future::pending::<()>().await;
 }
