@@ -1,5 +1,5 @@
 //! Reads the files that the configuration names, and the configuration itself: regular files of at most 1 MiB. A pipe, a
-//! device or a file without an end is refused, and never waited for.
+//! device or a file without an end is refused, and never waited for. And reads the certificates in one.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::zeroize::Zeroizing;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -16,6 +18,18 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What a file holds; it may be a secret.
 pub(crate) type Content = Zeroizing<Vec<u8>>;
+
+/// The certificates in the content of a PEM file.
+///
+/// # Errors
+/// One of them cannot be read, or there is none.
+pub(crate) fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match certificates.map_err(io::Error::other)? {
+        none if none.is_empty() => Err(io::Error::other("holds no certificate in PEM form")),
+        certificates => Ok(certificates),
+    }
+}
 
 /// Reads a whole file.
 ///

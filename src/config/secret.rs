@@ -5,8 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
 
 use super::reader::Section;
@@ -85,13 +85,7 @@ pub(super) fn readable(raw: &Raw) -> Parsed<PathBuf> {
 
 /// A PEM file that holds certificates.
 pub(super) fn certificates(raw: &Raw) -> Parsed<PathBuf> {
-    public_file(raw, |content| match CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>() {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(invalid("holds no certificate in PEM form".to_owned()))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(invalid(error.to_string())),
-    })
+    public_file(raw, |content| files::certificates(content).map(drop))
 }
 
 /// A PEM file that holds a private key.

@@ -9,8 +9,7 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -149,12 +148,9 @@ fn bundled() -> RootCertStore {
 }
 
 fn with_authorities(mut roots: RootCertStore, pem: &[u8]) -> io::Result<RootCertStore> {
-    let before = roots.len();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-    }
-    if roots.len() == before {
-        return Err(io::Error::other("the CA file holds no certificate in PEM form"));
+    let named = |error| io::Error::other(format!("the CA file: {error}"));
+    for certificate in files::certificates(pem).map_err(named)? {
+        roots.add(certificate).map_err(io::Error::other)?;
     }
     Ok(roots)
 }

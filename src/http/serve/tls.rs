@@ -152,12 +152,7 @@ fn check_end(end: Timestamp) -> io::Result<()> {
 }
 
 fn certificates(key: &str, pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
-    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let certificates = parsed.map_err(|error| named(key, error))?;
-    if certificates.is_empty() {
-        return Err(named(key, "holds no certificate in PEM form"));
-    }
-    Ok(certificates)
+    files::certificates(pem).map_err(|error| named(key, error))
 }
 
 fn named(key: &str, why: impl std::fmt::Display) -> io::Error {
