@@ -17,8 +17,9 @@ pub(super) fn auth(section: &mut Section<'_>) -> Auth {
         let message = "missing; this mode needs [auth.jwt]: issuer, audience, and jwks_url or jwks_file";
         section.notes().conflict("auth.jwt", "auth.mode", message);
     }
-    if !takes_tokens && jwt.is_some() && !section.notes().is_wrong("auth.mode") {
-        section.mistake("jwt", "has no effect in this mode; set auth.mode to jwt or keys+jwt, or remove it");
+    if !takes_tokens && jwt.is_some() {
+        let message = "[auth.jwt] has no effect in this mode; write jwt or keys+jwt, or remove that section";
+        section.notes().conflict("auth.mode", "auth.mode", message);
     }
     let jwt = jwt.unwrap_or_default();
     match mode {
@@ -109,7 +110,7 @@ mod tests {
             ("[auth]\nmode = \"key\"", "auth.mode", "did you mean `keys`?"),
             ("[auth]\nmode = \"jwt\"", "auth.jwt", "missing; this mode needs [auth.jwt]"),
             ("[server]\nlisten = \"0.0.0.0:8080\"\n[auth]\nmode = \"none\"", "auth.mode", "loopback"),
-            (JWT, "auth.jwt", "no effect in this mode"),
+            (JWT, "auth.mode", "no effect in this mode"),
             (&jwt(""), "auth.jwt.jwks_url", "missing; write jwks_url or jwks_file"),
             (
                 &jwt("jwks_url = \"https://a.example\"\njwks_file = \"Cargo.toml\""),

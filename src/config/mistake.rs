@@ -82,13 +82,19 @@ impl std::error::Error for Mistakes {}
 
 /// The end of a message about an unknown word: the nearest of `known`, else all of them.
 pub(super) fn hint(word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// The one of `known` that `word` is probably a misspelling of.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     let most_typos = (word.chars().count() / 3).max(1);
     let distance = |known: &str| strsim::osa_distance(&word, &known.replace('-', "_"));
-    match known.iter().map(|known| (distance(known), known)).min() {
-        Some((typos, nearest)) if typos <= most_typos => format!("did you mean `{nearest}`?"),
-        Some(_) | None => format!("known are {}", known.join(", ")),
-    }
+    let nearest = known.iter().map(|known| (distance(known), *known)).min();
+    nearest.filter(|(typos, _)| *typos <= most_typos).map(|(_, known)| known)
 }
 
 #[cfg(test)]

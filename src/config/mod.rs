@@ -102,8 +102,7 @@ fn read(file: &str, text: &str, env: &[(String, String)], earlier: Vec<Mistake>)
     let standard = env::standard(env, &mut origins);
     let notes = Notes::new(origins, earlier.into_iter().chain(misfits).collect());
     let config = Section::root(table, &notes, |root| config(root, standard));
-    let mut mistakes = notes.into_mistakes();
-    mistakes.sort_by_key(|mistake| mistake.place.line());
+    let mistakes = notes.into_mistakes();
     if mistakes.is_empty() { Ok(config) } else { Err(Mistakes { file: file.to_owned(), mistakes }) }
 }
 

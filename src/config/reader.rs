@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::mistake::{Mistake, hint};
+use super::mistake::{Mistake, hint, nearest};
 use super::source::{Origins, join};
 use super::value::{Parsed, Raw};
 use crate::settings::duration_text;
@@ -17,16 +17,33 @@ use crate::settings::duration_text;
 pub(super) struct Notes {
     origins: Origins,
     mistakes: RefCell<Vec<Mistake>>,
+    conflicts: RefCell<Vec<Conflict>>,
     wrong_paths: RefCell<BTreeSet<String>>,
+}
+
+/// A mistake unless one of two settings is wrong by itself, which is known when the whole file has been read.
+struct Conflict {
+    path: String,
+    other: String,
+    message: String,
 }
 
 impl Notes {
     pub(super) fn new(origins: Origins, mistakes: Vec<Mistake>) -> Self {
-        Self { origins, mistakes: RefCell::new(mistakes), wrong_paths: RefCell::default() }
+        let (conflicts, wrong_paths) = (RefCell::default(), RefCell::default());
+        Self { origins, mistakes: RefCell::new(mistakes), conflicts, wrong_paths }
     }
 
+    /// All mistakes in the order of the file, then those that have no line.
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
-        self.mistakes.into_inner()
+        for Conflict { path, other, message } in self.conflicts.take() {
+            if !self.is_wrong(&path) && !self.is_wrong(&other) {
+                self.add(&path, &message);
+            }
+        }
+        let mut mistakes = self.mistakes.into_inner();
+        mistakes.sort_by_key(|mistake| mistake.place.line().unwrap_or(usize::MAX));
+        mistakes
     }
 
     /// Notes a mistake at `path`.
@@ -39,14 +56,16 @@ impl Notes {
     /// Notes at `path` that it does not go together with the setting at `other`, unless one of them is
     /// wrong by itself.
     pub(super) fn conflict(&self, path: &str, other: &str, message: &str) {
-        if !self.is_wrong(path) && !self.is_wrong(other) {
-            self.add(path, message);
-        }
+        let (path, other, message) = (path.to_owned(), other.to_owned(), message.to_owned());
+        self.conflicts.borrow_mut().push(Conflict { path, other, message });
     }
 
     /// Whether the setting at `path`, or something below it, is wrong.
-    pub(super) fn is_wrong(&self, path: &str) -> bool {
-        self.wrong_paths.borrow().iter().any(|wrong| wrong.starts_with(path))
+    fn is_wrong(&self, path: &str) -> bool {
+        let is_below = |wrong: &String| {
+            wrong.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.wrong_paths.borrow().iter().any(is_below)
     }
 
     /// Notes at `path` that `time` is longer than `limit`, which is the setting at `other`.
@@ -82,6 +101,9 @@ impl<'n> Section<'n> {
         let settings = read(&mut section);
         for key in section.table.keys() {
             section.mistake(key, &format!("unknown key; {}", hint(key, &section.known)));
+            // The key that was meant is not missing, too.
+            let meant = nearest(key, &section.known).map(|known| section.path_of(known));
+            notes.wrong_paths.borrow_mut().extend(meant);
         }
         settings
     }
@@ -133,7 +155,10 @@ impl<'n> Section<'n> {
     ) -> Option<T> {
         match (self.has(first), self.has(second)) {
             (true, true) => self.mistake(first, &format!("given together with {second}; keep one of them")),
-            (false, false) => self.mistake(first, &format!("missing; write {first} or {second}")),
+            (false, false) => {
+                let message = format!("missing; write {first} or {second}");
+                self.notes.conflict(&self.path_of(first), &self.path_of(second), &message);
+            }
             (true, false) | (false, true) => {}
         }
         let (one, other) = (self.read(first, parse_first), self.read(second, parse_second));

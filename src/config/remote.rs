@@ -67,10 +67,11 @@ pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks
     let listen = section.required("listen", address, "write an address such as \"0.0.0.0:8082\"");
     let keys = |raw: &Raw| parsed_file(raw, secrets);
     let keys = section.required("key_file", keys, "name a file with one key a line");
-    let is_taken = |listen| collide(listen, server.listen) || collide(listen, server.admin_listen);
-    if listen.is_some_and(is_taken) {
-        let message = "is taken by server.listen or server.admin_listen; give it another port";
-        section.notes().conflict("callbacks.listen", "server", message);
+    for (key, taken) in [("server.listen", server.listen), ("server.admin_listen", server.admin_listen)] {
+        if listen.is_some_and(|listen| collide(listen, taken)) {
+            let message = format!("is taken by {key}; give it another port");
+            section.notes().conflict("callbacks.listen", key, &message);
+        }
     }
     Callbacks { listen: listen.unwrap_or(server.listen), key_file: keys.unwrap_or_default() }
 }
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(read("[remote]"), ["remote.url_file", "remote.encryption_key_file"]);
         assert_eq!(read(&good.replace("redis://", "http://")), ["remote.url"]);
         assert_eq!(read(&good.replace("8082", "8080")), ["callbacks.listen"]);
+        assert_eq!(read(&good.replace("8082", "8081")), ["callbacks.listen"]);
         assert_eq!(read("[callbacks]"), ["callbacks.listen", "callbacks.key_file"]);
     }
 }

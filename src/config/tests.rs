@@ -232,8 +232,36 @@ fn a_variable_with_a_bad_value_is_named_itself() {
 #[test]
 fn regions_that_are_missing_are_missed_once() {
     let mistakes = found(&format!("colour = 1\n{CALLER}regions = [\"my\"]"), &[]);
-    assert_eq!(mistakes.iter().map(key).collect::<Vec<_>>(), ["regions", "colour"]);
-    assert_eq!(mistakes[1].message.matches("regions").count(), 1, "{}", mistakes[1].message);
+    assert_eq!(keys_of(&mistakes), ["colour", "regions"]);
+    assert_eq!(mistakes[0].message.matches("regions").count(), 1, "{}", mistakes[0].message);
+}
+
+#[test]
+fn mistakes_come_in_the_order_of_the_file_and_those_without_a_line_last() {
+    let text = format!("colour = 1\n[drain]\ndelay = 1\n{REGION}[request]\ntimeout = 8\n[drian]");
+    let mistakes = found(&text, &[("IDV__NOBODY__KNOWS", "x")]);
+    let expected = ["colour", "drain.delay", "request.timeout", "drian", "IDV__NOBODY__KNOWS", "callers"];
+    assert_eq!(keys_of(&mistakes), expected);
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_reported_beside_it() {
+    let region = "[[regions]]\nname = \"my\"\nsecret_key = \"s\"\n";
+    let jwt = "[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_file = \"Cargo.toml\"\n";
+    let table = [
+        (format!("{REGION}{}", CALLER.replace("[[callers]]", "[[caller]]")), "caller"),
+        (format!("{CALLER}{}", REGION.replace("[[regions]]", "[[region]]")), "region"),
+        (format!("{REGION}{}", CALLER.replace("key_sha256", "key_sha265")), "callers[0].key_sha265"),
+        (format!("{CALLER}{region}acces_key = \"a\"\n"), "regions[0].acces_key"),
+        (
+            format!("{CALLER}{REGION}base_url = \"http://a.example\"\nallow_htp = true"),
+            "regions[0].allow_htp",
+        ),
+        (format!("[auth]\nmod = \"jwt\"\n{jwt}{REGION}{CALLER}"), "auth.mod"),
+    ];
+    for (text, mistake) in table {
+        assert_eq!(keys(&text), [mistake], "{text}");
+    }
 }
 
 #[test]
