@@ -98,12 +98,6 @@ pub enum Failure {
     Ambiguous,
     /// Not found in some regions, and this other one could not be asked.
     RegionUndetermined(RegionId, Fault),
-    /// No room for another fill.
-    Overloaded,
-    /// The process is shutting down.
-    ShuttingDown,
-    /// A defect of ours.
-    Internal,
     /// The only region that was asked has no answer.
     Upstream(RegionId, Fault),
 }
@@ -135,8 +129,7 @@ impl Failure {
     pub const fn is_retryable(&self) -> bool {
         match self {
             // A region may know the id a moment later.
-            Self::NotFound(_) => true,
-            Self::RegionUndetermined { .. } | Self::Overloaded | Self::ShuttingDown | Self::Internal => true,
+            Self::NotFound(_) | Self::RegionUndetermined(..) => true,
             Self::Ambiguous => false,
             Self::Upstream(_, fault) => fault.kind.is_retryable(),
         }
@@ -146,8 +139,8 @@ impl Failure {
     /// another id, did answer.
     pub fn is_no_answer(&self) -> bool {
         match self {
-            Self::RegionUndetermined { .. } | Self::Overloaded | Self::ShuttingDown => true,
-            Self::NotFound(_) | Self::Ambiguous | Self::Internal => false,
+            Self::RegionUndetermined(..) => true,
+            Self::NotFound(_) | Self::Ambiguous => false,
             Self::Upstream(_, fault) => !matches!(fault.kind, Kind::IdMismatch | Kind::Internal),
         }
     }
@@ -157,7 +150,7 @@ impl Failure {
         match self {
             Self::NotFound(region) => *region,
             Self::RegionUndetermined(region, _) | Self::Upstream(region, _) => Some(*region),
-            Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => None,
+            Self::Ambiguous => None,
         }
     }
 
@@ -165,9 +158,7 @@ impl Failure {
     pub const fn fault(&self) -> Option<&Fault> {
         match self {
             Self::RegionUndetermined(_, fault) | Self::Upstream(_, fault) => Some(fault),
-            Self::NotFound(_) | Self::Ambiguous | Self::Overloaded | Self::ShuttingDown | Self::Internal => {
-                None
-            }
+            Self::NotFound(_) | Self::Ambiguous => None,
         }
     }
 

@@ -192,20 +192,16 @@ const fn describe(failure: &Failure) -> (Code, &'static str) {
         Failure::Ambiguous => {
             (Code::AmbiguousSignature, "More than one region knows this id; name one with ?region=.")
         }
-        Failure::RegionUndetermined { .. } => (
+        Failure::RegionUndetermined(..) => (
             Code::RegionUndetermined,
             "No region that answered has this id, and at least one could not be asked.",
         ),
-        Failure::Overloaded => OVERLOADED,
-        Failure::ShuttingDown => (Code::ShuttingDown, "The gateway is shutting down; ask again."),
-        Failure::Internal => INTERNAL,
         Failure::Upstream(_, fault) => describe_fault(fault.kind),
     }
 }
 
 const NOT_FOUND: (Code, &str) =
     (Code::SignatureNotFound, "Every region that may hold this id says that it does not exist.");
-const OVERLOADED: (Code, &str) = (Code::Overloaded, "The gateway has no room for another upstream request.");
 const INTERNAL: (Code, &str) = (Code::Internal, "The gateway failed; this is a defect of its own.");
 
 const fn describe_fault(kind: Kind) -> (Code, &'static str) {
@@ -231,7 +227,7 @@ const fn describe_fault(kind: Kind) -> (Code, &'static str) {
             (Code::UpstreamAccount, "The upstream account has no balance or quota, or is disabled.")
         }
         Kind::Busy => (Code::UpstreamBusy, "The upstream asks the gateway to slow down."),
-        Kind::Overloaded => OVERLOADED,
+        Kind::Overloaded => (Code::Overloaded, "The gateway has no room for another upstream request."),
         Kind::Internal => INTERNAL,
     }
 }
@@ -258,7 +254,7 @@ pub(super) async fn catch_panics(
 fn panicked(metrics: &Metrics) -> ApiError {
     metrics.panics.inc();
     let (code, detail) = INTERNAL;
-    ApiError { retryable: Failure::Internal.is_retryable(), ..ApiError::new(code, detail) }
+    ApiError { retryable: true, ..ApiError::new(code, detail) }
 }
 
 /// The same for the admin listener's router.

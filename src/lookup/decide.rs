@@ -319,11 +319,8 @@ mod tests {
                 Decision::Answer(Err(missed)) => match missed.failure {
                     Failure::NotFound(_) => format!("404 {}", word(missed.source)),
                     Failure::Ambiguous => "409".to_owned(),
-                    Failure::RegionUndetermined { .. } => "503".to_owned(),
+                    Failure::RegionUndetermined(..) => "503".to_owned(),
                     Failure::Upstream(region, _) => format!("504 {}", name(region)),
-                    Failure::Overloaded | Failure::ShuttingDown | Failure::Internal => {
-                        "none of ours".to_owned()
-                    }
                 },
             }
         }

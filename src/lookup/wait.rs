@@ -284,9 +284,6 @@ const fn failed(failure: &Failure) -> PollOutcome {
         Failure::Upstream(..)
         | Failure::NotFound(_)
         | Failure::Ambiguous
-        | Failure::RegionUndetermined { .. }
-        | Failure::Overloaded
-        | Failure::ShuttingDown
-        | Failure::Internal => PollOutcome::Failed,
+        | Failure::RegionUndetermined(..) => PollOutcome::Failed,
     }
 }

@@ -126,7 +126,7 @@ async fn show<'a>(
     let found = tokio::select! {
         biased;
         found = public.lookup.find(ask, &record.span) => found,
-        () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down(public)),
+        () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down()),
     };
     let (found, waited) = match (found, wait) {
         (Ok(found), Some(seconds)) if !found.entry.is_final() => {
@@ -211,8 +211,9 @@ fn route(public: &Public, caller: &Caller, pin: Option<&str>) -> Result<Route, A
     })
 }
 
-fn shutting_down(public: &Public) -> ApiError {
-    ApiError::from_failure(&Failure::ShuttingDown, &public.regions).closing()
+fn shutting_down() -> ApiError {
+    let detail = "The gateway is shutting down; ask again.";
+    ApiError::passing(Code::ShuttingDown, detail, Duration::from_secs(1)).closing()
 }
 
 /// The id, from the raw path: no decoding, so that a resource has one spelling.
