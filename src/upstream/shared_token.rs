@@ -134,7 +134,7 @@ impl SharedToken {
             current.filter(|current| stored.as_ref().is_some_and(|stored| stored.value == current.value));
         let look = match (stored, in_use) {
             (Some(other), None) => Look::Other(other),
-            // Why it was refused may be the one that is asked for now.
+            // It may have been refused because of the one that the other replica asks for now.
             _ if !is_ours => return Look::Theirs,
             (_, Some(in_use)) if in_use.is_refused && in_use.is_unproven => Look::Refused,
             _ => return Look::Ours,

@@ -53,15 +53,9 @@ pub(super) struct Shared {
     max_lease_wait: Duration,
     /// Ids that are being read.
     reads: Mutex<HashMap<SignatureId, Read>>,
-    purges: Purges,
-}
-
-/// Purges that the second tier has not taken yet.
-struct Purges {
+    /// Purges that the second tier has not taken yet.
     unwritten: Mutex<VecDeque<Purge>>,
-    /// Stored, but not published yet, after so many retries.
-    unpublished: Mutex<Vec<(Purge, u32)>>,
-    limit: Limit,
+    unwritten_limit: Limit,
 }
 
 /// One purge.
@@ -100,11 +94,8 @@ impl Shared {
             life: DAY.max(final_ttl * 2),
             max_lease_wait: LEASE.min(timeout / 2),
             reads: Mutex::default(),
-            purges: Purges {
-                unwritten: Mutex::default(),
-                unpublished: Mutex::default(),
-                limit: Limit::new(None, Some(MAX_WAITING)),
-            },
+            unwritten: Mutex::default(),
+            unwritten_limit: Limit::new(None, Some(MAX_WAITING)),
         }
     }
 

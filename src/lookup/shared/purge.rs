@@ -6,9 +6,6 @@ use super::{MAX_WAITING, PAUSE, Purge, Shared};
 use crate::remote::Commands;
 use crate::telemetry::metrics::RemoteOperation;
 
-/// How often a stored purge is published again.
-const MAX_RETRIES: u32 = 5;
-
 impl Shared {
     /// Purges an id for all replicas; later, if the second tier is away. Returns the purge as it counts: it may have to come
     /// after one by a clock that is ahead.
@@ -21,11 +18,11 @@ impl Shared {
 
     /// Purges an id for all replicas once the second tier takes it.
     pub(in crate::lookup) fn purge_later(&self, purge: Purge) {
-        let mut unwritten = self.purges.unwritten.lock();
+        let mut unwritten = self.unwritten.lock();
         unwritten.push_back(purge);
         if unwritten.len() > MAX_WAITING {
             unwritten.pop_front();
-            self.purges.limit.warn("for each purge that waits for the second tier the oldest is given up");
+            self.unwritten_limit.warn("for each purge that waits for the second tier the oldest is given up");
         }
     }
 
@@ -58,7 +55,8 @@ impl Shared {
         }
         self.log_purge(purge).await?;
         if is_late || is_published.is_none() {
-            self.purges.unpublished.lock().push((*purge, 0));
+            // Once more, and with the epoch that counts. Who does not receive this reads the log, at the next heartbeat.
+            self.publish_purge(purge).await;
         }
         Some(())
     }
@@ -68,14 +66,13 @@ impl Shared {
         loop {
             sleep(PAUSE).await;
             self.retry_writes().await;
-            self.retry_publishing().await;
         }
     }
 
     /// A last try. Returns how many purges the second tier did not take by `deadline`.
     pub(in crate::lookup) async fn finish_purging(&self, deadline: Instant) -> usize {
         let _ = timeout_at(deadline, self.retry_writes()).await;
-        self.purges.unwritten.lock().len()
+        self.unwritten.lock().len()
     }
 
     async fn retry_writes(&self) {
@@ -84,7 +81,7 @@ impl Shared {
                 return;
             }
             // It stayed in the queue until now: whoever ends this does not lose it.
-            let mut unwritten = self.purges.unwritten.lock();
+            let mut unwritten = self.unwritten.lock();
             if unwritten.front() == Some(&oldest) {
                 unwritten.pop_front();
             }
@@ -92,23 +89,6 @@ impl Shared {
     }
 
     fn oldest(&self) -> Option<Purge> {
-        self.purges.unwritten.lock().front().copied()
-    }
-
-    /// Publishes again, a few times; replicas that are not subscribed read the log.
-    async fn retry_publishing(&self) {
-        let unpublished = std::mem::take(&mut *self.purges.unpublished.lock());
-        for (purge, retries) in unpublished {
-            if self.publish_purge(&purge).await.is_some() {
-                continue;
-            }
-            if retries < MAX_RETRIES {
-                self.purges.unpublished.lock().push((purge, retries + 1));
-            } else {
-                tracing::warn!(
-                    "the other replicas could not be told of a purge; allow PUBLISH on idv:* channels"
-                );
-            }
-        }
+        self.unwritten.lock().front().copied()
     }
 }
