@@ -1,21 +1,14 @@
 //! `check-config`: every mistake of a configuration file at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use super::terminal::{Failed, Outcome, bad_config, say};
+use super::terminal::{ConfigFile, Failed, Outcome, bad_config, say};
 use crate::config::{self, Config};
 
-#[derive(clap::Args)]
-pub(super) struct Args {
-    /// The TOML file; IDV__SECTION__KEY variables override what it says.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-pub(super) fn run(args: &Args) -> Outcome {
-    load(&args.config)?;
-    say(format_args!("{}: good", args.config.display()))?;
+pub(super) fn run(file: &ConfigFile) -> Outcome {
+    load(&file.path)?;
+    say(format_args!("{}: good", file.path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

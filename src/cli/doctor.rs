@@ -2,12 +2,11 @@
 //! each failure.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::check_config;
-use super::terminal::{Failed, Outcome, block_on, say};
+use super::terminal::{ConfigFile, Failed, Outcome, block_on, say};
 use crate::config::Config;
 use crate::net::{Check, Finding};
 
@@ -18,9 +17,8 @@ const COLUMNS: usize = 80;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The TOML file; IDV__SECTION__KEY variables override what it says.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Try this region alone.
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
@@ -30,7 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
-    let mut config = check_config::load(&args.config)?;
+    let mut config = check_config::load(&args.file.path)?;
     if let Some(name) = &args.region {
         keep_region(&mut config, name).map_err(|why| Failed { why, code: EX_USAGE })?;
         config.remote = None;

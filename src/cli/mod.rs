@@ -7,12 +7,13 @@ mod hash_key;
 mod healthcheck;
 mod sandbox;
 mod serve;
-mod signals;
 mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use terminal::ConfigFile;
 
 /// One small, stable, honest answer per signature id, in front of ADVANCE.AI's identity verification.
 ///
@@ -35,7 +36,7 @@ enum Command {
     /// Exit codes: 0 after a drain, 1 at the deadline, on a second signal or when it cannot listen, 78 for a bad
     /// configuration.
     #[command(verbatim_doc_comment)]
-    Serve(serve::Args),
+    Serve(ConfigFile),
     /// Run the gateway and a simulated upstream, with nothing to configure, and print what to try
     ///
     /// Callers need no key, so --listen must be a loopback address. Ctrl-C stops it.
@@ -53,7 +54,7 @@ enum Command {
     ///
     /// Exit codes: 0 for a good file, 78 for a bad one.
     #[command(verbatim_doc_comment)]
-    CheckConfig(check_config::Args),
+    CheckConfig(ConfigFile),
     /// Try out every region: DNS, connection, TLS, token, clock; and say what to do about what fails
     ///
     /// Does what a gateway with this configuration would do, from where it is run: the same names, roots,
@@ -81,10 +82,10 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     terminal::end(match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(file) => serve::run(&file),
         Command::Demo(args) => demo::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
-        Command::CheckConfig(args) => check_config::run(&args),
+        Command::CheckConfig(file) => check_config::run(&file),
         Command::Doctor(args) => doctor::run(&args),
         Command::HashKey(args) => hash_key::run(&args),
         Command::Healthcheck(args) => healthcheck::run(&args),

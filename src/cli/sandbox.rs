@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use super::serve::bind;
-use super::signals::StopSignals;
-use super::terminal::{Outcome, address, block_on, say};
+use super::terminal::{Outcome, StopSignals, address, block_on, say};
 use crate::sandbox::{self, CallbackUrl};
 
 #[derive(clap::Args)]

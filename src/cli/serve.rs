@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
-use super::signals::StopSignals;
-use super::terminal::{Outcome, bad_config, block_on};
+use super::terminal::{ConfigFile, Outcome, StopSignals, bad_config, block_on};
 use crate::config::{self, Config};
 use crate::telemetry::logs;
 use crate::{Ended, Listeners};
@@ -18,15 +16,8 @@ use crate::{Ended, Listeners};
 /// after a second: a burst of callers must fit. The kernel lowers it to its own bound.
 const BACKLOG: u32 = 4096;
 
-#[derive(clap::Args)]
-pub(super) struct Args {
-    /// The TOML file; IDV__SECTION__KEY variables override what it says.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
-
-pub(super) fn run(args: &Args) -> Outcome {
-    let config = config::load(&args.config).map_err(bad_config)?;
+pub(super) fn run(file: &ConfigFile) -> Outcome {
+    let config = config::load(&file.path).map_err(bad_config)?;
     block_on(async {
         let listeners = Listeners {
             public: bind(config.server.listen)?,

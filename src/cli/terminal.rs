@@ -1,13 +1,24 @@
-//! What every command shares: the runtime, what a person reads, how a command ends.
+//! What commands share: the runtime, the configuration file, what a person reads, how a command ends.
 
 use std::fmt::Display;
 use std::future::Future;
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The exit code for a bad configuration (`EX_CONFIG` of sysexits.h).
 const EX_CONFIG: u8 = 78;
+
+/// The flag of the commands that cannot do without a configuration.
+#[derive(clap::Args)]
+pub(super) struct ConfigFile {
+    /// The TOML file; IDV__SECTION__KEY variables override what it says.
+    #[arg(long = "config", value_name = "FILE")]
+    pub(super) path: PathBuf,
+}
 
 /// How a command ends: with an exit code, or with a reason to print as well.
 pub(super) type Outcome = Result<ExitCode, Failed>;
@@ -60,4 +71,26 @@ pub(super) fn say(text: impl Display) -> Result<(), String> {
 /// The value of a flag that names an address.
 pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080")
+}
+
+/// The signals that ask to stop: SIGTERM or SIGINT once, to stop gracefully; twice, to stop at once.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Listens from now on, so that none is missed.
+    pub(super) fn new() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
