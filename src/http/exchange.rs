@@ -166,24 +166,24 @@ impl<'a> AccessRecord<'a> {
         if !span.is_recorded() {
             return;
         }
-        let (method, route): (&str, &str) = (self.method.into(), self.route.into());
+        let (method, route): (&'static str, &'static str) = (self.method.into(), self.route.into());
         match self.route {
             RouteLabel::Idv | RouteLabel::Callbacks => {
                 span.rename(format!("{method} {route}"));
-                span.word("http.route", route);
+                span.set("http.route", route);
             }
             RouteLabel::Unmatched => span.rename(method.to_owned()),
         }
-        span.number("http.response.status_code", self.http_status.into());
-        span.text("idv.request_id", self.request_id());
+        span.set("http.response.status_code", i64::from(self.http_status));
+        span.set("idv.request_id", self.request_id().to_owned());
         if let Some(caller) = self.caller {
-            span.text("idv.caller", caller);
+            span.set("idv.caller", caller.to_owned());
         }
         if let Some(id_hash) = self.id_hash() {
-            span.text("idv.id_hash", &id_hash.to_string());
+            span.set("idv.id_hash", id_hash.to_string());
         }
         if let Some(code) = self.code {
-            span.word("error.type", code.name());
+            span.set("error.type", code.name());
         }
         // By the conventions of OpenTelemetry a bad request is not an error of the server.
         if self.http_status >= 500 {

@@ -98,7 +98,7 @@ impl Lookup {
             Err(_) => LookupOutcome::Failed,
         };
         self.metrics.lookups.observe(outcome);
-        span.word("idv.outcome", outcome.into());
+        span.set("idv.outcome", <&str>::from(outcome));
         answer
     }
 

@@ -72,7 +72,7 @@ impl Traces {
 
     /// The span of a request that began `age` ago. A `traceparent` decides whether the request is sampled, so it must be
     /// that of an authenticated caller.
-    pub fn request(&self, method: &str, traceparent: Option<&str>, age: Duration) -> Span {
+    pub fn request(&self, method: &'static str, traceparent: Option<&str>, age: Duration) -> Span {
         let Some(pipeline) = &self.0 else { return Span::none() };
         let parent = traceparent
             .and_then(traceparent::parse)
@@ -80,7 +80,7 @@ impl Traces {
         let mut span = SpanBuilder::from_name("request").with_kind(SpanKind::Server);
         span.start_time = SystemTime::now().checked_sub(age);
         let span = Span::new(pipeline, span, &parent, None);
-        span.text("http.request.method", method);
+        span.set("http.request.method", method);
         span
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _,
 };
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::SdkTracer;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -109,8 +109,8 @@ impl Span {
         let Some(live) = &self.0 else { return Self(None) };
         let attempt = self.child("attempt", SpanKind::Client);
         attempt.say_region();
-        attempt.word("idv.operation", operation.into());
-        attempt.number("idv.attempt", live.attempts.fetch_add(1, Ordering::Relaxed) + 1);
+        attempt.set("idv.operation", <&str>::from(operation));
+        attempt.set("idv.attempt", live.attempts.fetch_add(1, Ordering::Relaxed) + 1);
         attempt
     }
 
@@ -133,32 +133,19 @@ impl Span {
         }
     }
 
-    /// Adds one of our own words.
-    pub fn word(&self, key: &'static str, value: &'static str) {
+    /// Adds what is fit for logs: one of our own words, a number, a caller's name, an id's hash.
+    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
         if let Some(live) = &self.0 {
             live.span.lock().set_attribute(KeyValue::new(key, value));
-        }
-    }
-
-    /// Adds a number.
-    pub fn number(&self, key: &'static str, value: i64) {
-        if let Some(live) = &self.0 {
-            live.span.lock().set_attribute(KeyValue::new(key, value));
-        }
-    }
-
-    /// Adds a text that is fit for logs: a caller's name, an id's hash.
-    pub fn text(&self, key: &'static str, value: &str) {
-        if let Some(live) = &self.0 {
-            live.span.lock().set_attribute(KeyValue::new(key, value.to_owned()));
         }
     }
 
     /// Adds how an exchange with the upstream ended. "Does not exist" is an answer, not an error.
     pub fn settle(&self, outcome: UpstreamOutcome) {
-        self.word("idv.outcome", outcome.into());
+        let word: &str = outcome.into();
+        self.set("idv.outcome", word);
         if !matches!(outcome, UpstreamOutcome::Ok | UpstreamOutcome::NotFound) {
-            self.word("error.type", outcome.into());
+            self.set("error.type", word);
             self.fail();
         }
     }
@@ -178,10 +165,8 @@ impl Span {
     }
 
     fn say_region(&self) {
-        if let Some(live) = &self.0
-            && let Some(region) = &live.region
-        {
-            live.span.lock().set_attribute(KeyValue::new("idv.region", region.as_str().to_owned()));
+        if let Some(region) = self.0.as_ref().and_then(|live| live.region.as_ref()) {
+            self.set("idv.region", region.as_str().to_owned());
         }
     }
 }
