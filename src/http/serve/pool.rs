@@ -1,13 +1,14 @@
 //! The open connections of one listener, and which of them is closed when there are too many.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::state::{Closable, ConnectionState};
+use crate::telemetry::Limit;
 use crate::telemetry::metrics::{CloseReason, ConnectionMetrics};
 
 /// While no connection may be closed: how long until that is looked at again.
@@ -15,27 +16,28 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// The open connections, each a task.
 pub(super) struct ConnectionPool {
-    limit: usize,
+    max: usize,
+    limit: Limit,
     epoch: Instant,
     tasks: JoinSet<()>,
     open: HashMap<Id, (AbortHandle, Arc<ConnectionState>)>,
     /// Connections that could be closed when all were last looked at; the last one is closed first.
     closable: Vec<(Closable, Id)>,
-    was_full: Once,
     metrics: Arc<ConnectionMetrics>,
 }
 
 impl ConnectionPool {
-    /// A pool of at most `limit` connections.
-    pub(super) fn new(limit: usize, metrics: Arc<ConnectionMetrics>) -> Self {
-        metrics.max.set(limit as i64);
+    /// A pool of at most `max` connections.
+    pub(super) fn new(max: usize, metrics: Arc<ConnectionMetrics>) -> Self {
+        metrics.max.set(max as i64);
+        let setting = metrics.listener.limit_setting().map(str::to_owned);
         Self {
-            limit,
+            max,
+            limit: Limit::new(setting, Some(max)),
             epoch: Instant::now(),
             tasks: JoinSet::new(),
             open: HashMap::new(),
             closable: Vec::new(),
-            was_full: Once::new(),
             metrics,
         }
     }
@@ -64,13 +66,17 @@ impl ConnectionPool {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.forget(ended);
         }
-        self.open.len() < self.limit
+        self.open.len() < self.max
     }
 
     /// Waits until another connection may be opened; closes one if that is what it takes.
     pub(super) async fn make_room(&mut self) {
         while !self.has_room() {
-            self.report_limit();
+            let listener: &str = self.metrics.listener.into();
+            let consequence = format!(
+                "for each new connection to the {listener} listener the one that has waited longest is closed"
+            );
+            self.limit.warn(&consequence);
             self.close_one();
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
@@ -141,17 +147,5 @@ impl ConnectionPool {
         } else {
             self.closable.retain(|(found, _)| !found.is_caller);
         }
-    }
-
-    fn report_limit(&self) {
-        let listener = self.metrics.listener;
-        self.was_full.call_once(|| {
-            tracing::warn!(
-                listener = <&str>::from(listener),
-                setting = listener.limit_setting(),
-                limit = self.limit,
-                "limit reached: for each new connection the one that has waited longest is closed"
-            );
-        });
     }
 }
