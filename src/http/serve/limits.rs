@@ -1,5 +1,7 @@
 //! How many connections the process's limit on open files allows. It only counts; the server decides which ones are accepted.
 
+use procfs::process::{LimitValue, Process};
+
 /// Files that are no connection of a caller or to an upstream: listeners, timers, the log, keys being read again,
 /// name look-ups, connections for tokens.
 const OTHER_FILES: usize = 32;
@@ -20,8 +22,11 @@ impl ConnectionLimits {
     /// who take the last file would keep every fill from its upstream.
     pub(crate) fn new(public: usize, upstream: usize) -> Self {
         let wanted = Self { public, admin: 256, callbacks: 256 };
-        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-        let Some(open_files) = soft_limit(&limits) else { return wanted };
+        let limits = Process::myself().and_then(|process| process.limits());
+        let Ok(LimitValue::Value(open_files)) = limits.map(|limits| limits.max_open_files.soft_limit) else {
+            return wanted;
+        };
+        let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
         let places = wanted.within(open_files, upstream);
         if places.public < public {
             tracing::warn!(
@@ -42,12 +47,6 @@ impl ConnectionLimits {
     }
 }
 
-/// The limit in force on open files, of what the kernel says of this process; none where it is unlimited or unknown.
-fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,14 +64,5 @@ mod tests {
         assert_eq!(WANTED.within(256, 64), ConnectionLimits { public: 144, admin: 16, ..WANTED });
         assert_eq!(WANTED.within(256, 640), ConnectionLimits { public: 64, admin: 16, ..WANTED });
         assert_eq!(WANTED.within(1, 64), ConnectionLimits { public: 1, admin: 1, ..WANTED });
-    }
-
-    #[test]
-    fn the_limit_in_force_is_the_soft_one() {
-        let limits =
-            "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024   524288   files\n";
-        assert_eq!(soft_limit(limits), Some(1024));
-        assert_eq!(soft_limit("Max open files  unlimited  unlimited  files\n"), None);
-        assert_eq!(soft_limit(""), None);
     }
 }
