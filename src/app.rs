@@ -205,9 +205,9 @@ fn verifier(auth: &Auth, metrics: &Metrics) -> io::Result<Option<Arc<Verifier>>>
 
 fn audit(telemetry: &settings::Telemetry) -> io::Result<Audit> {
     match &telemetry.audit_key_file {
-        _ if !telemetry.audit => Ok(Audit::off()),
-        Some(path) => Ok(Audit::with_key(&files::read(path)?)),
-        None => Ok(Audit::with_key(&rand::random::<[u8; 32]>())),
+        _ if !telemetry.audit => Ok(Audit::new(None)),
+        Some(path) => Ok(Audit::new(Some(&files::read(path)?))),
+        None => Ok(Audit::new(Some(&rand::random::<[u8; 32]>()))),
     }
 }
 

@@ -146,7 +146,7 @@ pub(crate) fn site() -> Site {
         regions,
         metrics,
         lifecycle: Lifecycle::default(),
-        audit: Audit::off(),
+        audit: Audit::new(None),
         traces: Traces::off(),
         max_wait: MINUTE,
         not_found_ttl: MINUTE,

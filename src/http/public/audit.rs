@@ -23,14 +23,10 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// Lines with ids under this key.
-    pub(crate) fn with_key(key: &[u8]) -> Self {
-        Self { hmac: Hmac::new_from_slice(key).ok(), limit: Limit::new(None, None) }
-    }
-
-    /// No lines.
-    pub(crate) fn off() -> Self {
-        Self { hmac: None, limit: Limit::new(None, None) }
+    /// Lines with ids under this key; without a key no lines.
+    pub(crate) fn new(key: Option<&[u8]>) -> Self {
+        let hmac = key.and_then(|key| Hmac::new_from_slice(key).ok());
+        Self { hmac, limit: Limit::new(None, None) }
     }
 
     /// Takes a place for the line of an answer that discloses this, if it needs one.
