@@ -66,6 +66,7 @@ pub(crate) async fn read_within(limit: Duration, path: PathBuf) -> io::Result<Co
     }
 }
 
-fn invalid(message: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message)
+/// What a file holds is not what belongs there.
+pub(crate) fn invalid(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message.into())
 }

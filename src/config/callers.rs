@@ -7,11 +7,11 @@ use strum::VariantNames;
 
 use super::mistake::hint;
 use super::reader::{Section, Unique};
-use super::secret::{invalid, parsed_file, text_of};
+use super::secret::{parsed_file, text_of};
 use super::value::{Parsed, Raw, text, text_or_texts, texts, whole};
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
-use crate::files;
+use crate::files::{self, invalid};
 use crate::settings::{Caller, Region};
 
 /// SHA-256 of nothing: what an unset shell variable hashes to.

@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::reader::Section;
-use super::secret::{self, certificates, invalid, parsed_file, secrets};
+use super::secret::{self, certificates, parsed_file, secrets};
 use super::sections::collide;
 use super::url::is_host_name;
 use super::value::{Parsed, Raw, address, boolean};
-use crate::files;
+use crate::files::{self, invalid};
 use crate::settings::{Callbacks, RedisServers, Remote, Server, Topology};
 
 const FORMS: &str = "expected redis://host:port, rediss://host:port (TLS), redis+cluster://host:port,host:port or \
@@ -80,7 +80,7 @@ pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks
 fn encryption_keys(content: &[u8]) -> io::Result<Vec<EncryptionKey>> {
     let keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
     if keys.len() > 2 {
-        return Err(invalid("expected one or two lines: the current and the previous key".to_owned()));
+        return Err(invalid("expected one or two lines: the current and the previous key"));
     }
     Ok(keys)
 }
@@ -88,9 +88,7 @@ fn encryption_keys(content: &[u8]) -> io::Result<Vec<EncryptionKey>> {
 fn encryption_key(line: &SecretString) -> io::Result<EncryptionKey> {
     let bytes = STANDARD.decode(line.expose_secret()).map(Zeroizing::new).unwrap_or_default();
     let key = <[u8; 32]>::try_from(bytes.as_slice()).map(Zeroizing::new);
-    key.map_err(|_| {
-        invalid("expected 32 bytes in base64, as `openssl rand -base64 32` writes them".to_owned())
-    })
+    key.map_err(|_| invalid("expected 32 bytes in base64, as `openssl rand -base64 32` writes them"))
 }
 
 /// Takes a URL apart into one URL for each of its servers.

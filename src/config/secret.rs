@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::reader::Section;
 use super::value::{Parsed, Raw, text};
-use crate::files;
+use crate::files::{self, invalid};
 use crate::settings::Secret;
 
 impl Secret {
@@ -47,7 +47,7 @@ pub fn secrets(content: &[u8]) -> io::Result<Vec<SecretString>> {
         line(text).map(SecretString::from).map_err(named)
     };
     let secrets: Vec<_> = lines.map(secret).collect::<io::Result<_>>()?;
-    if secrets.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(secrets) }
+    if secrets.is_empty() { Err(invalid("is empty")) } else { Ok(secrets) }
 }
 
 /// A secret that is given under one of two keys, in a file or as text, and that passes the check.
@@ -92,7 +92,7 @@ pub(super) fn certificates(raw: &Raw) -> Parsed<PathBuf> {
 pub(super) fn private_key(raw: &Raw) -> Parsed<PathBuf> {
     public_file(raw, |content| match PrivateKeyDer::from_pem_slice(content) {
         Ok(_) => Ok(()),
-        Err(_) => Err(invalid("holds no private key in PEM form".to_owned())),
+        Err(_) => Err(invalid("holds no private key in PEM form")),
     })
 }
 
@@ -128,11 +128,7 @@ fn line(text: &str) -> Parsed<&str> {
 }
 
 pub(super) fn text_of(content: &[u8]) -> io::Result<&str> {
-    str::from_utf8(content).map_err(|_| invalid("is not UTF-8 text".to_owned()))
-}
-
-pub(super) fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message)
+    str::from_utf8(content).map_err(|_| invalid("is not UTF-8 text"))
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use toml::Table;
 use super::mistake::hint;
 use super::otlp;
 use super::reader::Section;
-use super::secret::{certificates, invalid, parsed_file, private_key};
+use super::secret::{certificates, parsed_file, private_key};
 use super::url::is_host_name;
 use super::value::{Parsed, Raw, address, boolean, bytes, duration, text, texts, whole};
+use crate::files::invalid;
 use crate::settings::{Cache, Drain, LogFormat, Media, Request, Server, Telemetry, Tls, Wait, duration_text};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -158,7 +159,7 @@ fn audit_key(content: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let message = "holds fewer than 16 bytes; write 32 random ones, as `openssl rand -base64 32` does";
-    Err(invalid(message.to_owned()))
+    Err(invalid(message))
 }
 
 fn log_format(raw: &Raw) -> Parsed<LogFormat> {
