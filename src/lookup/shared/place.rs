@@ -10,6 +10,8 @@ pub(super) struct Place<'a> {
     id: &'a SignatureId,
     /// What stands for each region, by its index.
     tags: Vec<String>,
+    /// What all of its keys begin with.
+    prefix: String,
     /// Where its result is.
     pub(super) result: String,
     /// Where the answers of regions and the times of purges are.
@@ -20,20 +22,20 @@ impl<'a> Place<'a> {
     /// The place of an id; `sources` tell regions apart, by their index. A record of a region that has moved to another host
     /// or account is none of this one's.
     pub(super) fn new(vault: &'a Vault, id: &'a SignatureId, sources: &[String]) -> Self {
-        let name = vault.name(id.as_str());
-        let key = |what| format!("idv:{{{name}}}:{what}");
+        let prefix = format!("idv:{{{}}}", vault.name(id.as_str()));
+        let (result, index) = (format!("{prefix}:result"), format!("{prefix}:index"));
         let tags = sources.iter().map(|source| vault.name(&format!("region {source}"))).collect();
-        Self { vault, id, tags, result: key("result"), index: key("index") }
+        Self { vault, id, tags, prefix, result, index }
     }
 
     /// Who fetches it from a region.
     pub(super) fn lease(&self, region: RegionId) -> String {
-        format!("{}:{}", self.result.replace(":result", ":lease"), self.tag(region))
+        format!("{}:lease:{}", self.prefix, self.tag(region))
     }
 
     /// Where the turns of its fills are counted.
     pub(super) fn turns(&self) -> String {
-        self.result.replace(":result", ":turns")
+        format!("{}:turns", self.prefix)
     }
 
     /// The field of what a region said. It stands for the region in values, too.
