@@ -38,6 +38,8 @@ pub(super) struct AccessRecord<'a> {
     pub(super) caller: Option<&'a str>,
     pub(super) id: Option<SignatureId>,
     pub(super) source: Option<Source>,
+    /// The seconds that it could have waited for a final result, if it waited.
+    pub(super) waited: Option<u64>,
     /// The `status` word of the answer.
     pub(super) status: Option<Status>,
     /// The personal data that the answer carries, and the region it came from.
@@ -73,6 +75,7 @@ impl<'a> AccessRecord<'a> {
             caller: None,
             id: None,
             source: None,
+            waited: None,
             disclosed: Scopes::NONE,
             region: None,
             code: None,

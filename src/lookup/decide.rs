@@ -54,7 +54,7 @@ pub(super) enum Purpose {
 pub(super) fn decide(ask: &Ask, known: &Snapshot, progress: &Progress, now: Instant) -> Decision {
     let view = View { ask, known, progress, now };
     if view.is_ambiguous() {
-        return missed(Failure::Ambiguous, Source::Index);
+        return view.ambiguous();
     }
     if let Some((entry, source)) = view.result() {
         let unconfirmed = view.unconfirmed(&entry);
@@ -95,6 +95,14 @@ impl View<'_> {
 
     fn is_ambiguous(&self) -> bool {
         !self.ask.route.is_pinned() && self.holders().len() > 1
+    }
+
+    /// The conflict was known, or this request found it; either way no answer is kept.
+    fn ambiguous(&self) -> Decision {
+        let joined = self.progress.found.as_ref().is_some_and(|(_, fetched)| fetched.joined);
+        let fetched = Fetched { joined, ..Fetched::default() };
+        let source = if self.progress.asked.is_empty() { Source::Index } else { self.fetched(fetched) };
+        missed(Failure::Ambiguous, source)
     }
 
     /// The result in memory, if it exists for this request.
@@ -318,7 +326,7 @@ mod tests {
                 }
                 Decision::Answer(Err(missed)) => match missed.failure {
                     Failure::NotFound(_) => format!("404 {}", word(missed.source)),
-                    Failure::Ambiguous => "409".to_owned(),
+                    Failure::Ambiguous => format!("409 {}", word(missed.source)),
                     Failure::RegionUndetermined(..) => "503".to_owned(),
                     Failure::Upstream(region, _) => format!("504 {}", name(region)),
                 },
@@ -399,7 +407,7 @@ mod tests {
                 Case::new().knows(old_pending(), "my ph").asked("my", "my"),
                 "504 my",
             ),
-            ("two regions have it", Case::new().holders("my ph", "my ph"), "409"),
+            ("two regions have it", Case::new().holders("my ph", "my ph"), "409 index"),
             ("two regions have it, one is named", Case::new().holders("my ph", "my ph").pin("ph"), "Find ph"),
             ("one holder is out of the route", Case::new().holders("my sg", "my ph sg"), "Find my"),
             ("the learned region says no", Case::new().holders("", "my").asked("my", ""), "Find ph"),
@@ -426,7 +434,7 @@ mod tests {
             (
                 "a second region had it before",
                 Case::new().holders("my", "my").asked("my ph", "").found(passed("ph")),
-                "409",
+                "409 miss",
             ),
             (
                 "the named region has it, too",

@@ -133,6 +133,20 @@ async fn cache_status_of_not_found_and_of_errors_is_theirs_too() {
 }
 
 #[tokio::test]
+async fn cache_status_of_a_conflict_says_whether_it_was_known() {
+    let regions = [Upstream::start().await, Upstream::start().await];
+    for upstream in &regions {
+        upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    }
+    let [my, ph] = &regions;
+    let gateway = Gateway::with(&[OPEN, &region("my", my), &region("ph", ph)]).await;
+    for cache_status in ["idv-gateway; fwd=miss", "idv-gateway; hit"] {
+        let answer = gateway.get("/idv/S1").await;
+        assert_eq!((answer.status, answer.cache_status()), (409, cache_status));
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_replaces_what_is_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);

@@ -290,6 +290,7 @@ async fn a_path_belongs_to_one_listener() {
         for method in ["GET", "HEAD"] {
             let answer = gateway.send(method, path, &[]).await;
             assert_eq!((answer.status, answer.text()), (200, ""), "a load balancer finds {path} here, too");
+            assert_eq!(answer.header("content-length"), Some("0"), "{method} {path}");
         }
     }
     for path in ["/idv/x", "/idv/", "/callbacks/my", "/livez/", "/livez/x", "/LIVEZ", "//livez", "/livez%2F"]

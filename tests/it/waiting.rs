@@ -177,6 +177,17 @@ async fn a_second_regions_answer_ends_a_wait_with_409() {
     };
     let (answer, ()) = tokio::join!(waiting, open);
     assert_eq!(answer.gist(), (409, "ambiguous_signature".to_owned()));
+    assert_eq!(answer.header("preference-applied"), Some("wait=30"));
+}
+
+#[tokio::test]
+async fn a_wait_for_an_id_that_is_gone_ends_with_404() {
+    let upstream = Upstream::start().await;
+    upstream.answer("S1", [pending("S1"), Reply::json(bodies::not_exist())]);
+    let gateway = gateway(&upstream).await;
+    let answer = get(&gateway, "/idv/S1", "20").await;
+    assert_eq!(answer.gist(), (404, "signature_not_found".to_owned()));
+    assert_eq!(answer.header("preference-applied"), Some("wait=20"));
 }
 
 /// With the default schedule: at 0, 2, 4, 6, 9, 13.5 s.

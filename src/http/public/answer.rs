@@ -13,9 +13,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The answer of a lookup at `now`, for a caller with these `scopes`. For a fresh final result this is copying, not JSON work.
-///
-/// `waited`: how many seconds it could have been waited for.
-pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>, now: Timestamp) -> Answer {
+pub(super) fn answer(found: &Found, scopes: Scopes, now: Timestamp) -> Answer {
     let retry_after = found.entry.retry_after();
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
     let body = found.entry.record().body.cut(scopes, moment, now);
@@ -25,10 +23,14 @@ pub(super) fn answer(found: &Found, scopes: Scopes, waited: Option<u64>, now: Ti
     if let Some(seconds) = retry_after {
         headers.insert(RETRY_AFTER, seconds.into());
     }
-    if let Some(value) = waited.and_then(|seconds| HeaderValue::try_from(format!("wait={seconds}")).ok()) {
+    response
+}
+
+/// Says for how many seconds the request could have waited for this answer (RFC 7240).
+pub(super) fn set_preference_applied(headers: &mut HeaderMap, seconds: u64) {
+    if let Ok(value) = HeaderValue::try_from(format!("wait={seconds}")) {
         headers.insert(PREFERENCE_APPLIED, value);
     }
-    response
 }
 
 /// Says where an answer came from (RFC 9211).
@@ -42,7 +44,7 @@ pub(super) fn set_cache_status(headers: &mut HeaderMap, source: Source) {
         Source::Miss(Fetched { stored, joined, .. }) => {
             ["fwd=miss", if stored { "; stored" } else { "" }, if joined { "; collapsed" } else { "" }]
         }
-        Source::Index => return,
+        Source::Index => ["hit", "", ""],
     };
     if let Ok(value) = HeaderValue::try_from(["idv-gateway; ", parts[0], parts[1], parts[2]].concat()) {
         headers.insert(CACHE_STATUS, value);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 
 use super::answer;
 use super::audit::Audit;
@@ -128,12 +128,12 @@ async fn show<'a>(
         found = public.lookup.find(ask, &record.span) => found,
         () = public.lifecycle.reached(Stage::GivingUp) => return Err(shutting_down()),
     };
-    let (found, waited) = match (found, wait) {
+    let found = match (found, wait) {
         (Ok(found), Some(seconds)) if !found.entry.is_final() => {
             // On the heap: few requests wait, and the others should not be larger for it.
-            Box::pin(wait_for_final(public, ask, found, *seconds, record.started)).await
+            Box::pin(wait_for_final(public, ask, found, *seconds, record)).await
         }
-        (found, _) => (found, None),
+        (found, _) => found,
     };
     match found {
         Ok(found) => {
@@ -149,7 +149,7 @@ async fn show<'a>(
             record.status = Some(found.entry.record().verdict.status());
             record.region = Some(public.regions.name(found.entry.region()));
             let now = *record.cut_at.insert(Timestamp::now());
-            Ok(answer::answer(&found, *scopes, waited, now))
+            Ok(answer::answer(&found, *scopes, now))
         }
         Err(Missed { failure, source }) => {
             record.source = Some(source);
@@ -162,23 +162,24 @@ async fn show<'a>(
 }
 
 /// Waits for the final result, at most `seconds` from the start of the request; not while the process shuts down, and not
-/// if too many requests wait. Returns the seconds if it waited.
+/// if too many requests wait.
 async fn wait_for_final(
     public: &Public,
     ask: &Ask,
     found: Found,
     seconds: u64,
-    started: Instant,
-) -> (Result<Found, Missed>, Option<u64>) {
-    let Some(waiter) = public.lookup.waiter(ask) else { return (Ok(found), None) };
-    let deadline = started + Duration::from_secs(seconds);
+    record: &mut AccessRecord<'_>,
+) -> Result<Found, Missed> {
+    let Some(waiter) = public.lookup.waiter(ask) else { return Ok(found) };
+    record.waited = Some(seconds);
+    let deadline = record.started + Duration::from_secs(seconds);
     let end = pin!(async {
         tokio::select! {
             () = sleep_until(deadline) => {}
             () = public.lifecycle.reached(Stage::Draining) => {}
         }
     });
-    (waiter.until_final(ask, found, end).await, Some(seconds))
+    waiter.until_final(ask, found, end).await
 }
 
 /// Forgets the id.

@@ -10,8 +10,9 @@ mod options;
 use std::pin::pin;
 
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
 use super::code::ClientClass;
@@ -41,6 +42,9 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Answe
     let mut response = record.answer(answer, &public.traces, &public.metrics.http);
     if let Some(source) = record.source {
         answer::set_cache_status(response.headers_mut(), source);
+    }
+    if let Some(seconds) = record.waited {
+        answer::set_preference_applied(response.headers_mut(), seconds);
     }
     record.trace();
     public.audit.write(&record);
@@ -82,6 +86,8 @@ fn health(lifecycle: &Lifecycle, path: &str) -> Answer {
     if path == "/readyz" && lifecycle.stage() != Stage::Ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
+    // Said by hand, so that HEAD says it, too.
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     response.extensions_mut().insert(ClientClass::Anonymous);
     response
 }
