@@ -1,11 +1,11 @@
 //! Writes our public JSON of a verification into one buffer. `openapi.yaml` says what its members mean.
 
 use jiff::Timestamp;
-use lz4_flex::block::compress;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::layout::Layout;
+use super::links;
 use crate::domain::reason::Reason;
 use crate::domain::region::RegionName;
 use crate::domain::text::is_hidden;
@@ -46,9 +46,6 @@ struct ReasonJson {
     message: &'static str,
 }
 
-/// What the section of the media begins with.
-const MEDIA: &[u8] = br#","media":"#;
-
 /// What is read of a medium that was rendered.
 #[derive(Deserialize)]
 struct Link<'a> {
@@ -81,11 +78,11 @@ pub(super) fn write_answer(verification: &Verification, region: &RegionName) -> 
     write_member(&mut buffer, "identity", identity);
     let identity = end(&buffer);
     let mut links = Vec::with_capacity(2048);
-    write_member(&mut links, "media", media);
-    buffer.extend_from_slice(&compress(&links));
+    write(&mut links, media);
+    buffer.extend_from_slice(&links::pack(&links));
     let links_end = media.iter().map(|medium| medium.expires_at.as_millisecond()).min().unwrap_or(i64::MAX);
-    let media = end(&links);
-    (buffer, Layout { moment, decision, checks, identity, media, links_end })
+    let links = end(&links);
+    (buffer, Layout { moment, decision, checks, identity, links, links_end })
 }
 
 /// An upstream's body is at most 1 MiB, so an answer is far below 4 GiB.
@@ -119,11 +116,10 @@ pub(super) fn write_moment(buffer: &mut Vec<u8>, moment: Moment) {
     write_member(buffer, "retryAfterSeconds", &moment.retry_after);
 }
 
-/// Writes the rendered section of the media again, without the links that have expired by `now`.
-pub(super) fn write_live_media(buffer: &mut Vec<u8>, section: &[u8], now: Timestamp) {
-    let media = section.strip_prefix(MEDIA).unwrap_or_default();
-    let media: Vec<&RawValue> = serde_json::from_slice(media).unwrap_or_default();
-    let live: Vec<_> = media.into_iter().filter(|medium| is_live(medium, now)).collect();
+/// Writes the section of the media, of which `links` are the rendered value, without those that have expired by `now`.
+pub(super) fn write_live_media(buffer: &mut Vec<u8>, links: &[u8], now: Timestamp) {
+    let links: Vec<&RawValue> = serde_json::from_slice(links).unwrap_or_default();
+    let live: Vec<_> = links.into_iter().filter(|link| is_live(link, now)).collect();
     write_member(buffer, "media", &live);
 }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::scope::Scope;
 
+/// What the media begin with; then comes an array of links.
+pub(super) const MEDIA: &[u8] = br#","media":"#;
+
 /// Where each section ends in the buffer, and when its first link does. A cache is full of these, so offsets are small.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Layout {
@@ -18,8 +21,8 @@ pub(crate) struct Layout {
     pub(super) checks: u32,
     /// `,"identity":…`
     pub(super) identity: u32,
-    /// How long `,"media":…` is, unpacked.
-    pub(super) media: u32,
+    /// How long the value of `,"media":…` is, unpacked.
+    pub(super) links: u32,
     /// The first end of a link, in milliseconds since 1970; without links, the end of time.
     pub(super) links_end: i64,
 }
@@ -34,7 +37,7 @@ impl Layout {
 
     /// How long the whole answer is, with the brace that closes it.
     pub(super) const fn len(&self) -> usize {
-        self.identity as usize + self.media as usize + 1
+        self.identity as usize + MEDIA.len() + self.links as usize + 1
     }
 
     /// Whether one of the links has expired by `now`.
@@ -50,8 +53,8 @@ impl Layout {
         ]
     }
 
-    /// The packed media.
-    pub(super) const fn packed_media(&self) -> RangeFrom<usize> {
+    /// The packed links.
+    pub(super) const fn packed_links(&self) -> RangeFrom<usize> {
         self.identity as usize..
     }
 }

@@ -1,16 +1,16 @@
 //! The rendered form of a result: our public JSON, written once per fill and cut for each caller without JSON work.
 //!
 //! One buffer holds `decision checks identity media`. Every section but the decision begins with a comma, so that a set of
-//! scopes is a few ranges of the buffer. The media are packed: links repeat each other, few callers may see them, and they
+//! scopes is a few ranges of the buffer. The links are packed: they repeat each other, few callers may see them, and they
 //! would be half of what a cache holds.
 
 mod json;
 mod layout;
+mod links;
 
 use jiff::Timestamp;
-use lz4_flex::block::decompress_into;
 
-use self::layout::range;
+use self::layout::{MEDIA, range};
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::verification::Verification;
@@ -20,9 +20,6 @@ pub(crate) use layout::Layout;
 
 /// What every answer starts with, before the signature id.
 const START: &[u8] = br#"{"signatureId":""#;
-
-/// LZ4 packs no more bytes in one.
-const MOST_PACKED: usize = 255;
 
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
@@ -46,7 +43,7 @@ impl Rendered {
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
     pub(crate) fn from_parts(buffer: Box<[u8]>, layout: Layout) -> Option<Self> {
         let rendered = layout.fits(&buffer).then_some(Self { buffer, layout })?;
-        rendered.unpack_media(&mut Vec::new())?;
+        rendered.links()?;
         Some(rendered)
     }
 
@@ -97,23 +94,17 @@ impl Rendered {
     }
 
     fn write_media(&self, answer: &mut Vec<u8>, now: Timestamp) {
-        let start = answer.len();
-        if self.unpack_media(answer).is_some() && self.has_expired_links(now) {
-            let media = answer.split_off(start);
-            json::write_live_media(answer, &media, now);
+        let Some(links) = self.links() else { return };
+        if self.has_expired_links(now) {
+            return json::write_live_media(answer, &links, now);
         }
+        answer.extend_from_slice(MEDIA);
+        answer.extend_from_slice(&links);
     }
 
-    /// Writes the media as they were rendered. `None`: they are not what was packed.
-    fn unpack_media(&self, answer: &mut Vec<u8>) -> Option<()> {
-        let packed = &self.buffer[self.layout.packed_media()];
-        let (start, length) = (answer.len(), self.layout.media as usize);
-        if length / MOST_PACKED > packed.len() {
-            return None;
-        }
-        answer.resize(start + length, 0);
-        let written = decompress_into(packed, &mut answer[start..]).ok()?;
-        (written == length).then_some(())
+    /// The links as they were rendered. `None`: they are not what was packed.
+    fn links(&self) -> Option<Vec<u8>> {
+        links::unpack(&self.buffer[self.layout.packed_links()], self.layout.links as usize)
     }
 }
 

@@ -101,7 +101,7 @@ fn what_links_repeat_is_kept_once() {
 fn media_that_are_not_whole_are_no_result() {
     let rendered = rendered(vec![medium(MediumKind::Face, 60)]);
     let (buffer, layout) = rendered.parts();
-    for end in layout.packed_media().start..buffer.len() {
+    for end in layout.packed_links().start..buffer.len() {
         let part = buffer[..end].into();
         assert!(Rendered::from_parts(part, layout.clone()).is_none(), "{end} of {}", buffer.len());
     }

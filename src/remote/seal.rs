@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// The version of every value: its envelope and what is inside. A value of another version is none.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;
 const HEAD: usize = 1 + KEY_ID + NONCE;

@@ -56,7 +56,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["http", "net", "sandbox"]),
     ("json_strip_comments", &["http::callback"]),
     ("lru", &["lookup", "sandbox"]),
-    ("lz4_flex", &["answer"]),
     ("mimalloc", &["main"]),
     ("moka", &["lookup"]),
     ("opentelemetry", &["telemetry::traces"]),
