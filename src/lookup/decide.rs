@@ -194,7 +194,8 @@ impl View<'_> {
         if let Some(entry) = self.entry().filter(|entry| entry.is_final() && failure.is_no_answer()) {
             return found(entry, Source::Stale { age: entry.age_past_ttl(self.now), cause: fault.cause });
         }
-        missed(failure, self.fetched(self.progress.missed))
+        // Some regions' "does not exist" may be kept; the failure is not.
+        missed(failure, self.fetched(Fetched { stored: false, ..self.progress.missed }))
     }
 
     const fn fetched(&self, fetched: Fetched) -> Source {
