@@ -25,8 +25,8 @@ pub(crate) type Content = Zeroizing<Vec<u8>>;
 /// One of them cannot be read, or there is none.
 pub(crate) fn certificates(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates.map_err(io::Error::other)? {
-        none if none.is_empty() => Err(io::Error::other("holds no certificate in PEM form")),
+    match certificates.map_err(|_| invalid("holds PEM that is cut short or damaged; copy the whole file"))? {
+        none if none.is_empty() => Err(invalid("holds no certificate in PEM form")),
         certificates => Ok(certificates),
     }
 }

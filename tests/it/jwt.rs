@@ -496,7 +496,8 @@ async fn a_key_file_without_a_usable_key_is_refused_at_the_start() {
     for content in ["", "[]", r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"QUJD"}]}"#] {
         let checked = check_config_of(content).await;
         assert_eq!(checked.code, Some(78), "{content:?}: {checked:?}");
-        assert!(checked.stderr.contains("auth.jwt"), "{checked:?}");
+        assert!(checked.stderr.contains("auth.jwt.jwks_file: "), "{checked:?}");
+        assert!(checked.stderr.contains("jwks.json holds no RS256"), "{checked:?}");
     }
 }
 

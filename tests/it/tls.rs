@@ -230,16 +230,18 @@ async fn a_file_that_cannot_be_used_is_refused_at_the_start() {
     let scratch = Scratch::new();
     let none = scratch.write("none.pem", "no certificate\n");
     let half = scratch.write("half.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let cut = scratch.write("cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
     let fixtures = ["server", "server-key", "renewed-key", "expired-callers"].map(tls::fixture);
     let [server, server_key, other_key, ended] = fixtures.each_ref().map(|path| text(path));
-    let (none, half) = (text(&none), text(&half));
+    let [none, half, cut] = [&none, &half, &cut].map(|path| text(path));
     let table = [
         (tls::files(none, server_key, None), "server.tls.cert_file"),
         (tls::files(half, server_key, None), "server.tls.cert_file"),
+        (tls::files(cut, server_key, None), "cut.pem: holds PEM that is cut short"),
         (tls::files("/nonexistent", server_key, None), "server.tls.cert_file"),
         (tls::files(server, none, None), "server.tls.key_file"),
         (tls::files(server, server, None), "server.tls.key_file"),
-        (tls::files(server, other_key, None), "server.tls.key_file"),
+        (tls::files(server, other_key, None), "server.tls.key_file: is not the key of the certificate"),
         (tls::files(server, "/nonexistent", None), "server.tls.key_file"),
         (tls::files(server, server_key, Some(none)), "server.tls.client_ca_file"),
         (tls::files(server, server_key, Some(half)), "server.tls.client_ca_file"),

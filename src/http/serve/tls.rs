@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{InconsistentKeys, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -119,8 +119,16 @@ fn config(contents: &Contents) -> io::Result<(ServerConfig, Ends)> {
         }
     };
     let config = builder.with_single_cert(certificates, key);
-    let mut config =
-        config.map_err(|error| named("server.tls.key_file does not go with server.tls.cert_file", error))?;
+    let mut config = config.map_err(|error| {
+        if matches!(error, rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) {
+            named(
+                KEY_FILE,
+                "is not the key of the certificate in server.tls.cert_file; name two that belong together",
+            )
+        } else {
+            named(KEY_FILE, error)
+        }
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     if client_ca.is_some() {
         // A resumed session would not look at the client's certificate again, which may have ended.

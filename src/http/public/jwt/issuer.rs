@@ -70,7 +70,7 @@ impl IssuerKeys {
     pub(super) fn reload_file(&self) -> io::Result<bool> {
         let Source::File(path) = &self.source else { return Ok(false) };
         let keys = KeySet::read(&files::read(path)?).ok_or_else(|| {
-            io::Error::other("the key set holds no RS256, ES256 or EdDSA key that can be used")
+            files::invalid(format!("{} holds no RS256, ES256 or EdDSA key that can be used", path.display()))
         })?;
         let are_new = **self.keys.load() != keys;
         self.replace(keys);
