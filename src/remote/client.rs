@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::commands::{Commands, Reply};
+use super::commands::{Commands, Replies, Reply};
 use super::seal::{Unreadable, Vault};
 use super::servers::{Connection, Driver, Servers};
 use crate::telemetry::metrics::{RemoteMetrics, RemoteOperation, RemoteOutcome};
@@ -112,8 +112,8 @@ impl Client {
         self.metrics.observe(RemoteOperation::Token, RemoteOutcome::Refused);
     }
 
-    /// Sends commands together; one reply for each. `None`: there is none in time, for a reason that is counted.
-    pub(crate) async fn send(&self, operation: RemoteOperation, commands: &Commands) -> Option<Vec<Reply>> {
+    /// Sends commands together. `None`: there are no replies in time, for a reason that is counted.
+    pub(crate) async fn send(&self, operation: RemoteOperation, commands: &Commands) -> Option<Replies> {
         let sent = in_time(self.send_when_up(&commands.0)).await;
         let (outcome, replies) = match sent {
             Some(Some(Ok(replies))) => (RemoteOutcome::Ok, Some(replies)),
@@ -123,7 +123,7 @@ impl Client {
         };
         self.metrics.observe(operation, outcome);
         self.count(operation, outcome);
-        Some(replies?.into_iter().map(Reply).collect())
+        Some(replies?.into_iter().map(Reply).collect::<Vec<_>>().into_iter())
     }
 
     async fn send_when_up(&self, commands: &Pipeline) -> Option<Result<Vec<Value>, RedisError>> {

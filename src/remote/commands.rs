@@ -21,6 +21,9 @@ const WRITE_IN_TURN: &str = "local turn = tonumber(redis.call('GETRANGE', KEYS[1
 #[derive(Default)]
 pub(crate) struct Commands(pub(super) Pipeline);
 
+/// One reply for each command that was sent, in their order.
+pub(crate) type Replies = std::vec::IntoIter<Reply>;
+
 /// The reply to one command, whatever it is.
 pub(crate) struct Reply(pub(super) Value);
 

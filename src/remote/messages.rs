@@ -100,5 +100,5 @@ fn open(vaults: &Vaults, name: &str, sealed: &[u8]) -> Option<Received> {
 }
 
 fn channel(vault: &Vault) -> String {
-    format!("idv:{}:news", vault.name("channel of news"))
+    format!("idv:{}:messages", vault.name("channel of messages"))
 }

@@ -12,7 +12,7 @@ mod seal;
 mod servers;
 
 pub(crate) use client::{Client, Vaults};
-pub(crate) use commands::{Commands, Reply, TURN};
+pub(crate) use commands::{Commands, Replies, Reply, TURN};
 pub(crate) use diagnose::diagnose;
 pub(crate) use messages::Received;
 pub(crate) use seal::{Unreadable, Vault};

@@ -122,10 +122,9 @@ impl SharedToken {
         commands.write_new(&kept.lease, &kept.value, LEASE);
         commands.read(&kept.token);
         commands.life(&kept.token);
-        let Some(replies) = self.client.send(RemoteOperation::Token, &commands).await else {
+        let Some(mut replies) = self.client.send(RemoteOperation::Token, &commands).await else {
             return Look::Unknown;
         };
-        let mut replies = replies.into_iter();
         let is_ours = replies.next().is_some_and(|taken| !taken.is_nothing());
         let sealed = replies.next().and_then(Reply::bytes);
         let left = replies.next().and_then(|reply| reply.number()).unwrap_or_default();

@@ -103,12 +103,14 @@ impl Shared {
         commands.take_turn(&current.turns(), now_micros(), self.life);
         ask_for(current, &mut commands);
         let since = Instant::now();
-        let Some(mut replies) = self.send(RemoteOperation::Lease, &commands).await else { return begun };
+        let Some(mut replies) = self.client.send(RemoteOperation::Lease, &commands).await else {
+            return begun;
+        };
         if !is_refresh {
             begun.lease = self.lease(&lease, replies.next().zip(replies.next()), since).await;
         }
         begun.turn = replies.nth(2).and_then(|turn| u64::try_from(turn.number()?).ok()?.try_into().ok());
-        let mut view = self.empty_view();
+        let mut view = View::empty(self.regions.names().len());
         if self.open(current, &mut replies, &mut view).await.is_some()
             && self.read_into(&mut view, RemoteOperation::Lease, older).await.is_some()
         {
@@ -127,7 +129,7 @@ impl Shared {
             Some(_) => {
                 let mut commands = Commands::default();
                 commands.remove(key);
-                self.send(RemoteOperation::Lease, &commands).await;
+                self.client.send(RemoteOperation::Lease, &commands).await;
                 Lease::None
             }
         }
@@ -152,7 +154,7 @@ impl Shared {
             commands.remove(&place.lease(*region));
         }
         if !commands.is_empty() && self.client.is_healthy() {
-            self.send(RemoteOperation::Write, &commands).await;
+            self.client.send(RemoteOperation::Write, &commands).await;
         }
         if supersedes {
             self.forget(older).await;
@@ -165,7 +167,7 @@ impl Shared {
             let mut commands = Commands::default();
             commands.remove(&place.result);
             commands.remove_fields(&place.index, &place.tags(self.regions.all()));
-            self.send(RemoteOperation::Write, &commands).await;
+            self.client.send(RemoteOperation::Write, &commands).await;
         }
     }
 }

@@ -125,7 +125,7 @@ impl Shared {
         for vault in self.client.vaults().iter() {
             let (log, mut commands) = (purge_log(vault), Commands::default());
             commands.push(&log, &vault.seal(&log, &text), MAX_PURGES, self.life);
-            self.send(RemoteOperation::Purge, &commands).await?;
+            self.client.send(RemoteOperation::Purge, &commands).await?;
         }
         Some(())
     }
@@ -148,7 +148,7 @@ impl Shared {
     async fn read_log(&self, log: &str, most: usize) -> Option<Newest> {
         let mut commands = Commands::default();
         commands.list(log, most);
-        Some(self.send(RemoteOperation::Read, &commands).await?.next()?.list())
+        Some(self.client.send(RemoteOperation::Read, &commands).await?.next()?.list())
     }
 
     /// The last purges, of which this replica may not have received, oldest first. `None`: the second tier does not say.

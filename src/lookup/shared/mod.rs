@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::domain::region::{RegionId, RegionSet, Regions};
 use crate::domain::signature_id::SignatureId;
-use crate::remote::{Client, Commands, Reply, Vaults};
+use crate::remote::{Client, Commands, Replies, Reply, Vaults};
 use crate::telemetry::Limit;
 use crate::telemetry::metrics::RemoteOperation;
 use crate::upstream::Upstream;
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     async fn read_at(&self, operation: RemoteOperation, places: &[Place<'_>]) -> Option<View> {
-        let mut view = self.empty_view();
+        let mut view = View::empty(self.regions.names().len());
         self.read_into(&mut view, operation, places).await?;
         view.forget_purged(|_| 0);
         Some(view)
@@ -138,19 +138,14 @@ impl Shared {
         for place in places {
             let mut commands = Commands::default();
             ask_for(place, &mut commands);
-            let mut replies = self.send(operation, &commands).await?;
+            let mut replies = self.client.send(operation, &commands).await?;
             self.open(place, &mut replies, view).await?;
         }
         Some(())
     }
 
     /// Opens what was asked for. `None`: there are too few replies.
-    async fn open(
-        &self,
-        place: &Place<'_>,
-        replies: &mut std::vec::IntoIter<Reply>,
-        view: &mut View,
-    ) -> Option<()> {
+    async fn open(&self, place: &Place<'_>, replies: &mut Replies, view: &mut View) -> Option<()> {
         let (result, life, index) = (replies.next()?, replies.next()?, replies.next()?);
         self.open_index(place, index, view);
         self.open_result(place, result, life, view).await;
@@ -182,7 +177,7 @@ impl Shared {
             // Whoever put it there, it helps nobody.
             let mut commands = Commands::default();
             commands.remove(&place.result);
-            self.send(RemoteOperation::Write, &commands).await;
+            self.client.send(RemoteOperation::Write, &commands).await;
         }
         let stored = self.client.readable(opened).and_then(Stored::read);
         let Some((stored, left)) = stored.zip(life.number()) else { return };
@@ -191,23 +186,11 @@ impl Shared {
         }
     }
 
-    fn empty_view(&self) -> View {
-        View::empty(self.regions.names().len())
-    }
-
     /// Where an id is kept: under the current key, then under the previous one.
     fn places<'a>(&self, vaults: &'a Vaults, id: &'a SignatureId) -> Vec<Place<'a>> {
         let regions = self.regions.all().iter();
         let sources: Vec<String> = regions.map(|region| self.upstream.source(region)).collect();
         vaults.iter().map(|vault| Place::new(vault, id, &sources)).collect()
-    }
-
-    async fn send(
-        &self,
-        operation: RemoteOperation,
-        commands: &Commands,
-    ) -> Option<std::vec::IntoIter<Reply>> {
-        self.client.send(operation, commands).await.map(Vec::into_iter)
     }
 }
 

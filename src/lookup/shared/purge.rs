@@ -51,7 +51,7 @@ impl Shared {
             let epoch = purge.epoch.to_be_bytes();
             let fields = purged.iter().map(|region| place.seal_field(place.purge_field(region), &epoch));
             commands.write_fields(&place.index, &fields.collect::<Vec<_>>(), self.life);
-            self.send(RemoteOperation::Purge, &commands).await?;
+            self.client.send(RemoteOperation::Purge, &commands).await?;
         }
         self.log_purge(purge).await?;
         if is_late || is_published.is_none() {
