@@ -71,11 +71,11 @@ async fn past_its_time_each_kind_of_answer_is_asked_for_again() {
         gateway.get(&format!("/idv/{id}")).await;
     }
     for (id, ..) in kinds() {
-        let news = async || {
+        let is_newer = async || {
             let answer = gateway.get(&format!("/idv/{id}")).await;
             answer.status == 200 && answer.json()["reason"]["code"] == "STRATEGY_HIT"
         };
-        eventually(&format!("news of {id}"), news).await;
+        eventually(&format!("the newer answer of {id}"), is_newer).await;
     }
 }
 

@@ -177,6 +177,7 @@ async fn a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() 
     eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
     assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
     assert_eq!(waiting.answer().await.gist(), (200, "passed".to_owned()));
+    assert_eq!(upstream.hits("S1"), 3, "the request, the callback, and one poll");
 }
 
 #[tokio::test]

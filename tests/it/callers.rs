@@ -6,7 +6,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 
-use crate::support::gateway::{OPEN, caller, key_hash, region};
+use crate::support::gateway::{OPEN, caller, region, sha256};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 const PARTS: [&str; 3] = ["checks", "identity", "media"];
@@ -28,7 +28,7 @@ async fn whoever_has_no_key_of_ours_gets_one_and_the_same_answer() {
     upstream.answer("x", [Reply::json(bodies::passed("x"))]);
     let gateway = gateway_of(&[caller("known", &["purge"], "")], &upstream).await;
     assert_eq!(gateway.get_as("known", "/idv/x").await.status, 200);
-    let hash = key_hash("known");
+    let hash = sha256("known");
     let wrong = [
         "Bearer unknown",
         "Bearer Known",
@@ -105,8 +105,8 @@ async fn every_key_of_a_caller_is_that_caller_while_it_rotates() {
     upstream.answer("x", [Reply::json(bodies::passed("x"))]);
     let rotating = format!(
         "[[callers]]\nname = \"rotating\"\nkey_sha256 = [\"{}\", \"{}\"]\nscopes = [\"checks\"]\n",
-        key_hash("old"),
-        key_hash("new").to_uppercase(),
+        sha256("old"),
+        sha256("new").to_uppercase(),
     );
     let gateway = gateway_of(&[caller("other", &[], ""), rotating], &upstream).await;
     for key in ["old", "new"] {
@@ -121,7 +121,7 @@ async fn a_key_that_is_revoked_in_its_file_is_worth_nothing_any_more() {
     let upstream = Upstream::start().await;
     let path = std::env::temp_dir().join(format!("idv-callers-{}-revoked", std::process::id()));
     let write = |keys: &[&str]| {
-        let lines: String = keys.iter().map(|key| format!("{}\n", key_hash(key))).collect();
+        let lines: String = keys.iter().map(|key| format!("{}\n", sha256(key))).collect();
         std::fs::write(&path, lines).expect("a file for keys");
     };
     write(&["stays", "goes"]);

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::support::client;
-use crate::support::gateway::{self, OPEN, metric_at, region};
+use crate::support::gateway::{self, OPEN, metric_at, region, sha256};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
 use crate::support::{Gateway, Reply, Upstream, bodies};
 
@@ -235,10 +233,6 @@ async fn a_port_that_is_taken_is_told_and_is_no_mistake_of_the_file() {
 /// The value that a line of `hash-key` gives.
 fn value<'a>(stdout: &'a str, name: &str) -> Option<&'a str> {
     stdout.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::support::client::{self, Asked, NO_CACHE, answers};
 use crate::support::gateway::{OPEN, region};
 use crate::support::upstream::Gate;
-use crate::support::{Gateway, Reply, Upstream, bodies};
+use crate::support::{Dice, Gateway, Reply, Upstream, bodies};
 
 #[tokio::test]
 async fn a_thousand_callers_of_a_cold_id_cost_one_call_and_one_token() {
@@ -244,19 +244,18 @@ async fn a_refresh_under_way_does_not_keep_others_from_the_cache() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_landing_between_look_and_boarding_costs_no_second_call() {
+async fn a_landing_between_look_and_join_costs_no_second_call() {
     let upstream = Upstream::start().await;
     let ids: Vec<String> = (0..200).map(|n| format!("S{n}")).collect();
     for id in &ids {
         upstream.answer(id, [Reply::json(bodies::passed(id))]);
     }
-    let gateway = Gateway::patient(&upstream).await;
+    let (gateway, dice) = (Gateway::patient(&upstream).await, Dice::new());
     for ids in ids.chunks(20) {
         let targets = ids.iter().flat_map(|id| std::iter::repeat_n(format!("/idv/{id}"), 6));
         let callers = targets.map(|target| {
-            let public = gateway.public;
+            let (public, delay) = (gateway.public, Duration::from_micros(dice.roll(0..3000)));
             tokio::spawn(async move {
-                let delay = Duration::from_micros(rand::random_range(0..3000));
                 tokio::time::sleep(delay).await;
                 client::request(public, "GET", &target, &[]).await
             })

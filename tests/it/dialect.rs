@@ -1,6 +1,6 @@
 //! Every documented shape of the upstream's answers, and exactly what callers get of it.
 //!
-//! The expected answers were written by hand from the contract. None of these shapes is news, so none counts as drift.
+//! The expected answers were written by hand from the contract. All of these shapes are known, so none counts as drift.
 
 use serde_json::{Value, json};
 

@@ -9,25 +9,25 @@ use futures_util::future::join_all;
 
 use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, client};
+use crate::support::{Answer, Dice, Gateway, Reply, Upstream, bodies, client};
 
 const IDS: [&str; 4] = ["S1", "S2", "S3", "S4"];
 /// Numbers the upstream's requests: every answer carries the number of its request.
 type Clock = Arc<AtomicU64>;
 
 /// Answers `id` with a numbered result, late by a random time; sometimes with a failure or "does not exist".
-fn script(upstream: &Upstream, id: &'static str, clock: &Clock, is_rough: bool) {
-    let clock = Arc::clone(clock);
+fn script(upstream: &Upstream, id: &'static str, clock: &Clock, dice: &Dice, is_rough: bool) {
+    let (clock, dice) = (Arc::clone(clock), dice.clone());
     upstream.answer_by(id, move || {
         let number = clock.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut body = match rand::random_range(0..20) {
+        let mut body = match dice.roll(0..20) {
             0 if is_rough => bodies::refusal("PARAMETER_ERROR", "no"),
             1 if is_rough => bodies::not_exist(),
             2..8 => bodies::pending(id),
             _ => bodies::passed(id),
         };
         body["transactionId"] = format!("request-{number}").into();
-        Reply::json(body).after(Duration::from_micros(rand::random_range(0..6000)))
+        Reply::json(body).after(Duration::from_micros(dice.roll(0..6000)))
     });
 }
 
@@ -50,11 +50,11 @@ fn check_is_about(id: &str, answer: &Answer) {
 }
 
 /// One caller: does one of the four things to one of the ids, again and again.
-async fn call(public: std::net::SocketAddr, clock: Clock) {
+async fn call(public: std::net::SocketAddr, clock: Clock, dice: Dice) {
     for _ in 0..60 {
-        let id = IDS[rand::random_range(0..IDS.len())];
+        let id = IDS[dice.roll(0..IDS.len() as u64) as usize];
         let target = format!("/idv/{id}");
-        match rand::random_range(0..10) {
+        match dice.roll(0..10) {
             0 => client::Asked::get(public, &target, &[]).await.leave(),
             1 => {
                 let asked_before = clock.load(Ordering::SeqCst);
@@ -77,20 +77,20 @@ async fn call(public: std::net::SocketAddr, clock: Clock) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_order_of_reads_refreshes_purges_and_hang_ups_mixes_revives_or_leaks() {
     let upstream = Upstream::start().await;
-    let clock = Clock::default();
+    let (clock, dice) = (Clock::default(), Dice::new());
     for id in IDS {
-        script(&upstream, id, &clock, true);
+        script(&upstream, id, &clock, &dice, true);
     }
     let cache = "[cache]\nfinal_ttl = \"20ms\"\nincomplete_ttl = \"20ms\"\npending_ttl = \"10ms\"\nnot_found_ttl = \"10ms\"\n";
     let gateway = Gateway::with(&[OPEN, cache, &region("my", &upstream)]).await;
-    let callers = (0..16).map(|_| tokio::spawn(call(gateway.public, Arc::clone(&clock))));
+    let callers = (0..16).map(|_| tokio::spawn(call(gateway.public, Arc::clone(&clock), dice.clone())));
     for caller in join_all(callers).await {
         caller.expect("what a caller checks holds");
     }
     gateway.wait_for_fills(0).await;
     assert_eq!(gateway.metric("idv_panics_total").await, 0.0);
     for id in IDS {
-        script(&upstream, id, &clock, false);
+        script(&upstream, id, &clock, &dice, false);
         let asked_before = clock.load(Ordering::SeqCst);
         let answer = gateway.send("GET", &format!("/idv/{id}"), NO_CACHE).await;
         assert!(
@@ -103,18 +103,19 @@ async fn no_order_of_reads_refreshes_purges_and_hang_ups_mixes_revives_or_leaks(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_a_caller_reads_never_goes_back_in_time() {
     let upstream = Upstream::start().await;
-    let clock = Clock::default();
+    let (clock, dice) = (Clock::default(), Dice::new());
     for id in IDS {
-        script(&upstream, id, &clock, false);
+        script(&upstream, id, &clock, &dice, false);
     }
     let cache = "[cache]\nfinal_ttl = \"20ms\"\nincomplete_ttl = \"20ms\"\npending_ttl = \"5ms\"\n";
     let gateway = Gateway::with(&[OPEN, cache, &region("my", &upstream)]).await;
     let public = gateway.public;
     let callers = (0..16).map(|n| {
+        let dice = dice.clone();
         tokio::spawn(async move {
             let (id, mut last) = (IDS[n % IDS.len()], 0);
             for _ in 0..60 {
-                let headers = if rand::random_ratio(1, 5) { NO_CACHE } else { &[] };
+                let headers = if dice.roll(0..5) == 0 { NO_CACHE } else { &[] };
                 let answer = client::request(public, "GET", &format!("/idv/{id}"), headers).await;
                 let seen = number(&answer);
                 assert!(seen >= last, "{id}: {seen} after {last}");

@@ -5,10 +5,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::issuer::{self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now};
+use crate::support::issuer::{
+    self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now, with, without,
+};
 use crate::support::process::{self, Scratch, Served, text};
 use crate::support::upstream::Gate;
-use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway, within};
+use crate::support::{Gateway, Reply, Upstream, eventually, gateway, within};
 
 /// The caller of most tests: sees identities, in the region `my` alone.
 const SUBJECT: &str = "system:serviceaccount:onboarding:api";
@@ -31,13 +33,6 @@ fn from_file(scratch: &Scratch, name: &str) -> String {
     mode("jwt", &format!("jwks_file = \"{}\"", text(&scratch.path(name))))
 }
 
-/// An upstream that knows `S1`.
-async fn upstream() -> Upstream {
-    let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream
-}
-
 /// A gateway that takes tokens of these keys, which stand in a file.
 struct Door {
     gateway: Gateway,
@@ -47,7 +42,7 @@ struct Door {
 
 impl Door {
     async fn of(keys: &Value) -> Self {
-        let (upstream, scratch) = (upstream().await, Scratch::new());
+        let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
         scratch.write("jwks.json", &keys.to_string());
         let auth = from_file(&scratch, "jwks.json");
         let gateway = Gateway::with(&[&auth, &gateway::region("my", &upstream), CALLERS]).await;
@@ -65,16 +60,6 @@ impl Door {
     async fn refuses(&self, what: &str, token: &str) {
         assert_eq!(self.status(token).await, 401, "{what} is refused");
     }
-}
-
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
-    claims[name] = value;
-    claims
-}
-
-fn without(mut claims: Value, name: &str) -> Value {
-    claims.as_object_mut().expect("claims are an object").remove(name);
-    claims
 }
 
 #[tokio::test]
@@ -257,7 +242,7 @@ async fn every_refusal_is_the_same_answer() {
 
 #[tokio::test]
 async fn a_subject_is_a_caller_with_his_scopes_and_regions() {
-    let (upstream, scratch, key) = (upstream().await, Scratch::new(), SigningKey::ec());
+    let (upstream, scratch, key) = (Upstream::passing("S1").await, Scratch::new(), SigningKey::ec());
     scratch.write("jwks.json", &issuer::jwks(&[&key]).to_string());
     let regions = [gateway::region("my", &upstream), gateway::region_at("ph", "http://127.0.0.1:9")];
     let gateway =
@@ -274,7 +259,7 @@ async fn a_subject_is_a_caller_with_his_scopes_and_regions() {
 
 #[tokio::test]
 async fn each_mode_takes_what_it_says() {
-    let (upstream, scratch, key) = (upstream().await, Scratch::new(), SigningKey::ec());
+    let (upstream, scratch, key) = (Upstream::passing("S1").await, Scratch::new(), SigningKey::ec());
     let jwks = scratch.write("jwks.json", &issuer::jwks(&[&key]).to_string());
     let jwks = format!("jwks_file = \"{}\"", text(&jwks));
     let callers = CALLERS.replace(
@@ -297,7 +282,7 @@ async fn the_first_tokens_cost_one_fetch_of_the_key_set_and_strange_ones_none() 
     let (key, strange) = (SigningKey::ec(), SigningKey::other_ec());
     let gate = Gate::default();
     let endpoint = KeyEndpoint::start([Reply::json(issuer::jwks(&[&key])).gated(&gate)]).await;
-    let upstream = upstream().await;
+    let upstream = Upstream::passing("S1").await;
     let gateway =
         Gateway::with(&[&from_endpoint(&endpoint), &gateway::region("my", &upstream), CALLERS]).await;
     assert_eq!(endpoint.fetches(), 0, "nothing is fetched before there is need");
@@ -356,7 +341,7 @@ impl Rotating {
 
 #[tokio::test]
 async fn an_unknown_key_id_fetches_the_key_set_again_and_what_goes_wrong_then_harms_no_known_key() {
-    let upstream = upstream().await;
+    let upstream = Upstream::passing("S1").await;
     let rotation = async {
         let next = Reply::json(issuer::jwks(&[&SigningKey::other_ec()]));
         let rotating = Rotating::to(next, &upstream).await;
@@ -401,7 +386,7 @@ async fn an_unknown_key_id_fetches_the_key_set_again_and_what_goes_wrong_then_ha
 async fn the_key_set_is_asked_for_with_the_token_of_that_moment() {
     let key = SigningKey::ec();
     let endpoint = KeyEndpoint::start([Reply::text(503, ""), Reply::json(issuer::jwks(&[&key]))]).await;
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     let file = scratch.write("token", "first\n");
     let auth = format!("{}jwks_token_file = \"{}\"\n", from_endpoint(&endpoint), text(&file));
     let gateway = Gateway::with(&[&auth, &gateway::region("my", &upstream), CALLERS]).await;
@@ -417,7 +402,7 @@ async fn the_key_set_is_asked_for_with_the_token_of_that_moment() {
 /// Each way to fail to authenticate, once, in both ways to prove oneself.
 #[tokio::test]
 async fn every_refusal_is_counted_by_its_reason() {
-    let (upstream, scratch, key) = (upstream().await, Scratch::new(), SigningKey::ec());
+    let (upstream, scratch, key) = (Upstream::passing("S1").await, Scratch::new(), SigningKey::ec());
     let jwks = scratch.write("jwks.json", &issuer::jwks(&[&key]).to_string());
     let jwks = format!("jwks_file = \"{}\"", text(&jwks));
     let region = gateway::region("my", &upstream);
@@ -443,7 +428,7 @@ async fn every_refusal_is_counted_by_its_reason() {
 
 #[tokio::test]
 async fn a_key_file_is_followed_and_a_broken_one_never_replaces_a_good_one() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     let (old, new) = (SigningKey::rsa(), SigningKey::other_rsa().called("rsa"));
     let (old_token, new_token) = (old.sign(&claims(SUBJECT)), new.sign(&claims(SUBJECT)));
     scratch.write("jwks.json", &issuer::jwks(&[&old]).to_string());

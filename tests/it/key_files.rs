@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::issuer::{self, SigningKey};
 use crate::support::process::{Scratch, Served, text};
-use crate::support::{Gateway, Reply, Upstream, bodies, eventually, gateway, tls};
+use crate::support::{Gateway, Upstream, eventually, gateway, tls};
 
 fn hash(key: &str) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -20,13 +20,6 @@ fn callers(scratch: &Scratch) -> String {
     )
 }
 
-/// An upstream that knows `S1`.
-async fn upstream() -> Upstream {
-    let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream
-}
-
 async fn status(served: &Served, key: &str) -> u16 {
     served.get_as(key, "/idv/S1").await.status
 }
@@ -37,7 +30,7 @@ async fn refused(served: &Served) -> f64 {
 
 #[tokio::test]
 async fn keys_are_changed_without_a_restart_and_without_a_gap() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("keys", &hash("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     assert_eq!((status(&served, "old").await, status(&served, "new").await), (200, 401));
@@ -55,7 +48,7 @@ async fn keys_are_changed_without_a_restart_and_without_a_gap() {
 
 #[tokio::test]
 async fn a_key_file_is_followed_without_a_signal() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("keys", &hash("old"));
     let gateway = Gateway::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     scratch.write("keys", &hash("new"));
@@ -65,7 +58,7 @@ async fn a_key_file_is_followed_without_a_signal() {
 
 #[tokio::test]
 async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("keys", &hash("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     let broken = [format!("{}\nthe-key-itself\n", hash("new")), hash(""), hash("new")[1..].to_owned()];
@@ -89,7 +82,7 @@ async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() 
 
 #[tokio::test]
 async fn a_key_that_would_be_two_callers_is_refused() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("keys", &hash("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     scratch.write("keys", &format!("{}\n{}\n", hash("old"), hash("other")));
@@ -102,7 +95,7 @@ async fn a_key_that_would_be_two_callers_is_refused() {
 
 #[tokio::test]
 async fn an_access_key_that_would_be_two_regions_of_a_host_is_refused() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("access", "one");
     let file = format!("access_key_file = \"{}\"", scratch.path("access").display());
     let first = gateway::region("my", &upstream).replace("access_key = \"test-access-key\"", &file);
@@ -115,7 +108,7 @@ async fn an_access_key_that_would_be_two_regions_of_a_host_is_refused() {
 
 #[tokio::test]
 async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     scratch.write("keys", &hash("old"));
     let mut served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     for _ in 0..5 {

@@ -158,7 +158,11 @@ async fn a_busy_region_and_its_full_queue_are_logged_once_each_with_the_setting_
     }
     eventually("a full table", async || served.metric("idv_fills_in_flight").await as usize == SHARE).await;
     for _ in 0..2 {
-        assert_eq!(served.get("/idv/one-more?region=r0").await.code(), "overloaded");
+        let refused = served.get("/idv/one-more?region=r0").await;
+        assert_eq!(
+            (refused.code(), refused.cache_status()),
+            ("overloaded".to_owned(), "idv-gateway; fwd=miss")
+        );
     }
     drop(waiting);
     let finished = served.stop().await;

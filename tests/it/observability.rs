@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::support::gateway::{OPEN, region, region_at};
+use crate::support::gateway::{OPEN, region, region_at, sha256};
 use crate::support::process::Served;
 use crate::support::{Gateway, Reply, Upstream, bodies};
 
@@ -226,10 +225,6 @@ async fn gateway(upstreams: [&Upstream; 2]) -> Gateway {
         &caller("risk", "requests_per_second = 1"),
     ])
     .await
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Series that are not zero before anything has happened: the scrape itself is a connection.

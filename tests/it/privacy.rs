@@ -3,10 +3,10 @@
 //! Every secret and every personal text of these tests has the word `canary` in it, whoever sends it.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::collector::Collector;
+use crate::support::gateway::sha256;
 use crate::support::process::{Scratch, Served, text};
 use crate::support::{Answer, Reply, Upstream, bodies, client, eventually};
 
@@ -18,10 +18,6 @@ const TOKEN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.\
     eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwiYXVkIjoiaWR2LWdhdGV3YXkiLCJzdWIiOiJjYW5hcnktc3ViamVjdCIsImV4cCI6NDEwMjQ0NDgwMH0.\
     Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5YWJjZA";
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// A result with everything that is known of a person.
 fn person(id: &str) -> Value {

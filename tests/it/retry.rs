@@ -9,16 +9,9 @@ use tokio::net::TcpSocket;
 
 use crate::support::bodies::{http_date, not_exist, refusal};
 use crate::support::client::{gist, pass};
-use crate::support::gateway::{OPEN, region, region_at};
-use crate::support::upstream::Gate;
+use crate::support::gateway::{BREAKER, OPEN, RETRIES, region, region_at};
+use crate::support::upstream::{Gate, passed};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-const RETRIES: &str = "idv_upstream_retries_total{region=\"my\"}";
-const BREAKER: &str = "idv_breaker_state{region=\"my\"}";
-
-fn passed(id: &str) -> Reply {
-    Reply::json(bodies::passed(id))
-}
 
 fn coded(status: u16, code: &str) -> Reply {
     Reply::text(status, &refusal(code, "in words that may change").to_string())

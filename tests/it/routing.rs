@@ -9,12 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::support::bodies::{not_exist, refusal};
 use crate::support::client::{NO_CACHE, gist};
 use crate::support::gateway::{OPEN, region};
-use crate::support::upstream::Gate;
+use crate::support::upstream::{Gate, passed};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-fn passed(id: &str) -> Reply {
-    Reply::json(bodies::passed(id))
-}
 
 fn absent() -> Reply {
     Reply::json(not_exist())
@@ -29,7 +25,7 @@ fn found_in(region: &str) -> (u16, Option<String>) {
 }
 
 /// The status and the region that the answer names.
-fn whence(answer: &Answer) -> (u16, Option<String>) {
+fn found(answer: &Answer) -> (u16, Option<String>) {
     (answer.status, answer.json()["region"].as_str().map(str::to_owned))
 }
 
@@ -70,8 +66,8 @@ async fn a_named_region_alone_is_asked() {
     my.answer("S1", [passed("S1")]);
     ph.answer("S2", [passed("S2")]);
     let gateway = gateway(&my, &ph, "").await;
-    assert_eq!(whence(&gateway.get("/idv/S2?region=ph").await), found_in("ph"));
-    assert_eq!(whence(&gateway.get("/idv/S1?region=my").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S2?region=ph").await), found_in("ph"));
+    assert_eq!(found(&gateway.get("/idv/S1?region=my").await), found_in("my"));
     let missed = gateway.get("/idv/S1?region=ph").await;
     assert_eq!(missed.gist(), gist(404, "signature_not_found"));
     assert_eq!(missed.json()["region"], "ph");
@@ -92,7 +88,7 @@ async fn an_unknown_id_is_asked_for_in_every_region_at_once() {
         gate.open();
     };
     let (answer, ()) = tokio::join!(gateway.get("/idv/S1"), open);
-    assert_eq!(whence(&answer), found_in("ph"));
+    assert_eq!(found(&answer), found_in("ph"));
     assert_eq!(answer.cache_status(), "idv-gateway; fwd=miss; stored");
 }
 
@@ -103,11 +99,11 @@ async fn the_first_region_that_has_the_id_answers_and_is_the_only_one_asked_from
     my.answer("S1", [absent().gated(&gate)]);
     ph.answer("S1", [passed("S1")]);
     let gateway = gateway(&my, &ph, "").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"), "while my still thinks");
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "while my still thinks");
     my.wait_for_hits("S1", 1).await;
     for refreshes in 1..=3 {
         let answer = gateway.send("GET", "/idv/S1", NO_CACHE).await;
-        assert_eq!((whence(&answer), answer.cache_status()), (found_in("ph"), "idv-gateway; fwd=request"));
+        assert_eq!((found(&answer), answer.cache_status()), (found_in("ph"), "idv-gateway; fwd=request"));
         assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 1 + refreshes), "the region is learned");
     }
     gate.open();
@@ -123,7 +119,7 @@ async fn a_second_region_that_has_the_id_makes_it_ambiguous_however_late_it_answ
     my.answer("S1", [passed("S1")]);
     ph.answer("S1", [Reply::json(bodies::failed("S1", "LIVENESS_ATTACK")).gated(&gate)]);
     let gateway = gateway(&my, &ph, "").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     assert!(gateway.get("/idv/S1").await.is_hit());
     gate.open();
     eventually("the conflict", async || conflicts(&gateway).await == 1.0).await;
@@ -135,9 +131,9 @@ async fn a_second_region_that_has_the_id_makes_it_ambiguous_however_late_it_answ
     assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 1), "the entry is dropped, and nobody is asked in vain");
     // Who names the region is served.
     let in_my = gateway.get("/idv/S1?region=my").await;
-    assert_eq!((in_my.gist(), whence(&in_my)), (gist(200, "passed"), found_in("my")));
+    assert_eq!((in_my.gist(), found(&in_my)), (gist(200, "passed"), found_in("my")));
     let in_ph = gateway.get("/idv/S1?region=ph").await;
-    assert_eq!((in_ph.gist(), whence(&in_ph)), (gist(200, "failed"), found_in("ph")));
+    assert_eq!((in_ph.gist(), found(&in_ph)), (gist(200, "failed"), found_in("ph")));
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(409, "ambiguous_signature"), "for good");
     assert_eq!(conflicts(&gateway).await, 1.0, "counted once");
 }
@@ -155,7 +151,7 @@ async fn two_regions_that_have_the_id_at_the_same_time_end_in_a_conflict() {
     // DELETE forgets the mark with everything else.
     ph.answer("S1", [absent()]);
     assert_eq!(gateway.send("DELETE", "/idv/S1", &[]).await.status, 204);
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     ph.wait_for_hits("S1", 2).await;
     assert_eq!(my.hits("S1"), 2);
 }
@@ -166,7 +162,7 @@ async fn a_conflict_found_by_naming_the_other_region_counts_too() {
     my.answer("S1", [passed("S1")]);
     ph.answer("S1", [absent(), passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     eventually("the answer of ph", async || gateway.get("/idv/S1?region=ph").await.status == 200).await;
     assert_eq!(conflicts(&gateway).await, 1.0);
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(409, "ambiguous_signature"));
@@ -205,7 +201,7 @@ async fn not_found_is_never_said_while_a_region_could_not_be_asked() {
         assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(404, "signature_not_found"));
         ph.answer("S1", [passed("S1")]);
         eventually("an answer of ph", async || gateway.get("/idv/S1").await.status == 200).await;
-        assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"), "{name}");
+        assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "{name}");
     }
 }
 
@@ -215,7 +211,7 @@ async fn a_region_that_is_down_hides_no_id_of_another() {
     my.answer("S1", [down()]);
     ph.answer("S1", [passed("S1")]);
     let gateway = gateway(&my, &ph, "").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"));
 }
 
 #[tokio::test]
@@ -239,7 +235,7 @@ async fn a_region_that_a_result_was_not_held_for_any_longer_has_not_said_that_th
     ph.answer("S1", [Reply::Stall(vec![])]);
     let request = "[request]\ntimeout = \"1500ms\"\ndiscovery_wait = \"500ms\"\n";
     let gateway = gateway(&my, &ph, request).await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     let held = gateway.ask("/idv/S1", &[]).await;
     let gone = gateway.send("GET", "/idv/S1?region=my", NO_CACHE).await;
     assert_eq!(gone.gist(), gist(404, "signature_not_found"));
@@ -272,8 +268,8 @@ async fn no_cache_sees_at_once_that_an_id_exists_now() {
     ph.answer("S1", [passed("S1")]);
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(404, "signature_not_found"), "from memory");
     let fresh = gateway.send("GET", "/idv/S1", NO_CACHE).await;
-    assert_eq!((whence(&fresh), fresh.cache_status()), (found_in("ph"), "idv-gateway; fwd=request"));
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"), "and so does everybody else");
+    assert_eq!((found(&fresh), fresh.cache_status()), (found_in("ph"), "idv-gateway; fwd=request"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "and so does everybody else");
     my.wait_for_hits("S1", 2).await;
     assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 2));
 }
@@ -284,7 +280,7 @@ async fn what_one_region_does_not_have_says_nothing_of_another() {
     ph.answer("S1", [passed("S1")]);
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(404, "signature_not_found"));
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"));
     let known = gateway.get("/idv/S1?region=my").await;
     assert_eq!(known.gist(), gist(404, "signature_not_found"));
     assert!(known.is_hit());
@@ -297,14 +293,14 @@ async fn an_id_that_left_its_region_is_looked_for_everywhere() {
     my.answer("S1", [passed("S1"), absent()]);
     ph.answer("S1", [absent(), passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     ph.wait_for_hits("S1", 1).await;
     gateway.wait_for_fills(0).await;
     let moved = gateway.send("GET", "/idv/S1", NO_CACHE).await;
-    assert_eq!(whence(&moved), found_in("ph"));
+    assert_eq!(found(&moved), found_in("ph"));
     assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 2));
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("ph"), "the old entry is gone");
-    assert_eq!(whence(&gateway.send("GET", "/idv/S1", NO_CACHE).await), found_in("ph"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "the old entry is gone");
+    assert_eq!(found(&gateway.send("GET", "/idv/S1", NO_CACHE).await), found_in("ph"));
     assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 3), "the new region is learned");
     assert_eq!(conflicts(&gateway).await, 0.0);
 }
@@ -314,7 +310,7 @@ async fn an_id_that_left_every_region_is_gone() {
     let (my, ph) = upstreams().await;
     my.answer("S1", [passed("S1"), absent()]);
     let gateway = gateway(&my, &ph, "").await;
-    assert_eq!(whence(&gateway.get("/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     let gone = gateway.send("GET", "/idv/S1", NO_CACHE).await;
     assert_eq!(gone.gist(), gist(404, "signature_not_found"));
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(404, "signature_not_found"), "no stale result");
@@ -351,13 +347,13 @@ async fn naming_another_region_than_the_entrys_is_a_miss_that_leaves_the_entry_a
     let (my, ph) = upstreams().await;
     my.answer("S1", [passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
-    assert_eq!(whence(&gateway.get("/idv/S1?region=my").await), found_in("my"));
+    assert_eq!(found(&gateway.get("/idv/S1?region=my").await), found_in("my"));
     let missed = gateway.get("/idv/S1?region=ph").await;
     assert_eq!(missed.gist(), gist(404, "signature_not_found"));
     assert!(!missed.cache_status().contains("hit"));
     for target in ["/idv/S1", "/idv/S1?region=my"] {
         let answer = gateway.get(target).await;
-        assert_eq!(whence(&answer), found_in("my"));
+        assert_eq!(found(&answer), found_in("my"));
         assert!(answer.is_hit(), "{target}: {}", answer.cache_status());
     }
     ph.answer("S1", [down()]);
@@ -379,7 +375,7 @@ async fn a_caller_asks_no_region_but_his_own() {
     let forbidden = gateway.get_as("only-ph-key", "/idv/S1?region=my").await;
     assert_eq!(forbidden.gist(), gist(403, "region_forbidden"));
     assert_eq!(my.received().len(), 0, "not even for a token");
-    assert_eq!(whence(&gateway.get_as("both-key", "/idv/S1").await), found_in("my"));
+    assert_eq!(found(&gateway.get_as("both-key", "/idv/S1").await), found_in("my"));
 }
 
 #[tokio::test]
@@ -390,7 +386,7 @@ async fn an_entry_of_a_region_that_a_caller_may_not_use_does_not_exist_for_him()
     my.answer("S2", [passed("S2")]);
     let gateway = gateway_for_callers(&my, &ph).await;
     for id in ["S1", "S2"] {
-        assert_eq!(whence(&gateway.get_as("only-my-key", &format!("/idv/{id}")).await), found_in("my"));
+        assert_eq!(found(&gateway.get_as("only-my-key", &format!("/idv/{id}")).await), found_in("my"));
     }
     let missed = gateway.get_as("only-ph-key", "/idv/S1").await;
     assert_eq!(missed.gist(), gist(404, "signature_not_found"));
@@ -402,7 +398,7 @@ async fn an_entry_of_a_region_that_a_caller_may_not_use_does_not_exist_for_him()
     // His 404 is his own.
     for key in ["both-key", "only-my-key"] {
         let answer = gateway.get_as(key, "/idv/S1").await;
-        assert_eq!(whence(&answer), found_in("my"), "{key}");
+        assert_eq!(found(&answer), found_in("my"), "{key}");
         assert!(answer.is_hit(), "{key}: {}", answer.cache_status());
     }
     assert_eq!(my.hits("S1"), 1);
@@ -416,13 +412,13 @@ async fn a_conflict_is_one_only_for_those_who_may_use_both_regions() {
     let gateway = gateway_for_callers(&my, &ph).await;
     let check_everybody = async || {
         let in_my = gateway.get_as("only-my-key", "/idv/S1").await;
-        assert_eq!((in_my.gist(), whence(&in_my)), (gist(200, "passed"), found_in("my")));
+        assert_eq!((in_my.gist(), found(&in_my)), (gist(200, "passed"), found_in("my")));
         let in_ph = gateway.get_as("only-ph-key", "/idv/S1").await;
-        assert_eq!((in_ph.gist(), whence(&in_ph)), (gist(200, "failed"), found_in("ph")));
+        assert_eq!((in_ph.gist(), found(&in_ph)), (gist(200, "failed"), found_in("ph")));
         let both = gateway.get_as("both-key", "/idv/S1").await;
         assert_eq!(both.gist(), gist(409, "ambiguous_signature"));
         let named = gateway.get_as("both-key", "/idv/S1?region=ph").await;
-        assert_eq!((named.gist(), whence(&named)), (gist(200, "failed"), found_in("ph")));
+        assert_eq!((named.gist(), found(&named)), (gist(200, "failed"), found_in("ph")));
     };
     check_everybody().await;
     check_everybody().await;
@@ -441,7 +437,7 @@ async fn a_region_that_hangs_takes_no_room_from_another() {
     let few = format!("{}concurrency = 2\n", region("my", &my));
     let gateway = Gateway::with(&[OPEN, &few, &region("ph", &ph)]).await;
     let answers = join_all(ids.iter().map(async |id| gateway.get(&format!("/idv/{id}")).await)).await;
-    assert!(answers.iter().all(|answer| whence(answer) == found_in("ph")), "while my hangs");
+    assert!(answers.iter().all(|answer| found(answer) == found_in("ph")), "while my hangs");
     eventually("two calls", async || my.result_hits() >= 2).await;
     assert_eq!(my.result_hits(), 2, "at once, as configured");
     assert_eq!(gateway.fills().await, 2.0, "nobody waits for those that queued");

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::client::Connection;
-use crate::support::gateway::{OPEN, region};
+use crate::support::gateway::{OPEN, region, sha256};
 use crate::support::process::{Finished, Served, text};
 use crate::support::upstream::Gate;
 use crate::support::{Answer, Reply, Upstream, bodies, eventually};
@@ -164,11 +164,6 @@ async fn a_second_signal_stops_at_once() {
 
 fn caller(hash_file: &std::path::Path) -> String {
     format!("[[callers]]\nname = \"a\"\nkey_sha256_file = \"{}\"\n", text(hash_file))
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

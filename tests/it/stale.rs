@@ -169,12 +169,12 @@ async fn an_answer_of_the_upstream_ends_staleness_whatever_it_says() {
     let gateway = gateway(&upstream, "final_ttl = \"30ms\"\nnot_found_ttl = \"1h\"").await;
     let passed = |id: &str| Reply::json(bodies::passed(id));
     let wrong_id = Reply::json(bodies::passed("another"));
-    let news = [
+    let answers = [
         ("healed", Reply::json(bodies::failed("healed", "STRATEGY_HIT")), (200, "failed")),
         ("gone", Reply::json(bodies::not_exist()), (404, "signature_not_found")),
         ("another-id", wrong_id, (502, "upstream_id_mismatch")),
     ];
-    for (id, reply, (status, word)) in news {
+    for (id, reply, (status, word)) in answers {
         upstream.answer(id, [passed(id), broken(), broken(), broken()]);
         eventually(id, async || is_stale(&gateway.get(&format!("/idv/{id}")).await)).await;
         upstream.answer(id, [reply]);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::support::gateway::{self, Gateway, OPEN};
 use crate::support::process::{self, Scratch, Served, text};
 use crate::support::tls::{self, Client};
-use crate::support::{Reply, Upstream, bodies, eventually, within};
+use crate::support::{Upstream, eventually, within};
 
 /// `[server.tls]` with files in `scratch`, which hold the server's certificate and its key.
 fn files_in(scratch: &Scratch) -> String {
@@ -22,15 +22,8 @@ fn install(scratch: &Scratch, certificate: &str) {
     scratch.write("cert.pem", &tls::pem(certificate));
 }
 
-/// An upstream that knows `S1`.
-async fn upstream() -> Upstream {
-    let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream
-}
-
 async fn start(section: &str) -> (Gateway, Upstream) {
-    let upstream = upstream().await;
+    let upstream = Upstream::passing("S1").await;
     let gateway = Gateway::with(&[section, OPEN, &gateway::region("my", &upstream)]).await;
     (gateway, upstream)
 }
@@ -60,7 +53,7 @@ async fn with_a_client_authority_only_its_callers_are_heard() {
 
 #[tokio::test]
 async fn a_client_certificate_is_no_key() {
-    let upstream = upstream().await;
+    let upstream = Upstream::passing("S1").await;
     let caller = format!("[[callers]]\nname = \"a\"\nkey_sha256 = \"{}\"\n", "ab".repeat(32));
     let tls = tls::section("server", "server-key", Some("authority"));
     let gateway = Gateway::with(&[&tls, &caller, &gateway::region("my", &upstream)]).await;
@@ -145,7 +138,7 @@ async fn a_new_certificate_is_shown_within_seconds_without_a_signal() {
 #[tokio::test]
 async fn the_certificates_end_is_a_metric_and_follows_its_files() {
     const ENDS: &str = "idv_certificate_expiry_timestamp_seconds";
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     install(&scratch, "upstream-expired");
     let tls = tls::files(text(&scratch.path("cert.pem")), text(&scratch.path("key.pem")), None);
     let served = Served::with(&[&tls, OPEN, &gateway::region("my", &upstream)]).await;
@@ -164,7 +157,7 @@ async fn the_certificates_end_is_a_metric_and_follows_its_files() {
 
 #[tokio::test]
 async fn at_sighup_a_new_certificate_is_shown_and_open_connections_go_on() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     let served = Served::with(&[&files_in(&scratch), OPEN, &gateway::region("my", &upstream)]).await;
     let client = Client::new(None);
     let open = client.open(served.public).await.unwrap();
@@ -180,7 +173,7 @@ async fn at_sighup_a_new_certificate_is_shown_and_open_connections_go_on() {
 
 #[tokio::test]
 async fn a_broken_new_certificate_keeps_the_old_one_and_says_so() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     let served = Served::with(&[&files_in(&scratch), OPEN, &gateway::region("my", &upstream)]).await;
     let client = Client::new(None);
     let stranger = tls::pem("strange-client");
@@ -207,7 +200,7 @@ async fn a_broken_new_certificate_keeps_the_old_one_and_says_so() {
 
 #[tokio::test]
 async fn an_authority_of_callers_that_has_ended_is_not_taken_into_use() {
-    let (upstream, scratch) = (upstream().await, Scratch::new());
+    let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
     let authority = scratch.write("callers.pem", &tls::pem("callers"));
     let server = ["server", "server-key"].map(tls::fixture);
     let section = tls::files(text(&server[0]), text(&server[1]), Some(text(&authority)));

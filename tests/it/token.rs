@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::support::bodies::{http_date, refusal, token_until};
 use crate::support::client::{gist, pass};
 use crate::support::gateway::{OPEN, region, region_at};
-use crate::support::upstream::{Gate, Received};
+use crate::support::upstream::{Gate, Received, passed};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
 /// A gateway with one region, `my`, and more settings for it.
@@ -27,10 +27,6 @@ fn answer_all(upstream: &Upstream, ids: &[String], replies: impl Fn(&str) -> Vec
 
 fn ids(prefix: &str, n: usize) -> Vec<String> {
     (0..n).map(|index| format!("{prefix}{index}")).collect()
-}
-
-fn passed(id: &str) -> Reply {
-    Reply::json(bodies::passed(id))
 }
 
 fn iam_failed() -> Reply {

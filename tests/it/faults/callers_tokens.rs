@@ -6,7 +6,9 @@ use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::client::pass;
 use crate::support::gateway::region;
-use crate::support::issuer::{self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now};
+use crate::support::issuer::{
+    self, AUDIENCE, ISSUER, KeyEndpoint, SigningKey, base64url, claims, now, with, without,
+};
 use crate::support::process::{Scratch, text};
 use crate::support::{Answer, Reply, Upstream, eventually};
 
@@ -48,16 +50,6 @@ async fn trial_of_keys(keys: &[Value], id: &str) -> (Trial, Scratch) {
 
 async fn ask(trial: &Trial, id: &str, token: &str) -> Answer {
     trial.send("GET", id, "", &[("Authorization", &format!("Bearer {token}"))]).await
-}
-
-fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
-    object[name] = value.into();
-    object
-}
-
-fn without(mut object: Value, name: &str) -> Value {
-    object.as_object_mut().expect("an object").remove(name);
-    object
 }
 
 fn padded(text: &str) -> String {

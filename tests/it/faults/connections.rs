@@ -204,7 +204,7 @@ async fn f164_at_the_limit_an_idle_caller_makes_room_and_one_who_is_being_answer
         connection.ask("GET", "/idv/F164", &KEY).await;
         assert_eq!(connection.answer().await.expect("an answer").status, 200);
         idle.push(connection);
-        // How long each has idled is told apart by the millisecond.
+        // How long each has idled is known to the millisecond.
         sleep(Duration::from_millis(2)).await;
     }
     is_answered_soon(&served).await;

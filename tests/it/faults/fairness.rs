@@ -7,7 +7,7 @@ use serde_json::json;
 use super::rows::{Row, row, shown_by};
 use super::trial::Trial;
 use crate::support::client::gist;
-use crate::support::gateway::region;
+use crate::support::gateway::{BREAKER, region};
 use crate::support::upstream::{Flow, Gate};
 use crate::support::{Reply, Upstream, bodies, eventually};
 
@@ -77,8 +77,6 @@ pub fn rows() -> Vec<Row> {
         ),
     ]
 }
-
-const BREAKER: &str = "idv_breaker_state{region=\"my\"}";
 
 #[tokio::test]
 async fn f165_fills_that_nobody_waits_for_are_dropped() {

@@ -1,7 +1,7 @@
 //! Watched and configured files that are not what they should be.
 
 use super::rows::{Row, row};
-use crate::support::gateway::{caller, key_hash, metric_at, region};
+use crate::support::gateway::{caller, metric_at, region, sha256};
 use crate::support::process::{Scratch, Served, run, text};
 use crate::support::{Reply, Upstream, bodies, eventually};
 
@@ -40,8 +40,7 @@ async fn status(served: &Served, key: &str) -> u16 {
 async fn f162_a_file_that_cannot_be_read_stops_no_other_reload() {
     let (upstream, scratch) = (Upstream::start().await, Scratch::new());
     upstream.answer("F162", [Reply::json(bodies::passed("F162"))]);
-    for (name, content) in [("access", "test-access-key"), ("a", &key_hash("a-old")), ("b", &key_hash("b0"))]
-    {
+    for (name, content) in [("access", "test-access-key"), ("a", &sha256("a-old")), ("b", &sha256("b0"))] {
         scratch.write(name, content);
     }
     let access = format!("access_key_file = \"{}\"", text(&scratch.path("access")));
@@ -61,7 +60,7 @@ async fn f162_a_file_that_cannot_be_read_stops_no_other_reload() {
         replace(&scratch.path("access"), what);
         replace(&scratch.path("a"), what);
         let new = format!("b{}", round + 1);
-        scratch.write("b", &key_hash(&new));
+        scratch.write("b", &sha256(&new));
         served.process.signal("HUP");
         eventually("the other caller's new key", async || status(&served, &new).await == 200).await;
         eventually("both refusals", async || refused().await >= before + 2.0).await;
@@ -72,7 +71,7 @@ async fn f162_a_file_that_cannot_be_read_stops_no_other_reload() {
         std::fs::remove_file(scratch.path(name)).expect("it is there");
     }
     scratch.write("access", "test-access-key");
-    scratch.write("a", &key_hash("a-new"));
+    scratch.write("a", &sha256("a-new"));
     served.process.signal("HUP");
     eventually("the file that is well again", async || status(&served, "a-new").await == 200).await;
 }

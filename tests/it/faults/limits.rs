@@ -31,7 +31,7 @@ pub fn rows() -> Vec<Row> {
             format!("{BUSY} busy processes on the gateway's only processor"),
             "health is told within a second; what takes too long is refused",
         ),
-        row(142, "only IPv6; no rights, no writable directory", "it works"),
+        row(142, "listeners with IPv6 addresses alone; no rights, no writable directory", "it works"),
         row(
             144,
             format!("{MEASURED} requests of every kind, nobody reads the metrics"),
@@ -147,7 +147,7 @@ async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_
 }
 
 #[tokio::test]
-async fn f142_it_listens_where_there_is_only_ipv6() {
+async fn f142_it_listens_on_ipv6_alone() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     let scratch = Scratch::new();

@@ -26,7 +26,7 @@ pub fn rows() -> Vec<Row> {
         row(
             147,
             "every region is down at the start, and later",
-            "it starts, /readyz and /livez are 200, what is known is served, the rest is 503 within 100 ms",
+            "it starts, /readyz and /livez are 200, what is known is served, the rest is 503, half of it within 100 ms",
         ),
     ]
 }

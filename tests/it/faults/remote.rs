@@ -50,7 +50,7 @@ pub fn rows() -> Vec<Row> {
             "the encryption key is rotated",
             "the old key's values are read while it is the previous key",
         ),
-        row(96, "Redis is flushed", "misses; what the upstream says is shared anew"),
+        row(96, "Redis is flushed", "misses; what the upstream says is shared again"),
         row(
             97,
             format!("{FLOOD} messages of garbage and old ones again, on the channel of the replicas"),

@@ -1,6 +1,6 @@
 //! Requests that lead elsewhere or never end, and callers who try everything.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::rows::{Row, row};
@@ -54,11 +54,13 @@ async fn f114_a_fragment_says_nothing() {
 #[tokio::test]
 async fn f118_a_get_with_an_endless_body() {
     let trial = Trial::start().await;
-    let taken = send_without_end(
-        &trial,
-        b"GET /idv/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n",
-    )
-    .await;
+    let mut stream = TcpStream::connect(trial.gateway.public).await.expect("a connection");
+    let head = b"GET /idv/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n";
+    stream.write_all(head).await.expect("the head is read");
+    let mut status = [0; 12];
+    within("an answer before the body", stream.read_exact(&mut status)).await.expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 400");
+    let taken = send_without_end(stream).await;
     assert!(taken < MUCH, "{taken} bytes of a body were taken");
     trial.passes("F118");
     assert_eq!(trial.ask("F118").await.gist(), pass());
@@ -69,10 +71,8 @@ async fn f118_a_get_with_an_endless_body() {
 /// More bytes than the kernel's buffers of both sides hold.
 const MUCH: usize = 64 << 20;
 
-/// Sends a head and then a body for as long as anybody takes it. Returns how much that was.
-async fn send_without_end(trial: &Trial, head: &[u8]) -> usize {
-    let mut stream = TcpStream::connect(trial.gateway.public).await.expect("a connection");
-    stream.write_all(head).await.expect("the head is read");
+/// Sends a body for as long as it is taken. Returns how much that was.
+async fn send_without_end(mut stream: TcpStream) -> usize {
     let (piece, mut taken) = (vec![b'x'; 1 << 16], 0);
     while taken < MUCH {
         match within("room to send, or the end", stream.write(&piece)).await {

@@ -32,15 +32,9 @@ fn drain(delay: &str) -> String {
     format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"20s\"\n")
 }
 
-async fn upstream() -> Upstream {
-    let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream
-}
-
 #[tokio::test]
 async fn f134_a_killed_gateway_starts_again_on_its_ports_and_has_left_no_file_behind() {
-    let upstream = upstream().await;
+    let upstream = Upstream::passing("S1").await;
     upstream.answer("S2", [Reply::json(bodies::passed("S2")).gated(&Gate::default())]);
     let mut served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     let mut under_way = Connection::open(served.public).await;

@@ -144,7 +144,7 @@ impl Trial {
         answer
     }
 
-    /// Has an id fetched anew over a connection that is kept.
+    /// Has an id fetched again over a connection that is kept.
     pub async fn refresh_over(&self, connection: &mut client::Connection, id: &str) -> Answer {
         let started = Instant::now();
         connection.ask("GET", &format!("/idv/{id}"), &[("Cache-Control", "no-cache")]).await;

@@ -11,7 +11,7 @@ use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::client::{gist, pass};
 use crate::support::front::Front;
-use crate::support::gateway::{region, region_at};
+use crate::support::gateway::{RETRIES, region, region_at};
 use crate::support::upstream::{Flow, Gate};
 use crate::support::{Reply, Upstream, bodies, eventually};
 
@@ -52,8 +52,6 @@ pub fn rows() -> Vec<Row> {
         ),
     ]
 }
-
-const RETRIES: &str = "idv_upstream_retries_total{region=\"my\"}";
 
 /// A region `my` whose get-result is at `url`; its tokens come from `upstream`.
 pub(super) fn region_elsewhere(url: &str, upstream: &Upstream, attempt_timeout: &str) -> String {

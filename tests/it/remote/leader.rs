@@ -7,13 +7,11 @@ use tokio::time::Instant;
 
 use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, region};
-use crate::support::redis::{Redis, up};
+use crate::support::redis::{Redis, replica_of};
 use crate::support::upstream::{Gate, Reply, Upstream};
 
 async fn replica(upstream: &Upstream, redis: &Redis, more: &str) -> Gateway {
-    let gateway = Gateway::with(&[OPEN, more, &region("my", upstream), &redis.section()]).await;
-    up(&gateway).await;
-    gateway
+    replica_of(&[OPEN, more, &region("my", upstream), &redis.section()]).await
 }
 
 /// The status of each answer to this many callers on each of four replicas.

@@ -7,14 +7,12 @@ use tokio::net::TcpStream;
 
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::process::{Scratch, Served, free_address, text};
-use crate::support::redis::{self, KEY, Redis, Said, section};
+use crate::support::redis::{self, KEY, Redis, Said, replica_of, section};
 use crate::support::upstream::{Reply, Upstream};
 use crate::support::{bodies, eventually, tls};
 
 async fn replica(upstream: &Upstream, section: &str) -> Gateway {
-    let gateway = Gateway::with(&[OPEN, section, &region("my", upstream)]).await;
-    eventually("the second tier", async || gateway.metric("idv_remote_up").await == 1.0).await;
-    gateway
+    replica_of(&[OPEN, section, &region("my", upstream)]).await
 }
 
 /// What one replica fetches is a remote hit on another.
@@ -81,7 +79,7 @@ async fn a_user_with_the_rights_of_the_guide_is_enough() {
     redis.ask(&words).await;
     let section = redis.section_at(&format!("redis://idv:a-password@{}", redis.address), KEY);
     shares(&upstream, &format!("{section}share_tokens = true\n"), "S1").await;
-    assert_eq!(redis.ask(&["ACL", "LOG"]).await, crate::support::redis::Said::List(Vec::new()));
+    assert_eq!(redis.ask(&["ACL", "LOG"]).await, Said::List(Vec::new()));
 }
 
 async fn cluster() -> Vec<Redis> {

@@ -1,4 +1,4 @@
-//! What one replica learns, the others know: results, regions, purges, news; and one of them fetches for all.
+//! What one replica learns, the others know: results, regions, purges, messages; and one of them fetches for all.
 
 use std::time::Duration;
 
@@ -6,21 +6,10 @@ use crate::support::bodies;
 use crate::support::client::{NO_CACHE, gist};
 use crate::support::gateway::{Gateway, OPEN, caller, region};
 use crate::support::process::text;
-use crate::support::redis::{KEY, Redis, up};
+use crate::support::redis::{KEY, Redis, replica, replica_of, up};
 use crate::support::upstream::{Gate, Reply, Upstream};
 use crate::support::{client, eventually, within};
 use futures_util::future::join_all;
-
-async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
-    replica_of(&[OPEN, &region("my", upstream), &redis.section()]).await
-}
-
-/// A gateway of these pieces of configuration, once it is connected to the second tier.
-async fn replica_of(pieces: &[&str]) -> Gateway {
-    let gateway = Gateway::with(pieces).await;
-    up(&gateway).await;
-    gateway
-}
 
 #[tokio::test]
 async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
@@ -60,7 +49,7 @@ async fn a_purge_on_one_replica_is_a_purge_on_all() {
     assert_eq!(other.get("/idv/S1").await.cache_status(), "idv-gateway; fwd=miss; stored");
     assert_eq!(upstream.hits("S1"), 2);
     let again = one.get("/idv/S1").await;
-    assert!(again.cache_status().ends_with("; detail=remote"), "shared anew");
+    assert!(again.cache_status().ends_with("; detail=remote"), "shared again");
 }
 
 #[tokio::test]

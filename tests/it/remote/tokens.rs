@@ -1,19 +1,13 @@
 //! `remote.share_tokens`: one replica asks for a token, and all use it.
 
 use crate::support::gateway::{Gateway, OPEN, region};
-use crate::support::redis::{Redis, up};
-use crate::support::upstream::{Gate, Reply, Upstream};
+use crate::support::redis::{Redis, replica_of};
+use crate::support::upstream::{Gate, Reply, Upstream, passed};
 use crate::support::{bodies, eventually};
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
     let section = format!("{}share_tokens = true\n", redis.section());
-    let gateway = Gateway::with(&[OPEN, &section, &region("my", upstream)]).await;
-    up(&gateway).await;
-    gateway
-}
-
-fn passed(id: &str) -> Reply {
-    Reply::json(bodies::passed(id))
+    replica_of(&[OPEN, &section, &region("my", upstream)]).await
 }
 
 fn refused() -> Reply {

@@ -2,16 +2,10 @@
 
 use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, region};
-use crate::support::redis::{KEY, Redis, Said, up};
+use crate::support::redis::{KEY, Redis, Said, replica, up};
 use crate::support::upstream::{Reply, Upstream};
 
 const UNDECRYPTABLE: &str = r#"idv_remote_requests_total{operation="read",outcome="undecryptable"}"#;
-
-async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
-    let gateway = Gateway::with(&[OPEN, &region("my", upstream), &redis.section()]).await;
-    up(&gateway).await;
-    gateway
-}
 
 #[tokio::test]
 async fn every_key_ends_and_none_holds_an_id_a_name_or_a_link_in_clear() {

@@ -41,14 +41,18 @@ pub const OPEN: &str = "[auth]\nmode = \"none\"\n";
 
 /// One caller of a test's configuration: its name is its key; `more` are further lines.
 pub fn caller(name: &str, scopes: &[&str], more: &str) -> String {
-    let hash = key_hash(name);
+    let hash = sha256(name);
     format!("[[callers]]\nname = \"{name}\"\nkey_sha256 = \"{hash}\"\nscopes = {scopes:?}\n{more}\n")
 }
 
-/// The hash by which the configuration knows a key.
-pub fn key_hash(key: &str) -> String {
+/// The SHA-256 of a text: of a key, what the configuration knows of it.
+pub fn sha256(key: &str) -> String {
     Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Of the region `my`.
+pub const RETRIES: &str = "idv_upstream_retries_total{region=\"my\"}";
+pub const BREAKER: &str = "idv_breaker_state{region=\"my\"}";
 
 /// The drain of a test: no delay, a short deadline.
 pub const QUICK_DRAIN: &str = "[drain]\ndelay = \"0s\"\ndeadline = \"2s\"\n";

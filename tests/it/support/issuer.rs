@@ -175,6 +175,18 @@ pub fn claims(subject: &str) -> Value {
     json!({ "iss": ISSUER, "aud": [AUDIENCE], "sub": subject, "iat": now(), "nbf": now(), "exp": now() + 3600 })
 }
 
+/// Claims, or a key, with another value of one member.
+pub fn with(mut object: Value, name: &str, value: impl Into<Value>) -> Value {
+    object[name] = value.into();
+    object
+}
+
+/// The same without that member.
+pub fn without(mut object: Value, name: &str) -> Value {
+    object.as_object_mut().expect("an object").remove(name);
+    object
+}
+
 /// The time in claims.
 pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()

@@ -307,7 +307,7 @@ impl Served {
         metric_at(self.admin, series).await
     }
 
-    /// Starts it anew with the same configuration on the same ports, once it has ended.
+    /// Starts it again with the same configuration on the same ports, once it has ended.
     pub async fn restart(&mut self) {
         let config = self.scratch.path("gateway.toml");
         self.process = Process::start(&["serve", "--config", text(&config)]);

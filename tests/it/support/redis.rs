@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use super::gateway::{OPEN, region};
 use super::process::{Scratch, free_address, text};
-use super::{Gateway, eventually, within};
+use super::{Gateway, Upstream, eventually, within};
 
 /// The key that tests encrypt with.
 pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -135,7 +136,7 @@ impl Redis {
         let _ = self.child.wait();
     }
 
-    /// Starts it anew, empty, at the same address.
+    /// Starts it again, empty, at the same address.
     pub async fn restart(&mut self) {
         self.stop();
         self.child = spawn(&self.args);
@@ -170,6 +171,18 @@ async fn ask_bytes(to: SocketAddr, words: &[&[u8]]) -> Said {
 /// Waits until a gateway uses the second tier.
 pub async fn up(gateway: &Gateway) {
     eventually("the second tier", async || gateway.metric("idv_remote_up").await == 1.0).await;
+}
+
+/// A gateway with this configuration that uses the second tier.
+pub async fn replica_of(pieces: &[&str]) -> Gateway {
+    let gateway = Gateway::with(pieces).await;
+    up(&gateway).await;
+    gateway
+}
+
+/// A gateway of one region, open to everybody, that shares what it knows in `redis`.
+pub async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
+    replica_of(&[OPEN, &region("my", upstream), &redis.section()]).await
 }
 
 /// The section that every gateway gets which has none: of the server that `IDV_TEST_REMOTE` names, with a key of its own,

@@ -163,6 +163,11 @@ struct Script {
     connections: AtomicUsize,
 }
 
+/// `id` has passed.
+pub fn passed(id: &str) -> Reply {
+    Reply::json(bodies::passed(id))
+}
+
 impl Upstream {
     /// Starts one that gives tokens, and knows no id.
     pub async fn start() -> Self {
@@ -177,6 +182,13 @@ impl Upstream {
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&script)));
         Self { address, script, task }
+    }
+
+    /// Starts one where `id` has passed.
+    pub async fn passing(id: &str) -> Self {
+        let upstream = Self::start().await;
+        upstream.answer(id, [passed(id)]);
+        upstream
     }
 
     pub fn base_url(&self) -> String {
