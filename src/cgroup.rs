@@ -6,7 +6,7 @@ use std::path::Path;
 /// What the process takes beside the cache, connections excepted; measured as docs/operations.md says.
 const BESIDE_THE_CACHE: u64 = 160 << 20;
 
-/// Warns if the process may be killed for want of memory before its cache is full.
+/// Warns if the process may be killed, out of memory, before its cache is full.
 pub(crate) fn check_memory(cache_max_bytes: u64) {
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let Some(limit) = memory_limit(Path::new("/sys/fs/cgroup"), &cgroups) else { return };

@@ -43,7 +43,7 @@ use crate::net::Check;
 use crate::settings::Drain;
 use crate::telemetry::metrics::Listener;
 
-/// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers spread connections anew.
+/// At this age, spread by ±20 %, a connection's next answer is its last, so that load balancers can spread connections again.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
 /// This long before the drain's deadline, requests still under way are answered whatever they wait for.
 const LAST_CALL: Duration = Duration::from_millis(500);

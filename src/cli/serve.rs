@@ -35,7 +35,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A gateway that starts anew must not wait for the connections of the one before it to be forgotten.
+    // A gateway that is restarted must not wait for the connections of the one before it to be forgotten.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
