@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -152,6 +152,10 @@ fn key(query: &str) -> Option<Vec<u8>> {
 }
 
 async fn read_body(body: Incoming) -> Result<Vec<u8>, ApiError> {
+    // One that says that it is too large is not waited for.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(MALFORMED);
+    }
     let reading = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
     let collected = reading.map_err(|_| MALFORMED)?.map_err(|_| MALFORMED)?;
     Ok(collected.to_bytes().to_vec())

@@ -139,10 +139,15 @@ async fn what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refus
         let answer = call(&gateway, MY, body).await;
         assert_eq!(answer.gist(), (400, "bad_request".to_owned()), "{what}");
     }
+    let head = format!(
+        "POST {MY} HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: 4097\r\n\r\n"
+    );
+    let answer = client::raw(gateway.callbacks.expect("the listener is on"), head.as_bytes()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 400 "), "a body that is too large is not asked for");
     let nowhere = call(&gateway, "/callbacks/sg?key=callback-key-one-0123456789", &completed("S1")).await;
     assert_eq!(nowhere.gist(), (404, "route_not_found".to_owned()));
     assert_eq!(call(&gateway, "/idv/S1", "").await.gist(), (404, "route_not_found".to_owned()));
-    assert_eq!(outcomes(&gateway, "malformed").await, 5.0);
+    assert_eq!(outcomes(&gateway, "malformed").await, 6.0);
     assert_eq!(gateway.metric("idv_cache_entries").await, 0.0);
 }
 
