@@ -30,9 +30,10 @@ const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything memory keeps.
 pub(super) struct Memory {
-    results: Results,
+    /// Dropping one keeps what is known beside it: that goes to the index.
+    pub(super) results: Results,
     /// What is known of ids that have no result here.
-    index: Arc<Bounded<Known>>,
+    pub(super) index: Arc<Bounded<Known>>,
     pub(super) absent: Negative,
     pub(super) purges: Purges,
 }
@@ -48,11 +49,6 @@ impl Memory {
             absent: Negative::new(ids.min(MAX_ABSENT), cache.not_found_ttl),
             purges: Purges::new(),
         }
-    }
-
-    /// The result of an id.
-    pub(super) fn result(&self, id: &SignatureId) -> Option<Arc<Entry>> {
-        self.results.get(id)
     }
 
     /// The result of an id, and what is known beside it.
@@ -75,36 +71,11 @@ impl Memory {
         }
     }
 
-    /// Whether a result is one that is kept.
-    pub(super) fn has_room(&self, entry: &Entry) -> bool {
-        self.results.has_room(entry)
-    }
-
     /// Keeps a result of an id, and what is known beside it.
     pub(super) fn put(&self, id: &SignatureId, entry: Arc<Entry>, known: Known) {
         entry.note(known);
         self.index.remove(id);
         self.results.put(id, entry);
-    }
-
-    /// Drops the result if it came from one of `regions`. What is known beside it stays.
-    pub(super) fn forget(&self, id: &SignatureId, regions: RegionSet) {
-        self.results.forget(id, regions);
-    }
-
-    /// Drops what is known of an id that has no result.
-    pub(super) fn forget_known(&self, id: &SignatureId) {
-        self.index.remove(id);
-    }
-
-    /// Drops every result.
-    pub(super) fn forget_all(&self) {
-        self.results.forget_all();
-    }
-
-    /// Brings the gauges up to date.
-    pub(super) fn refresh_gauges(&self) {
-        self.results.refresh_gauges();
     }
 }
 
@@ -199,7 +170,7 @@ mod tests {
             let cache = Cache::all(life);
             let memory = memory(&cache);
             memory.put(&id("S1"), result(&cache), Known { final_seen: true, ..Known::default() });
-            memory.forget(&id("S1"), dropped);
+            memory.results.forget(&id("S1"), dropped);
             let (entry, known) = memory.look(&id("S1"));
             assert!(entry.is_none());
             assert!(known.is_some_and(|known| known.final_seen), "after {life:?}");
@@ -211,6 +182,6 @@ mod tests {
         let cache = Cache::all(HOUR);
         let memory = memory(&cache);
         memory.put(&id("S2"), result(&cache), Known::default());
-        assert!(memory.result(&id("S2")).is_none());
+        assert!(memory.results.get(&id("S2")).is_none());
     }
 }

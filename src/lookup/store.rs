@@ -139,11 +139,13 @@ impl Store {
         self.note_verdict(&mut known, region, record.verdict, now);
         let entry = self.entry(record, before.pending_for(now));
         let is_conflict = known.holders.len() > 1 && !before.holders.contains(region);
-        let stored = !is_conflict && self.memory.has_room(&entry);
+        let stored = !is_conflict && self.memory.results.has_room(&entry);
         if stored {
             self.memory.put(&id, Arc::clone(&entry), known);
         } else {
-            self.memory.forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
+            self.memory
+                .results
+                .forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
             self.memory.note(&id, known);
         }
         if is_conflict {
@@ -175,7 +177,7 @@ impl Store {
     fn absent(&self, (id, region): Key) {
         let only = RegionSet::only(region);
         self.memory.absent.add(&id, region);
-        self.memory.forget(&id, only);
+        self.memory.results.forget(&id, only);
         let Some(mut known) = self.memory.known(&id) else { return };
         let was_last = known.holders == only;
         known.holders = known.holders.minus(only);
@@ -189,13 +191,13 @@ impl Store {
         let mut fills = self.lock();
         self.memory.purges.add(id, regions, epoch);
         fills.detach(id, regions);
-        self.memory.forget(id, regions);
+        self.memory.results.forget(id, regions);
         self.memory.absent.remove(id, regions);
         let Some(mut known) = self.memory.known(id) else { return };
         known.holders = known.holders.minus(regions);
         known.answered = known.answered.minus(regions);
         if known.holders.is_empty() {
-            self.memory.forget_known(id);
+            self.memory.index.remove(id);
         } else {
             self.memory.note(id, known);
         }
@@ -204,7 +206,7 @@ impl Store {
     /// Forgets every result: any of them may have been purged.
     pub(super) fn forget_all(&self) {
         let _fills = self.lock();
-        self.memory.forget_all();
+        self.memory.results.forget_all();
     }
 
     /// What memory can answer now, without an upstream request.
@@ -240,7 +242,7 @@ impl Store {
     /// Brings the cache's gauges up to date.
     pub(super) fn refresh_gauges(&self) {
         let _fills = self.lock();
-        self.memory.refresh_gauges();
+        self.memory.results.refresh_gauges();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, FillTable> {

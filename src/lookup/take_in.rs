@@ -30,7 +30,7 @@ impl Store {
         let contested = before.holders.and(view.absent()).minus(holders);
         known.holders = before.holders.minus(contested).or(holders);
         known.answered = before.answered.or(view.answered()).minus(contested);
-        self.memory.forget(&id, contested);
+        self.memory.results.forget(&id, contested);
         known.pending = before.remembered_pending(now).or_else(|| pending(view, now));
         self.memory.absent.remove(&id, holders);
         let entry = view
@@ -41,7 +41,7 @@ impl Store {
         known.final_seen |= entry.as_ref().is_some_and(|entry| entry.is_final());
         let is_conflict = known.holders.len() > 1 && before.holders.len() < 2;
         if is_conflict {
-            self.memory.forget(&id, RegionSet::ALL);
+            self.memory.results.forget(&id, RegionSet::ALL);
             fills.watches.tell(&id);
         }
         let Some(entry) = entry.filter(|_| !is_conflict) else {
@@ -56,7 +56,7 @@ impl Store {
     /// Whether another replica's result is good, and newer than the one in memory: no lifetime that the second tier tells
     /// makes an old result new.
     fn is_newer(&self, id: &SignatureId, entry: &Entry, now: Instant) -> bool {
-        let known = self.memory.result(id);
+        let known = self.memory.results.get(id);
         entry.ttl(now).is_some() && known.is_none_or(|known| entry.record().is_newer_than(known.record()))
     }
 
@@ -79,7 +79,7 @@ impl Store {
     /// Whether somebody would like to know that an id has a final result: it is waited for, or the result here is not final.
     pub(super) fn wants_final(&self, id: &SignatureId) -> bool {
         let fills = self.lock();
-        fills.watches.has(id) || self.memory.result(id).is_some_and(|entry| !entry.is_final())
+        fills.watches.has(id) || self.memory.results.get(id).is_some_and(|entry| !entry.is_final())
     }
 
     /// Another replica says that an id does not exist in `region` any more. If its result here is not final, those who wait
@@ -92,7 +92,7 @@ impl Store {
             return;
         }
         known.hint_after = Some((now + HINT_GAP).into());
-        self.memory.forget(id, RegionSet::only(region));
+        self.memory.results.forget(id, RegionSet::only(region));
         self.memory.note(id, known);
         fills.watches.tell(id);
     }
