@@ -72,10 +72,11 @@ async fn f131_callers_who_go_at_once() {
         trial.truly_passes(id);
         trial.upstream().answer(id, [Reply::json(bodies::passed(id)).gated(&gate)]);
     }
-    for id in &ids {
-        Asked::get(trial.gateway.public, &format!("/idv/{id}"), &[]).await.hang_up().await;
+    for (n, id) in ids.iter().enumerate() {
+        let caller = Asked::get(trial.gateway.public, &format!("/idv/{id}"), &[]).await;
+        trial.gateway.wait_for_fills(n + 1).await;
+        caller.hang_up().await;
     }
-    assert_eq!(trial.gateway.fills().await, IDS as f64);
     for n in 0..GONE {
         let mut stream =
             within("a connection", TcpStream::connect(trial.gateway.public)).await.expect("a connection");

@@ -81,7 +81,7 @@ async fn f080_the_fill_panics() {
     drop(sabotage);
     assert_eq!(victims.len(), 1, "the breaker trips once");
     assert_eq!(trial.gateway.metric("idv_panics_total").await, 1.0);
-    assert_eq!(trial.gateway.fills().await, 0.0);
+    trial.gateway.wait_for_fills(0).await;
     trial.passes(victims[0]);
     eventually("the breaker's probe", async || trial.ask(victims[0]).await.status == 200).await;
     trial.says_nowhere("770101-F080").await;
@@ -101,7 +101,7 @@ async fn f080_a_refresh_of_a_token_panics() {
     }
     drop(sabotage);
     assert_eq!(trial.gateway.metric("idv_panics_total").await, 1.0);
-    assert_eq!(trial.gateway.fills().await, 0.0);
+    trial.gateway.wait_for_fills(0).await;
     assert_eq!(trial.upstream().token_hits(), 1, "the next refresh waits its time");
     trial.upstream().answer_tokens([Reply::json(bodies::token(2))]);
     eventually("a token", async || trial.ask("F080").await.status == 200).await;
