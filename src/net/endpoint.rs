@@ -1,7 +1,9 @@
 //! One URL of a server, and the connections to it: kept for later requests, and renewed so that DNS changes are seen.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use url::Url;
 
 use super::connector::{Connector, Host};
 use super::exchange::{AGENT, Answer, Broken};
-use super::stream::Meter;
+use super::stream::{Meter, Stream};
 use crate::domain::failure::Kind;
 
 /// Below what servers usually keep an idle connection, so that hardly one ends just as it is taken.
@@ -68,11 +70,35 @@ struct Idle {
 /// A connection, which carries one request at a time. It ends when it is dropped.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
+    driver: Driver,
     meter: Arc<Meter>,
     /// When it is not kept any more.
     renew_at: Instant,
     /// When it is given up unless it is used.
     idle_until: Instant,
+}
+
+/// What reads and writes a connection; gone once the connection has ended. Whoever asks polls it: a task of its own would wake
+/// and be woken for every step of a request.
+struct Driver(Option<Box<http1::Connection<Stream, Full<Bytes>>>>);
+
+impl Driver {
+    /// Reads and writes until `step` is done.
+    async fn until<T>(&mut self, step: impl Future<Output = T>) -> T {
+        let mut step = pin!(step);
+        let next = poll_fn(|cx| {
+            let done = step.as_mut().poll(cx);
+            if done.is_ready() {
+                return done;
+            }
+            let connection = self.0.as_mut();
+            if connection.is_some_and(|connection| Pin::new(&mut **connection).poll(cx).is_ready()) {
+                self.0 = None;
+            }
+            step.as_mut().poll(cx)
+        });
+        next.await
+    }
 }
 
 impl Endpoint {
@@ -125,10 +151,10 @@ impl Endpoint {
     }
 
     async fn exchange(&self, request: Post, over: Over) -> Result<Answer, Broken> {
-        let (connection, response) = self.begin(request, over).await?;
+        let (mut connection, response) = self.begin(request, over).await?;
         let (head, body) = response.into_parts();
         let mut answer = Answer::of(&head, connection.meter.count_answer());
-        answer.read(body).await?;
+        connection.driver.until(answer.read(body)).await?;
         connection.meter.end_answer();
         if over == Over::Kept {
             self.keep(connection);
@@ -140,7 +166,7 @@ impl Endpoint {
     async fn begin(&self, mut request: Post, over: Over) -> Result<(Connection, Response<Incoming>), Broken> {
         loop {
             let mut connection = self.connection(over).await?;
-            match connection.sender.try_send_request(request).await {
+            match connection.driver.until(connection.sender.try_send_request(request)).await {
                 Ok(response) => return Ok((connection, response)),
                 Err(mut error) => match error.take_message() {
                     // The server closed it before anything was sent.
@@ -155,7 +181,7 @@ impl Endpoint {
         while over == Over::Kept
             && let Some(mut kept) = self.take()
         {
-            if kept.sender.ready().await.is_ok() {
+            if kept.driver.until(kept.sender.ready()).await.is_ok() {
                 return Ok(kept);
             }
         }
@@ -168,10 +194,16 @@ impl Endpoint {
         let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(stream);
         let (sender, connection) =
             handshake.await.map_err(|error| Broken::before_the_answer(&error, &meter))?;
-        tokio::spawn(connection);
+        let driver = Driver(Some(Box::new(connection)));
         let spread = rand::random_range(1.0 - RENEW_JITTER..1.0 + RENEW_JITTER);
         let now = Instant::now();
-        Ok(Connection { sender, meter, renew_at: now + self.renew_after.mul_f64(spread), idle_until: now })
+        Ok(Connection {
+            sender,
+            driver,
+            meter,
+            renew_at: now + self.renew_after.mul_f64(spread),
+            idle_until: now,
+        })
     }
 
     /// The kept connection that was used last, unless even that is idle for too long.
