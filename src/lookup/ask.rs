@@ -87,6 +87,8 @@ pub(super) struct Progress {
     pub waits_for: RegionSet,
     /// Those that have the id.
     pub holders: RegionSet,
+    /// Those that said that it does not exist.
+    pub denied: RegionSet,
     /// The result of the first of them.
     pub found: Option<(Arc<Entry>, Fetched)>,
     /// Why the first region that could not be asked could not.
@@ -152,7 +154,10 @@ impl Progress {
                 self.holders = self.holders.with(region);
                 self.found.get_or_insert((entry, Fetched { stored, joined, shared }));
             }
-            Landed::Absent { stored } => self.missed = Fetched { stored, joined, shared: false },
+            Landed::Absent { stored } => {
+                self.denied = self.denied.with(region);
+                self.missed = Fetched { stored, joined, shared: false };
+            }
             Landed::Failed(fault) => {
                 self.missed = Fetched { joined, ..Fetched::default() };
                 self.fault.get_or_insert((region, fault));

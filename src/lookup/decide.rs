@@ -156,9 +156,10 @@ impl View<'_> {
         self.route().minus(absent).minus(heard)
     }
 
-    /// The one region that has the id, if all others of the route have answered that they do not.
+    /// The one region that has the id, if all others of the route have answered that they do not. One that has denied it to
+    /// this request is none, whatever other replicas still say.
     fn learned(&self) -> Option<RegionId> {
-        let learned = self.holders().single()?;
+        let learned = self.holders().minus(self.progress.denied).single()?;
         let others = self.route().minus(self.known.answered).minus(RegionSet::only(learned));
         others.is_empty().then_some(learned)
     }
@@ -294,6 +295,7 @@ mod tests {
         /// These regions were asked and said that the id does not exist, all but those that failed.
         fn asked(mut self, asked: &str, failed: &str) -> Self {
             self.progress.asked = set(asked);
+            self.progress.denied = set(asked).minus(set(failed));
             self.progress.fault = set(failed).iter().next().map(|region| (region, Fault::new(Kind::Timeout)));
             self
         }
@@ -301,6 +303,7 @@ mod tests {
         /// Of those that were asked, these have not answered.
         fn silent(mut self, silent: &str) -> Self {
             self.progress.waits_for = set(silent);
+            self.progress.denied = self.progress.denied.minus(set(silent));
             self
         }
 
@@ -412,6 +415,11 @@ mod tests {
             ("two regions have it, one is named", Case::new().holders("my ph", "my ph").pin("ph"), "Find ph"),
             ("one holder is out of the route", Case::new().holders("my sg", "my ph sg"), "Find my"),
             ("the learned region says no", Case::new().holders("", "my").asked("my", ""), "Find ph"),
+            (
+                "the learned region says no, and another replica still says it has it",
+                Case::new().holders("my", "my ph").asked("my", ""),
+                "Find ph",
+            ),
             ("no region has it", Case::new().absent("my ph", later), "404 hit"),
             ("one region does not have it", Case::new().absent("my", later), "Find ph"),
             ("no region had it", Case::new().absent("my ph", earlier), "Find my ph"),
