@@ -29,6 +29,7 @@ mod jwt;
 mod key_files;
 mod logs;
 mod media;
+mod model;
 mod observability;
 mod pages;
 mod privacy;

@@ -45,6 +45,10 @@ impl Said {
         if let Self::Text(bytes) = self { bytes } else { panic!("{self:?} is no text") }
     }
 
+    pub fn bytes_if_any(self) -> Option<Vec<u8>> {
+        (self != Self::Nothing).then(|| self.bytes())
+    }
+
     pub fn number(&self) -> i64 {
         if let Self::Number(number) = self { *number } else { panic!("{self:?} is no number") }
     }
@@ -108,6 +112,7 @@ impl Redis {
         ask(self.address, words).await
     }
 
+    /// The same with words of any bytes.
     pub async fn ask_bytes(&self, words: &[&[u8]]) -> Said {
         ask_bytes(self.address, words).await
     }
