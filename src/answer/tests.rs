@@ -10,6 +10,8 @@ use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{Medium, MediumKind, UpstreamWords, Verdict, Verification};
 
+static_assertions::assert_not_impl_any!(Rendered: std::fmt::Debug, std::fmt::Display);
+
 fn now() -> Timestamp {
     "2026-11-22T10:00:00Z".parse().unwrap()
 }

@@ -7,6 +7,8 @@ use secrecy::ExposeSecret;
 use super::testing::{CALLER, REGION, TempFile, found, given, key, keys, parsed};
 use super::*;
 
+static_assertions::assert_not_impl_any!(Config: std::fmt::Debug, std::fmt::Display);
+
 fn keys_of(mistakes: &[Mistake]) -> Vec<&str> {
     mistakes.iter().map(key).collect()
 }

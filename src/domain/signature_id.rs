@@ -88,6 +88,8 @@ fn is_id_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
 
+    static_assertions::assert_not_impl_any!(SignatureId: std::fmt::Debug, std::fmt::Display);
+
     #[test]
     fn an_id_is_1_to_64_plain_characters_and_nothing_else() {
         for good in ["f302f5d2454a85c2", "1234567890", "A_b-9", "x", &"a".repeat(64)] {

@@ -252,3 +252,17 @@ impl Verification {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_not_impl_any!(Verification: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Identity: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Medium: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(FaceCheck: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(DocumentCheck: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Event: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Sides<String>: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(UpstreamWords: std::fmt::Debug, std::fmt::Display);
+}

@@ -171,3 +171,11 @@ impl Progress {
         self.fault = self.fault.take().or(region.map(|region| (region, Fault::new(Kind::Timeout))));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_not_impl_any!(Landed: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Found: std::fmt::Debug, std::fmt::Display);
+}

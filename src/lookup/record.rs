@@ -209,6 +209,10 @@ impl Entry {
 mod tests {
     use super::*;
 
+    static_assertions::assert_not_impl_any!(Record: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Entry: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(SharedRecord: std::fmt::Debug, std::fmt::Display);
+
     const CACHE: Cache = Cache {
         pending_ttl: Duration::from_secs(2),
         pending_ttl_max: Duration::from_secs(30),

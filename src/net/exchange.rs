@@ -122,3 +122,6 @@ fn date(header: Option<&HeaderValue>) -> Option<Timestamp> {
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Answer: std::fmt::Debug, std::fmt::Display);

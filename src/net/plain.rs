@@ -118,3 +118,6 @@ impl Resolve for Resolver {
         })
     }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(JwksEndpoint: std::fmt::Debug, std::fmt::Display);

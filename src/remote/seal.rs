@@ -95,6 +95,8 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
+    static_assertions::assert_not_impl_any!(Vault: std::fmt::Debug, std::fmt::Display);
+
     fn word(opened: Result<Option<Vec<u8>>, Unreadable>) -> String {
         match opened {
             Ok(Some(value)) => String::from_utf8(value).unwrap(),

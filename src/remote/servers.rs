@@ -170,3 +170,6 @@ fn host(node: &ConnectionInfo) -> RedisResult<Host> {
 fn not_a_url() -> io::Error {
     io::Error::other("a URL of the servers cannot be used")
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Servers: std::fmt::Debug, std::fmt::Display);

@@ -234,3 +234,14 @@ pub struct Callbacks {
     /// `key_file`: the keys that callbacks may carry, one a line, all of them valid; watched. Required.
     pub key_file: PathBuf,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_not_impl_any!(Secret: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Region: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Caller: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Remote: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(RedisServers: std::fmt::Debug, std::fmt::Display);
+}

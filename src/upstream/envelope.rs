@@ -137,3 +137,6 @@ fn plain_id(text: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then(|| text.to_owned())
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Success<'static>: std::fmt::Debug, std::fmt::Display);

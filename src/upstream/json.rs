@@ -84,3 +84,6 @@ impl<'a> Json<'a> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Json<'static>: std::fmt::Debug, std::fmt::Display);

@@ -253,3 +253,6 @@ fn announce(region: RegionName, metrics: Arc<RegionMetrics>) -> impl Fn(Phase) {
         tracing::warn!(%region, ?phase, "breaker changed");
     }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Region: std::fmt::Debug, std::fmt::Display);

@@ -33,3 +33,6 @@ pub(crate) struct Keys {
     /// The vendor's secretKey.
     pub secret: SecretString,
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Keys: std::fmt::Debug, std::fmt::Display);

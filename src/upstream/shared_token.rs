@@ -191,3 +191,6 @@ impl SharedToken {
         tracing::warn!(region = %self.region, "a shared token is refused here; this replica uses its own for an hour");
     }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(StoredToken: std::fmt::Debug, std::fmt::Display);

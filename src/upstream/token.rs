@@ -281,3 +281,6 @@ fn told(failure: &Fault, pause: Duration) -> Fault {
     let failure = failure.clone();
     if is_told { failure.retry_after(pause) } else { failure }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Token: std::fmt::Debug, std::fmt::Display);

@@ -76,6 +76,8 @@ mod tests {
     use super::*;
     use crate::upstream::wire;
 
+    static_assertions::assert_not_impl_any!(TokenRequest<'static>: std::fmt::Debug, std::fmt::Display);
+
     #[test]
     fn the_signature_is_the_vendors() {
         let keys = Keys { access: "sampleaccesskey".into(), secret: "samplesecretkey".into() };

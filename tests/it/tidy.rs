@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, ItemEnum, ItemFn, ItemImpl, ItemMod, ItemStruct, ItemUse, UseTree, Visibility};
+use syn::{Attribute, Item, ItemFn, ItemImpl, ItemMod, ItemUse, UseTree, Visibility};
 
 /// What each part of the program may import besides itself. `lib` is what stands in `lib.rs`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -74,43 +74,6 @@ const HOMES: &[(&str, &[&str])] = &[
 /// What the domain, which does no I/O, does not name.
 const NOT_IN_DOMAIN: &[&str] = &["hyper", "reqwest", "rustls", "tokio", "tracing"];
 
-/// What holds a person's data or a secret, and so has no `Debug`.
-const PRIVATE: [&str; 33] = [
-    "Verification",
-    "Identity",
-    "Medium",
-    "FaceCheck",
-    "DocumentCheck",
-    "Event",
-    "Sides",
-    "Rendered",
-    "Record",
-    "Entry",
-    "Landed",
-    "Found",
-    "SignatureId",
-    "Json",
-    "Answer",
-    "Success",
-    "Keys",
-    "Token",
-    "Secret",
-    "Region",
-    "Config",
-    "UpstreamWords",
-    "TokenRequest",
-    "JwksEndpoint",
-    "Claims",
-    "Caller",
-    "Remote",
-    "RedisServers",
-    "SharedRecord",
-    "Stored",
-    "StoredToken",
-    "Vault",
-    "Servers",
-];
-
 /// Lines of a file before its tests.
 const MOST_LINES: usize = 300;
 
@@ -128,8 +91,6 @@ struct Source {
     foreign: BTreeSet<Module>,
     /// What it exports that stands elsewhere, by name.
     exports: BTreeMap<String, Module>,
-    /// Its types, and whether each has `Debug`.
-    types: Vec<(String, bool)>,
 }
 
 impl Source {
@@ -151,7 +112,6 @@ impl Source {
             ours: BTreeSet::new(),
             foreign: BTreeSet::new(),
             exports: BTreeMap::new(),
-            types: Vec::new(),
         };
         let inline = Vec::new();
         Names { source: &mut source, inline }.visit_file(&file);
@@ -182,15 +142,6 @@ fn is_test(attributes: &[Attribute]) -> bool {
 
 fn has_path(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| attribute.path().is_ident("path"))
-}
-
-fn derives_debug(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::List(list) if list.path.is_ident("derive") => {
-            list.tokens.to_string().split([',', ' ']).any(|name| name == "Debug")
-        }
-        _ => false,
-    })
 }
 
 /// Gathers the paths that a file names.
@@ -240,16 +191,6 @@ impl<'ast> Visit<'ast> for Names<'_> {
         if !is_test(&item.attrs) {
             visit::visit_item_fn(self, item);
         }
-    }
-
-    fn visit_item_struct(&mut self, item: &'ast ItemStruct) {
-        self.source.types.push((item.ident.to_string(), derives_debug(&item.attrs)));
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_item_enum(&mut self, item: &'ast ItemEnum) {
-        self.source.types.push((item.ident.to_string(), derives_debug(&item.attrs)));
-        visit::visit_item_enum(self, item);
     }
 
     fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
@@ -433,16 +374,4 @@ fn files_that_import_each_other_are_found() {
         Source::read(&["a", "c"], "use super::B;"),
     ];
     assert_eq!(circles(&tree), BTreeSet::from([vec!["a::b".to_owned(), "a::c".to_owned()]]));
-}
-
-#[test]
-fn what_is_private_cannot_be_printed() {
-    let sources = sources();
-    let types = sources.iter().filter(|source| source.part() != "sandbox").flat_map(|source| &source.types);
-    let types: Vec<&(String, bool)> = types.collect();
-    for name in PRIVATE {
-        let found: Vec<_> = types.iter().filter(|(known, _)| known == name).collect();
-        assert!(!found.is_empty(), "{name} is gone: remove it, or name what took its place");
-        assert!(found.iter().all(|(_, has_debug)| !has_debug), "{name} has Debug");
-    }
 }

@@ -198,3 +198,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let text = text.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !text.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Caller: std::fmt::Debug, std::fmt::Display);

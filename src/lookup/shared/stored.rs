@@ -133,3 +133,6 @@ impl Stored {
         Some(SharedRecord { record, age, left, epoch })
     }
 }
+
+#[cfg(test)]
+static_assertions::assert_not_impl_any!(Stored: std::fmt::Debug, std::fmt::Display);

@@ -101,6 +101,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    static_assertions::assert_not_impl_any!(View: std::fmt::Debug, std::fmt::Display);
+
     #[test]
     fn when_an_id_was_seen_pending_is_remembered_for_an_hour_after_its_last_sight() {
         let minutes = |count: u64| Duration::from_secs(60 * count);

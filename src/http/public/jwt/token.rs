@@ -107,3 +107,11 @@ impl<'a> Token<'a> {
         self.claims.sub
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_not_impl_any!(Token<'static>: std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Claims: std::fmt::Debug, std::fmt::Display);
+}
