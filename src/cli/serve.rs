@@ -17,15 +17,26 @@ use crate::{Ended, Listeners};
 const BACKLOG: u32 = 4096;
 
 pub(super) fn run(file: &ConfigFile) -> Outcome {
-    let config = config::load(&file.path).map_err(bad_config)?;
+    let mut config = config::load(&file.path).map_err(bad_config)?;
     block_on(async {
         let listeners = Listeners {
-            public: bind(config.server.listen)?,
-            admin: bind(config.server.admin_listen)?,
-            callbacks: config.callbacks.as_ref().map(|callbacks| bind(callbacks.listen)).transpose()?,
+            public: bind_in_place(&mut config.server.listen)?,
+            admin: bind_in_place(&mut config.server.admin_listen)?,
+            callbacks: config
+                .callbacks
+                .as_mut()
+                .map(|callbacks| bind_in_place(&mut callbacks.listen))
+                .transpose()?,
         };
         run_until_stopped(listeners, &config).await
     })
+}
+
+/// Opens one listener. What the system chose for port 0 is the address from then on, in the log and at `/config`.
+fn bind_in_place(address: &mut SocketAddr) -> Result<TcpListener, String> {
+    let listener = bind(*address)?;
+    *address = listener.local_addr().unwrap_or(*address);
+    Ok(listener)
 }
 
 /// Opens one listener.

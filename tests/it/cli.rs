@@ -61,6 +61,21 @@ async fn the_demo_prints_requests_that_work_as_printed() {
 }
 
 #[tokio::test]
+async fn the_log_says_which_ports_the_system_chose() {
+    let scratch = Scratch::new();
+    let addresses = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
+    let region = gateway::region_at("my", "http://127.0.0.1:9");
+    let config = scratch.write("gateway.toml", &format!("{addresses}{OPEN}{region}"));
+    let process = Process::start(&["serve", "--config", text(&config)]);
+    process.says("gateway started").await;
+    let line: serde_json::Value = serde_json::from_str(process.stdout().lines().next().unwrap()).unwrap();
+    for (listener, path) in [("listen", "/livez"), ("admin_listen", "/metrics")] {
+        let address = line[listener].as_str().and_then(|address| address.parse().ok()).expect("an address");
+        assert_eq!(client::request(address, "GET", path, &[]).await.status, 200, "{listener}");
+    }
+}
+
+#[tokio::test]
 async fn two_demos_without_flags_find_free_ports_of_their_own() {
     let demos = [Process::start_with(&["demo"], DEMO), Process::start_with(&["demo"], DEMO)];
     let mut used = std::collections::BTreeSet::new();
