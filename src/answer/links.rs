@@ -5,7 +5,7 @@
 //! adds so many bytes that follow: `copied, passed, added, bytes…`
 
 /// What the first link is compared with.
-const FIRST: &[u8] = br#"[{"kind":"face","url":"https://","expiresAt":""}"#;
+pub(super) const FIRST: &[u8] = br#"[{"kind":"face","url":"https://","expiresAt":""}"#;
 
 /// The last byte of a link, which is nowhere else in it.
 const END: u8 = b'}';
@@ -52,29 +52,30 @@ fn difference(one: &[u8], other: &[u8]) -> (usize, usize) {
     first.unwrap_or((one.len(), 0))
 }
 
-/// The array that was packed, of that length. `None`: it is not what was packed.
-pub(super) fn unpack(mut packed: &[u8], length: usize) -> Option<Vec<u8>> {
-    let mut links = Vec::with_capacity(FIRST.len() + length);
-    links.extend_from_slice(FIRST);
+/// Adds the array that was packed, of that length, to `answer`. `None`: it is not what was packed.
+pub(super) fn unpack(mut packed: &[u8], length: usize, answer: &mut Vec<u8>) -> Option<()> {
+    let start = answer.len();
+    answer.extend_from_slice(FIRST);
     // Where the link begins that is written, and how much of the one before it is behind.
-    let (mut link, mut before) = (FIRST.len(), 0);
+    let (mut link, mut before) = (answer.len(), start);
+    let whole = answer.len() + length;
     while let Some((&[copied, passed, added], rest)) = packed.split_first_chunk() {
         let (word, rest) = rest.split_at_checked(added.into())?;
         packed = rest;
         let end = before + usize::from(copied);
-        if end > link || links.len() + usize::from(copied) + word.len() > FIRST.len() + length {
+        if end > link || answer.len() + usize::from(copied) + word.len() > whole {
             return None;
         }
-        links.extend_from_within(before..end);
-        links.extend_from_slice(word);
+        answer.extend_from_within(before..end);
+        answer.extend_from_slice(word);
         before = end + usize::from(passed);
-        if links.last() == Some(&END) {
-            (link, before) = (links.len(), link);
+        if answer.last() == Some(&END) {
+            (link, before) = (answer.len(), link);
         }
     }
-    let is_whole = packed.is_empty() && links.len() == FIRST.len() + length;
-    links.drain(..FIRST.len());
-    is_whole.then_some(links)
+    let is_whole = packed.is_empty() && answer.len() == whole;
+    answer.drain(start..start + FIRST.len());
+    is_whole.then_some(())
 }
 
 #[cfg(test)]
@@ -86,7 +87,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_unpacked_as_it_was_packed(text in "([a-c}\"&=]{0,40}|x{250,600}){0,6}") {
-            prop_assert_eq!(unpack(&pack(text.as_bytes()), text.len()), Some(text.into_bytes()));
+            let mut answer = b"{}".to_vec();
+            prop_assert_eq!(unpack(&pack(text.as_bytes()), text.len(), &mut answer), Some(()));
+            prop_assert_eq!(answer, ["{}", &text].concat().into_bytes());
         }
 
         #[test]
@@ -94,7 +97,8 @@ mod tests {
             packed in prop::collection::vec(prop_oneof![0..4_u8, Just(END), any::<u8>()], 0..60),
             length in 0..100_usize,
         ) {
-            prop_assert!(unpack(&packed, length).is_none_or(|links| links.len() == length));
+            let mut links = Vec::new();
+            prop_assert!(unpack(&packed, length, &mut links).is_none() || links.len() == length);
         }
     }
 

@@ -11,6 +11,7 @@ mod links;
 use jiff::Timestamp;
 
 use self::layout::{MEDIA, range};
+use self::links::FIRST;
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::verification::Verification;
@@ -43,7 +44,7 @@ impl Rendered {
     /// What [`Self::parts`] took apart. `None`: they do not fit together.
     pub(crate) fn from_parts(buffer: Box<[u8]>, layout: Layout) -> Option<Self> {
         let rendered = layout.fits(&buffer).then_some(Self { buffer, layout })?;
-        rendered.links()?;
+        rendered.unpack_links(&mut Vec::new())?;
         Some(rendered)
     }
 
@@ -71,7 +72,7 @@ impl Rendered {
 
     /// The answer for `scopes` at `now`. Links that have expired are left out.
     pub(crate) fn cut(&self, scopes: Scopes, moment: Moment, now: Timestamp) -> Vec<u8> {
-        let mut answer = Vec::with_capacity(self.len());
+        let mut answer = Vec::with_capacity(self.len() + FIRST.len());
         self.write_decision(&mut answer, moment);
         for (_, section) in self.layout.sections().into_iter().filter(|(scope, _)| scopes.contains(*scope)) {
             answer.extend_from_slice(&self.buffer[section]);
@@ -94,17 +95,18 @@ impl Rendered {
     }
 
     fn write_media(&self, answer: &mut Vec<u8>, now: Timestamp) {
-        let Some(links) = self.links() else { return };
         if self.has_expired_links(now) {
+            let mut links = Vec::new();
+            self.unpack_links(&mut links);
             return json::write_live_media(answer, &links, now);
         }
         answer.extend_from_slice(MEDIA);
-        answer.extend_from_slice(&links);
+        self.unpack_links(answer);
     }
 
-    /// The links as they were rendered. `None`: they are not what was packed.
-    fn links(&self) -> Option<Vec<u8>> {
-        links::unpack(&self.buffer[self.layout.packed_links()], self.layout.links as usize)
+    /// Adds the links as they were rendered. `None`: they are not what was packed.
+    fn unpack_links(&self, answer: &mut Vec<u8>) -> Option<()> {
+        links::unpack(&self.buffer[self.layout.packed_links()], self.layout.links as usize, answer)
     }
 }
 

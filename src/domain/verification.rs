@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use strum::{EnumDiscriminants, IntoStaticStr, VariantNames};
@@ -218,15 +219,14 @@ pub enum MediumKind {
 
 /// `2026-11-22T10:00:00Z`
 pub fn seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{at:.0}"))
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+    serializer.serialize_str(&PRINTER.timestamp_to_string(at))
 }
 
 /// `2022-10-17T07:58:42.952Z`
 fn millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => serializer.collect_str(&format_args!("{at:.3}")),
-        None => serializer.serialize_none(),
-    }
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    at.map(|at| PRINTER.timestamp_to_string(&at)).serialize(serializer)
 }
 
 /// `1977-10-28`
