@@ -211,7 +211,7 @@ const fn describe_fault(kind: Kind) -> (Code, &'static str) {
             (Code::UpstreamUnavailable, "The upstream could not be reached.")
         }
         Kind::Unavailable => {
-            (Code::UpstreamUnavailable, "The upstream is not being asked until it recovers.")
+            (Code::UpstreamUnavailable, "The gateway cannot ask the upstream now; it tries again by itself.")
         }
         Kind::Timeout | Kind::Deadline => (Code::UpstreamTimeout, "The upstream did not answer in time."),
         Kind::Server => (Code::UpstreamError, "The upstream says that it failed."),
