@@ -8,6 +8,7 @@
 mod caller;
 mod chaos;
 mod oracle;
+mod report;
 mod trial;
 mod world;
 

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::caller::{History, Purge, Read};
+use super::report::kind;
 use super::trial::Times;
 use super::world::{Call, REGIONS, Said, mark, name};
 
@@ -84,6 +85,15 @@ impl Oracle<'_> {
         hold(!read.is_refresh || is_stale || call.start >= read.start, "a refresh joined what was older")?;
         self.has_waited(read, &body)?;
         self.is_young(read, call, is_stale)?;
+        hold(self.replicas > 1 || !self.is_older_than_before(read, call), "a newer result was there before")?;
+        // "Media": a link is shown until its own end, less a margin; in whole seconds.
+        let second_before = Timestamp::now() - read.start.elapsed() - Duration::from_secs(1);
+        let links = body["media"].as_array().into_iter().flatten();
+        let is_dead = |link: &Value| {
+            let end = link["expiresAt"].as_str().and_then(|end| end.parse::<Timestamp>().ok());
+            end.is_none_or(|end| end <= second_before)
+        };
+        hold(!links.into_iter().any(is_dead), "a link is dead")?;
         // 3.2: a purge forgets results, and a fill under way does not put them back.
         let is_gone = |purge: &&Purge| call.start < purge.start && self.is_known(read, purge);
         hold(!self.purges(read.id, call.region).any(|p| is_gone(&p)), "it was purged")?;
@@ -228,6 +238,17 @@ impl Oracle<'_> {
         (!is_denied && !is_purged).then_some(call)
     }
 
+    /// Whether memory had a newer result before a read was sent. What a purge took off the table is not kept.
+    fn is_older_than_before(&self, read: &Read, call: &Call) -> bool {
+        let late = self.times.attempt * 2 + self.slack;
+        let mut purges = self.purges(read.id, call.region);
+        let is_purged = purges.any(|purge| purge.start <= read.end && purge.end + late >= call.start);
+        let is_newer =
+            |kept: &Call| (kept.id, kept.region) == (call.id, call.region) && kept.start > call.start;
+        let mut kept = self.history.kept.iter();
+        !is_purged && kept.any(|(_, kept, end)| *end < read.start && is_newer(&self.calls[*kept]))
+    }
+
     /// Whether a region may be known to have the id.
     fn may_have(&self, read: &Read, region: usize) -> bool {
         let mut found = self.calls_of(read.id, region).filter(|call| has(call) && call.start <= read.end);
@@ -245,67 +266,8 @@ impl Oracle<'_> {
             !is_purged && (self.replicas > 1 || !self.calls_of(read.id, region).any(is_denied))
         })
     }
-
-    /// A wrong answer, and what happened.
-    fn tell(&self, read: &Read, rule: &str) -> String {
-        let Read { replica, route, is_pinned, is_refresh, wait, answer, .. } = read;
-        let asked =
-            format!("replica {replica}, {route:?}, pinned {is_pinned}, refresh {is_refresh}, wait {wait:?}");
-        let told = self.around(read.id, read.start, read.end);
-        format!("{rule}: {asked}: {} {} {}\n{told}", answer.status, answer.cache_status(), answer.text())
-    }
-
-    /// All that happened to an id about that time, in milliseconds before and after it.
-    fn around(&self, id: usize, start: Instant, end: Instant) -> String {
-        let at = |moment: Instant| {
-            let (after, before) =
-                (moment.saturating_duration_since(start), start.saturating_duration_since(moment));
-            after.as_millis() as i64 - before.as_millis() as i64
-        };
-        let mut lines = vec![(0, format!("from here until {}:", at(end)))];
-        for (number, call) in self.calls.iter().enumerate().filter(|(_, call)| call.id == id) {
-            let Call { region, said, is_named, .. } = call;
-            let said = format!("call {number}: {} {said:?}, named {is_named}", REGIONS[*region]);
-            lines.push((at(call.start), format!("{said}, until {}", at(call.end))));
-        }
-        for purge in self.history.purges.iter().filter(|purge| purge.id == id) {
-            let Purge { replica, regions, .. } = purge;
-            lines.push((
-                at(purge.start),
-                format!("purge by {replica} of {regions:?}, until {}", at(purge.end)),
-            ));
-        }
-        for read in self.history.reads.iter().filter(|read| read.id == id) {
-            let Read { replica, route, is_refresh, wait, answer, .. } = read;
-            let asked = format!("replica {replica}, {route:?}, refresh {is_refresh}, wait {wait:?}");
-            let told = format!("{:?} {}, until {}", answer.gist(), answer.cache_status(), at(read.end));
-            lines.push((at(read.start), format!("read: {asked}: {told}")));
-        }
-        lines.retain(|(from, _)| (-4000..=at(end)).contains(from));
-        lines.sort();
-        lines.iter().map(|(from, line)| format!("  {from} {line}\n")).collect()
-    }
 }
 
 fn has(call: &Call) -> bool {
     !matches!(call.said, Said::No | Said::Fault)
-}
-
-/// The kind of an answer: its word, and where it came from.
-fn kind(read: &Read) -> String {
-    let (status, word) = read.answer.gist();
-    if status != 200 {
-        return word;
-    }
-    let cache = read.answer.cache_status();
-    let source = match read.answer.ttl() {
-        Some(..0) => "stale",
-        Some(_) if cache.contains("remote") => "remote",
-        Some(_) => "hit",
-        None if cache.contains("collapsed") => "joined",
-        None if cache.contains("request") => "refresh",
-        None => "miss",
-    };
-    let waited = if read.answer.header("preference-applied").is_some() { " waited" } else { "" };
-    format!("{word} {source}{waited}")
 }

@@ -87,6 +87,8 @@ pub struct Trial {
     cache: &'static str,
     region: &'static str,
     more: &'static str,
+    /// Whether links end soon.
+    links_die: bool,
     events: Vec<Event>,
 }
 
@@ -96,7 +98,17 @@ impl Trial {
         let (cache, region, more) = ("", "", "");
         // What one replica forgets, another must not have for long either.
         let times = if replicas > 1 { Times { last: ms(5000), ..SHORT } } else { SHORT };
-        Self { seed, replicas, times, requests: 1500, cache, region, more, events: Vec::new() }
+        Self {
+            seed,
+            replicas,
+            times,
+            requests: 1500,
+            cache,
+            region,
+            more,
+            links_die: false,
+            events: Vec::new(),
+        }
     }
 
     /// Any way, as the seed draws it, with at least so many replicas.
@@ -108,12 +120,14 @@ impl Trial {
         trial.times.not_found = ms(*[50, 400, 1000].choose(rng).unwrap());
         trial.times.last = ms(*[500, 1000, 5000].choose(rng).unwrap());
         trial.times.stale_max = ms(*[0, 2000, 10_000].choose(rng).unwrap());
-        trial.cache = ["", "", "max_bytes = \"1MiB\"\n"].choose(rng).unwrap();
+        trial.cache = ["", "", "max_bytes = \"8KiB\"\n"].choose(rng).unwrap();
         trial.region = ["", "", "concurrency = 1\n", "concurrency = 4\n"].choose(rng).unwrap();
+        trial.links_die = rng.random_ratio(1, 3);
         trial.more = ["", "", "[wait]\nmax_waiters = 2\n"].choose(rng).unwrap();
         if replicas > 1 {
             trial.replicas = rng.random_range(replicas..=3);
-            let any = |_: &usize| rng.random_ratio(1, 2);
+            let share = *[0, 1, 2].choose(rng).unwrap();
+            let any = |_: &usize| rng.random_ratio(share, 4);
             let happens: Vec<usize> = (0..EVENTS.len()).filter(any).collect();
             trial.events = happens.into_iter().map(|event| EVENTS[event]).collect();
         }
@@ -124,7 +138,7 @@ impl Trial {
     #[expect(clippy::print_stdout, reason = "a test that fails shows what was drawn")]
     pub async fn run(&self) -> BTreeMap<String, usize> {
         println!("{self:?}");
-        let (world, upstreams) = World::start(self.seed, ids(self.requests)).await;
+        let (world, upstreams) = World::start(self.seed, ids(self.requests), self.links_die).await;
         let redis = Redis::start().await;
         let remote = if self.replicas > 1 { redis.section_at(&redis.url(), &keys()) } else { String::new() };
         let replicas = join_all((0..self.replicas).map(|_| self.replica(&upstreams, &remote))).await;

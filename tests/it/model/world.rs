@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedMutRandom, IndexedRandom};
 use rand::{RngExt, SeedableRng};
@@ -35,6 +36,7 @@ enum Mood {
     Slow,
     Hangs,
     Errs,
+    IsBusy,
     Resets,
 }
 
@@ -58,6 +60,7 @@ pub struct World {
     truth: Vec<[Said; 3]>,
     moods: [Mood; 3],
     is_calm: bool,
+    links_die: bool,
     pub calls: Vec<Call>,
 }
 
@@ -68,11 +71,12 @@ pub fn name(id: usize) -> String {
 
 impl World {
     /// A world of so many ids, behind upstreams that act it.
-    pub async fn start(seed: u64, ids: usize) -> (Arc<Mutex<Self>>, Vec<Upstream>) {
+    pub async fn start(seed: u64, ids: usize, links_die: bool) -> (Arc<Mutex<Self>>, Vec<Upstream>) {
         let mut rng = StdRng::seed_from_u64(seed);
         let moods = [Mood::Fine; 3];
         let truth = (0..ids).map(|_| first_truth(&mut rng)).collect();
-        let world = Arc::new(Mutex::new(Self { rng, truth, moods, is_calm: false, calls: Vec::new() }));
+        let world =
+            Arc::new(Mutex::new(Self { rng, truth, moods, is_calm: false, links_die, calls: Vec::new() }));
         let mut upstreams = Vec::new();
         for region in 0..REGIONS.len() {
             let upstream = Upstream::start().await;
@@ -97,7 +101,7 @@ impl World {
             known[anywhere] = *HAS.choose(rng).unwrap();
         }
         if rng.random_ratio(1, 20) {
-            let moods_there_are = [Mood::Slow, Mood::Hangs, Mood::Errs, Mood::Resets];
+            let moods_there_are = [Mood::Slow, Mood::Hangs, Mood::Errs, Mood::IsBusy, Mood::Resets];
             let is_fine = rng.random_ratio(2, 3);
             moods[anywhere] = if is_fine { Mood::Fine } else { *moods_there_are.choose(rng).unwrap() };
         }
@@ -123,11 +127,20 @@ impl World {
         let (said, reply) = match (mood, said) {
             (Mood::Hangs, _) => (Said::Fault, Reply::Stall(Vec::new())),
             (Mood::Errs, _) => (Said::Fault, Reply::json(bodies::refusal("ERROR", "no"))),
+            (Mood::IsBusy, _) => (Said::Fault, Reply::json(bodies::refusal("SERVICE_BUSY", "no"))),
             (Mood::Resets, _) => (Said::Fault, Reply::Reset),
             (_, Said::No) => (said, Reply::json(bodies::not_exist())),
             (_, _) => match of_another.filter(|other| *other != id) {
                 Some(other) => (Said::Fault, Reply::json(body(other, region, number, said, true))),
-                None => (said, Reply::json(body(id, region, number, said, is_named))),
+                None => {
+                    let mut body = body(id, region, number, said, is_named);
+                    if self.links_die {
+                        let end = Timestamp::now().as_second() + 2;
+                        body["data"]["docDetail"]["docFrontImage"] =
+                            format!("https://media.example/{}?Expires={end}", name(id)).into();
+                    }
+                    (said, Reply::json(body))
+                }
             },
         };
         let start = Instant::now();
