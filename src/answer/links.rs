@@ -30,7 +30,6 @@ fn pack_link(mut link: &[u8], mut before: &[u8], packed: &mut Vec<u8>) {
         let copied = equal(link, before).min(MOST);
         (link, before) = (&link[copied..], &before[copied..]);
         let (added, passed) = if copied < MOST { difference(link, before) } else { (0, 0) };
-        let (added, passed) = (added.min(MOST), passed.min(MOST));
         packed.extend([copied, passed, added].map(|count| count as u8));
         packed.extend_from_slice(&link[..added]);
         (link, before) = (&link[added..], &before[passed..]);
@@ -44,8 +43,9 @@ fn equal(one: &[u8], other: &[u8]) -> usize {
     start + one[start..].iter().zip(&other[start..]).take_while(|(one, other)| one == other).count()
 }
 
-/// How many bytes come before the first mark that both have: such as the `&` after the value of a parameter.
+/// How many bytes come before the first mark that both have within one step: such as the `&` after the value of a parameter.
 fn difference(one: &[u8], other: &[u8]) -> (usize, usize) {
+    let [one, other] = [one, other].map(|bytes| &bytes[..bytes.len().min(MOST)]);
     let is_mark = |byte: u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_');
     let mut marks = (1..one.len()).filter(|at| is_mark(one[*at]));
     let first = marks.find_map(|at| Some((at, memchr::memchr(one[at], other)?)));
