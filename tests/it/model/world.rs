@@ -36,7 +36,6 @@ enum Mood {
     Slow,
     Hangs,
     Errs,
-    IsBusy,
     Resets,
 }
 
@@ -101,7 +100,7 @@ impl World {
             known[anywhere] = *HAS.choose(rng).unwrap();
         }
         if rng.random_ratio(1, 20) {
-            let moods_there_are = [Mood::Slow, Mood::Hangs, Mood::Errs, Mood::IsBusy, Mood::Resets];
+            let moods_there_are = [Mood::Slow, Mood::Hangs, Mood::Errs, Mood::Resets];
             let is_fine = rng.random_ratio(2, 3);
             moods[anywhere] = if is_fine { Mood::Fine } else { *moods_there_are.choose(rng).unwrap() };
         }
@@ -127,7 +126,6 @@ impl World {
         let (said, reply) = match (mood, said) {
             (Mood::Hangs, _) => (Said::Fault, Reply::Stall(Vec::new())),
             (Mood::Errs, _) => (Said::Fault, Reply::json(bodies::refusal("ERROR", "no"))),
-            (Mood::IsBusy, _) => (Said::Fault, Reply::json(bodies::refusal("SERVICE_BUSY", "no"))),
             (Mood::Resets, _) => (Said::Fault, Reply::Reset),
             (_, Said::No) => (said, Reply::json(bodies::not_exist())),
             (_, _) => match of_another.filter(|other| *other != id) {
