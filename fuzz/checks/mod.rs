@@ -15,7 +15,7 @@ pub use request_head::request_head;
 pub(crate) use request_head::site;
 #[cfg(test)]
 pub(crate) use upstream_body::is_clean_pass;
-pub use upstream_body::upstream_body;
+pub use upstream_body::{normalise, render, upstream_body};
 
 /// Whether a text is made of letters, digits and these marks, as ids, request ids and transaction ids are.
 fn is_plain(text: &str, marks: &[u8]) -> bool {

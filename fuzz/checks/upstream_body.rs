@@ -1,24 +1,42 @@
 //! The body of an upstream's answer, up to the JSON that callers are given.
 
+use std::sync::LazyLock;
+
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::is_plain;
-use crate::answer::{Moment, render};
+use crate::answer::{self, Moment, Rendered};
 use crate::domain::region::{RegionName, Regions};
 use crate::domain::scope::{Scope, Scopes};
 use crate::domain::signature_id::SignatureId;
-use crate::domain::verification::Verdict;
+use crate::domain::verification::{Verdict, Verification};
 use crate::upstream::fuzzing::understand;
 
 const ID: &str = "f302f5d2454a85c2";
+static REGIONS: LazyLock<Regions> = LazyLock::new(|| Regions::new(RegionName::parse("my")));
+
+/// What the bytes say of `f302f5d2454a85c2`, as the body of a get-result answer; `None` if they are no clean answer about it.
+pub fn normalise(body: &[u8]) -> Option<Verification> {
+    understand(
+        body,
+        SignatureId::parse(ID).expect("it is an id"),
+        REGIONS.find("my").expect("it is a region"),
+    )
+}
+
+/// How many bytes a result takes when it is kept.
+pub fn render(verification: &Verification) -> usize {
+    rendered(verification).size()
+}
+
+fn rendered(verification: &Verification) -> Rendered {
+    answer::render(verification, REGIONS.name(verification.region))
+}
 
 /// Reads the bytes as the body of a get-result answer and renders what was understood.
 pub fn upstream_body(body: &[u8]) {
-    let id = SignatureId::parse(ID).expect("it is an id");
-    let regions = Regions::new(RegionName::parse("my"));
-    let region = regions.find("my").expect("it is a region");
-    let Some(verification) = understand(body, id, region) else { return };
+    let Some(verification) = normalise(body) else { return };
     let text = String::from_utf8_lossy(body);
     serde_json::from_str::<IgnoredAny>(&text).expect("only JSON can be understood");
     // The other reader knows of no half characters and of no number that is too large.
@@ -26,7 +44,7 @@ pub fn upstream_body(body: &[u8]) {
     assert!(is_about(&sent["data"]), "an answer that names another id");
     let has_passed = verification.verdict == Verdict::Passed;
     assert!(!has_passed || is_clean_pass(&sent), "passed although something contradicts it");
-    let rendered = render(&verification, regions.name(region));
+    let rendered = rendered(&verification);
     // A short event becomes the longest of what grows: thirteen times its own length, and a little for the rest.
     assert!(rendered.size() <= 4096 + 16 * body.len(), "{} bytes of {}", rendered.size(), body.len());
     for scopes in [Scopes::NONE, Scopes::ALL] {
