@@ -17,8 +17,6 @@ pub(super) const HINT_GAP: Duration = Duration::from_secs(2);
 pub(super) struct Hint {
     pub(super) region: RegionId,
     pub(super) due: Instant,
-    /// The last purge of the id there.
-    purged: u64,
 }
 
 impl Store {
@@ -50,11 +48,12 @@ impl Store {
         self.memory.note(id, known);
         // Where an id is was learned from the upstream; the hint may be wrong about it.
         let region = known.holders.single().unwrap_or(region);
-        Ok(Hint { region, due, purged: self.memory.purges.epoch(id, region) })
+        Ok(Hint { region, due })
     }
 
-    /// Whether the id of a hint was purged since, and nobody waits for it.
-    pub(super) fn is_purged(&self, id: &SignatureId, hint: &Hint) -> bool {
-        !self.lock().watches.has(id) && self.memory.purges.epoch(id, hint.region) != hint.purged
+    /// Whether an id was purged since its last hint, and nobody waits for it.
+    pub(super) fn is_purged(&self, id: &SignatureId) -> bool {
+        let was_hinted = |known: Known| known.hint_after.is_some();
+        !self.lock().watches.has(id) && !self.memory.known(id).is_some_and(was_hinted)
     }
 }

@@ -194,6 +194,10 @@ impl Store {
         self.memory.results.forget(id, regions);
         self.memory.absent.remove(id, regions);
         let Some(mut known) = self.memory.known(id) else { return };
+        if !known.holders.and(regions).is_empty() {
+            // What a hint that waits its turn was about is gone.
+            known.hint_after = None;
+        }
         known.holders = known.holders.minus(regions);
         known.answered = known.answered.minus(regions);
         if known.holders.is_empty() {

@@ -132,7 +132,7 @@ impl Waits {
         let Ok(_permit) = self.budgets[hint.region.index()].acquire().await else { return };
         let (ask, store) = (ask_for(id, hint.region), &self.finder.fills.store);
         let is_settled = store.peek(&ask).is_some_and(|found| found.entry.is_settled());
-        if !is_settled && !store.is_purged(&id, &hint) {
+        if !is_settled && !store.is_purged(&id) {
             // A refresh: what is under way may have been sent before the change.
             let ask = Ask { refresh: true, ..ask };
             let _ = self.finder.search(&ask, &Span::none()).await;
