@@ -1,7 +1,7 @@
 //! Callbacks: a hint that an id has changed, never a result.
 
 use crate::support::client;
-use crate::support::gateway::{OPEN, region};
+use crate::support::gateway::{OPEN, caller, region};
 use crate::support::process::Scratch;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
@@ -9,10 +9,14 @@ const RARE_POLLS: &str = "[cache]\npending_ttl = \"60s\"\npending_ttl_max = \"60
 
 /// A gateway that takes callbacks with either of two keys, and the folder of its key file.
 async fn gateway(regions: &str, more: &str) -> (Gateway, Scratch) {
+    gateway_of(&[OPEN, regions, more].concat()).await
+}
+
+async fn gateway_of(config: &str) -> (Gateway, Scratch) {
     let folder = Scratch::new();
     let keys = folder.write("keys", "callback-key-one-0123456789\ncallback-key-two-0123456789\n");
     let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:8082\"\nkey_file = {keys:?}\n");
-    (Gateway::with(&[OPEN, regions, &callbacks, more]).await, folder)
+    (Gateway::with(&[config, &callbacks]).await, folder)
 }
 
 async fn call(gateway: &Gateway, target: &str, body: &str) -> Answer {
@@ -96,6 +100,27 @@ async fn a_callback_whose_turn_comes_after_a_purge_does_not_bring_the_id_back() 
     assert_eq!(gateway.send("DELETE", "/idv/S1", &[]).await.status, 204);
     upstream.wait_for_hits("S2", 3).await;
     assert_eq!(upstream.hits("S1"), 2, "its turn was before the other's");
+}
+
+#[tokio::test]
+async fn a_callback_for_a_region_that_was_purged_does_not_bring_it_back_while_another_has_the_id() {
+    let (my, ph) = (Upstream::start().await, Upstream::start().await);
+    let callers = [caller("all", &[], ""), caller("one", &["purge"], "regions = [\"my\"]")].concat();
+    let config = [callers, region("my", &my), region("ph", &ph), RARE_POLLS.to_owned()].concat();
+    let (gateway, _keys) = gateway_of(&config).await;
+    for id in ["S1", "S2"] {
+        my.answer(id, [Reply::json(bodies::pending(id))]);
+        ph.answer(id, [Reply::json(bodies::pending(id))]);
+        assert_eq!(gateway.get_as("all", &format!("/idv/{id}")).await.status, 409);
+        for _ in 0..2 {
+            assert_eq!(call(&gateway, MY, &completed(id)).await.status, 200);
+        }
+    }
+    my.wait_for_hits("S1", 2).await;
+    let purged = gateway.send("DELETE", "/idv/S1", &[("Authorization", "Bearer one")]).await;
+    assert_eq!(purged.status, 204);
+    my.wait_for_hits("S2", 3).await;
+    assert_eq!(my.hits("S1"), 2, "its turn was before the other's");
 }
 
 #[tokio::test]
