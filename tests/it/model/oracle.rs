@@ -235,8 +235,10 @@ impl Oracle<'_> {
             found.find(|(number, call)| is_it(call) && (was_taken_in(call) || was_shown(*number)))?;
         let mut calls = self.calls_of(read.id, region);
         let is_denied = calls.any(|no| no.said == Said::No && no.end >= call.start && no.start <= read.end);
+        // A fill that still queued when its id was purged keeps nothing, though its call starts later.
+        let queued = self.times.attempt * 2;
         let is_purged =
-            self.purges(read.id, region).any(|p| p.end + late >= call.start && p.start <= read.end);
+            self.purges(read.id, region).any(|p| p.end + late + queued >= call.start && p.start <= read.end);
         (!is_denied && !is_purged).then_some(call)
     }
 
