@@ -143,9 +143,8 @@ impl Store {
         if stored {
             self.memory.put(&id, Arc::clone(&entry), known);
         } else {
-            self.memory
-                .results
-                .forget(&id, if is_conflict { RegionSet::ALL } else { RegionSet::only(region) });
+            let dropped = if is_conflict { RegionSet::ALL } else { RegionSet::only(region) };
+            self.memory.results.forget(&id, dropped);
             self.memory.note(&id, known);
         }
         if is_conflict {

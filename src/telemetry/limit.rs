@@ -1,5 +1,6 @@
 //! Limits: one line in the log the first time that a limit is reached, with the setting behind it.
 
+use std::fmt::Display;
 use std::sync::Once;
 
 /// A limit that may be reached.
@@ -17,13 +18,13 @@ impl Limit {
     }
 
     /// The limit is reached, and something is lost for it: `consequence`.
-    pub fn warn(&self, consequence: &str) {
+    pub fn warn(&self, consequence: impl Display) {
         let Self { setting, most, was_reached } = self;
         was_reached.call_once(|| tracing::warn!(setting, limit = most, "limit reached: {consequence}"));
     }
 
     /// The limit is reached, which is as it should be.
-    pub fn inform(&self, consequence: &str) {
+    pub fn inform(&self, consequence: impl Display) {
         let Self { setting, most, was_reached } = self;
         was_reached.call_once(|| tracing::info!(setting, limit = most, "limit reached: {consequence}"));
     }

@@ -73,10 +73,9 @@ impl ConnectionPool {
     pub(super) async fn make_room(&mut self) {
         while !self.has_room() {
             let listener: &str = self.metrics.listener.into();
-            let consequence = format!(
+            self.limit.warn(format_args!(
                 "for each new connection to the {listener} listener the one that has waited longest is closed"
-            );
-            self.limit.warn(&consequence);
+            ));
             self.close_one();
             tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
