@@ -14,6 +14,7 @@ use super::runtime::{Upstream, spawn, timeout_at};
 use super::shared::{Begun, Purge, Shared};
 use super::store::Store;
 use super::table::{Receiver, Ticket};
+use crate::domain::drift::DriftKind;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionSet, Regions};
 use crate::domain::scope::CallerId;
@@ -151,9 +152,15 @@ impl Fill {
         }
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending.is_some();
-        let is_conflict = known.holders.len() > 1 && matches!(landed, Landed::Found { shared: false, .. });
-        Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await;
-        if is_conflict {
+        if let Some(mut view) = Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await {
+            self.fills.store.take_in(id, &mut view);
+        }
+        let is_conflict = self.fills.store.knowledge(&id).holders.len() > 1;
+        if is_conflict && matches!(landed, Landed::Found { shared: false, .. }) {
+            if known.holders.len() < 2 {
+                // Two replicas have found it at once, in two regions: neither has counted that.
+                self.fills.metrics.region(region).drift(DriftKind::Conflict).inc();
+            }
             Box::pin(shared.publish_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {
             Box::pin(shared.publish_landed(&id)).await;

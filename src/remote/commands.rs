@@ -16,6 +16,9 @@ pub(crate) const TURN: usize = 16;
 const WRITE_IN_TURN: &str = "local turn = tonumber(redis.call('GETRANGE', KEYS[1], 0, 15)) \
      if turn and turn > tonumber(ARGV[2]) then return 0 end \
      redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) return 1";
+/// HSETNX by commands that are needed anyway: access lists need not name more.
+const WRITE_NEW_FIELD: &str = "if redis.call('HMGET', KEYS[1], ARGV[1])[1] then return 0 end \
+     return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])";
 
 /// Commands that are sent together. In a cluster, their keys must share a hash tag.
 #[derive(Default)]
@@ -68,6 +71,11 @@ impl Commands {
         self.0.cmd("SET").arg(key).arg(first).arg("NX").arg("PX").arg(millis(life));
         self.0.cmd("PEXPIRE").arg(key).arg(millis(life));
         self.0.cmd("INCR").arg(key);
+    }
+
+    /// Writes a field where there is none. The key gets its lifetime by [`Self::write_fields`].
+    pub(crate) fn write_new_field(&mut self, key: &str, field: &str, value: &[u8]) {
+        self.0.cmd("EVAL").arg(WRITE_NEW_FIELD).arg(1).arg(key).arg(field).arg(value);
     }
 
     /// Writes fields.

@@ -135,12 +135,19 @@ impl Shared {
         }
     }
 
-    /// Writes what a fill brought, as far as it is to be shared, and gives up its lease.
-    pub(in crate::lookup) async fn end(&self, key: &Key, begun: Begun, landed: &Landed, known: &Knowledge) {
+    /// Writes what a fill brought, as far as it is to be shared, and gives up its lease. Returns what replicas know after
+    /// that, without the result: of two that found the id at once in two regions, at least one learns of the other.
+    pub(in crate::lookup) async fn end(
+        &self,
+        key: &Key,
+        begun: Begun,
+        landed: &Landed,
+        known: &Knowledge,
+    ) -> Option<View> {
         let (id, region) = key;
         let vaults = self.client.vaults();
         let places = self.places(&vaults, id);
-        let Some((place, older)) = places.split_first() else { return };
+        let (place, older) = places.split_first()?;
         let mut commands = Commands::default();
         if let (Some(view), Some(turn)) = (begun.view, begun.turn) {
             let sharing = Sharing { shared: self, place, region: *region, view: &view, turn, known };
@@ -153,12 +160,18 @@ impl Shared {
         {
             commands.remove(&place.lease(*region));
         }
-        if !commands.is_empty() && self.client.is_healthy() {
-            self.client.send(RemoteOperation::Write, &commands).await;
+        if commands.is_empty() || !self.client.is_healthy() {
+            return None;
         }
-        if supersedes {
-            self.forget(older).await;
+        commands.read_fields(&place.index, &place.fields());
+        let replies = self.client.send(RemoteOperation::Write, &commands).await;
+        if !supersedes {
+            return None;
         }
+        self.forget(older).await;
+        let mut view = View::empty(self.regions.names().len());
+        self.open_index(place, replies?.next_back()?, &mut view);
+        Some(view)
     }
 
     /// What an older key sealed is older than what was just written: it would come back when that ends.
@@ -202,19 +215,24 @@ impl Sharing<'_> {
         }
     }
 
-    /// The region does not have it. If it had, what the others said before is out of date, as it is in memory.
+    /// The region does not have it. If it was the last that had it, what the others said before is out of date, as it is in
+    /// memory.
     fn write_absent(&self, commands: &mut Commands) {
         let only = RegionSet::only(self.region);
-        if self.view.holders().contains(self.region) {
+        let was_holder = self.view.holders().contains(self.region);
+        if was_holder {
             commands.remove(&self.place.result);
-            commands.remove_fields(&self.place.index, &self.place.tags(self.shared.regions.all()));
         }
         let holders = self.known.holders.or(self.view.holders().minus(only));
         if !holders.is_empty() {
             self.write_markers(self.known.answered.with(self.region), commands);
+        } else if was_holder {
+            commands.remove_fields(&self.place.index, &self.place.tags(self.view.absent().or(only)));
         }
     }
 
+    /// Writes what regions said. Of the others only what is missing: another replica may have heard something newer from
+    /// them since this fill began.
     fn write_markers(&self, regions: RegionSet, commands: &mut Commands) {
         let mut fields = Vec::new();
         for region in regions.iter() {
@@ -222,7 +240,12 @@ impl Sharing<'_> {
             let holds = self.known.holders.contains(region);
             let marker = Marker { holds, epoch, pending: self.known.pending.filter(|_| holds) };
             let marker = serde_json::to_vec(&marker).unwrap_or_default();
-            fields.push(self.place.seal_field(self.place.tag(region).to_owned(), &marker));
+            let (field, marker) = self.place.seal_field(self.place.tag(region).to_owned(), &marker);
+            if region == self.region {
+                fields.push((field, marker));
+            } else {
+                commands.write_new_field(&self.place.index, &field, &marker);
+            }
             if epoch > self.view.epoch(region) {
                 // The second tier has lost a purge that this replica remembers.
                 fields.push(self.place.seal_field(self.place.purge_field(region), &epoch.to_be_bytes()));

@@ -11,6 +11,9 @@ use crate::support::upstream::{Gate, Reply, Upstream};
 use crate::support::{client, eventually, within};
 use futures_util::future::join_all;
 
+const NOT_FOUND: &str =
+    "idv_upstream_requests_total{region=\"my\",operation=\"get_result\",outcome=\"not_found\"}";
+
 #[tokio::test]
 async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
@@ -95,6 +98,48 @@ async fn a_second_holder_that_another_replica_found_is_a_conflict_here() {
     assert_eq!(other.get("/idv/S1?region=ph").await.status, 200);
     let answer = other.get("/idv/S1").await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (409, Some("ambiguous_signature")));
+}
+
+#[tokio::test]
+async fn a_holder_that_another_replica_found_meanwhile_stays_one() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    let (gate, pass) = (Gate::default(), Reply::json(bodies::passed("S1")));
+    let busy = Reply::json(bodies::refusal("SERVICE_BUSY", "later"));
+    my.answer("S1", [Reply::json(bodies::not_exist()), pass.clone(), busy]);
+    ph.answer("S1", [pass.clone().gated(&gate), pass]);
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    let asked = one.ask("/idv/S1", &[]).await;
+    ph.wait_for_hits("S1", 1).await;
+    eventually("what my said", async || one.metric(NOT_FOUND).await == 1.0).await;
+    assert_eq!(other.get("/idv/S1?region=my").await.gist(), gist(200, "passed"));
+    gate.open();
+    assert_eq!(asked.answer().await.status, 200);
+    let answer = one.send("GET", "/idv/S1", NO_CACHE).await;
+    assert_eq!(answer.gist(), gist(409, "ambiguous_signature"));
+}
+
+#[tokio::test]
+async fn two_holders_that_two_replicas_find_at_once_are_a_conflict() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    let gate = Gate::default();
+    let pass = Reply::json(bodies::passed("S1")).gated(&gate);
+    my.answer("S1", [pass.clone()]);
+    ph.answer("S1", [Reply::json(bodies::not_exist()), pass]);
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    let unpinned = one.ask("/idv/S1", &[]).await;
+    ph.wait_for_hits("S1", 1).await;
+    let pinned = other.ask("/idv/S1?region=ph", &[]).await;
+    ph.wait_for_hits("S1", 2).await;
+    gate.open();
+    unpinned.answer().await;
+    assert_eq!(pinned.answer().await.gist(), gist(200, "passed"));
+    eventually("the conflict", async || one.get("/idv/S1").await.status == 409).await;
+    let counted = async |gateway: &Gateway, region| {
+        gateway.metric(&format!("idv_contract_drift_total{{region=\"{region}\",kind=\"conflict\"}}")).await
+    };
+    assert!(counted(&one, "my").await + counted(&other, "ph").await > 0.0);
 }
 
 #[tokio::test]
