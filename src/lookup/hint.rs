@@ -33,7 +33,10 @@ impl Store {
         now: Instant,
     ) -> Result<Hint, CallbackOutcome> {
         let fills = self.lock();
-        let is_asked_for = || fills.watches.has(id) || !self.memory.absent.get(id).is_empty();
+        let is_asked_for = || {
+            let is_under_way = !fills.in_flight(id).is_empty();
+            is_under_way || fills.watches.has(id) || !self.memory.absent.get(id).is_empty()
+        };
         let (entry, known) = self.memory.look(id);
         let known = known.or_else(|| is_asked_for().then(Known::default));
         let mut known = known.ok_or(CallbackOutcome::Unknown)?;

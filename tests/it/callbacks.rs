@@ -3,6 +3,7 @@
 use crate::support::client;
 use crate::support::gateway::{OPEN, caller, region};
 use crate::support::process::Scratch;
+use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 const RARE_POLLS: &str = "[cache]\npending_ttl = \"60s\"\npending_ttl_max = \"60s\"\n";
@@ -66,6 +67,21 @@ async fn a_callback_for_an_id_that_did_not_exist_a_moment_ago_has_it_fetched() {
     eventually("the result", async || gateway.get("/idv/S1").await.gist() == (200, "passed".to_owned()))
         .await;
     assert_eq!(upstream.hits("S1"), 2);
+}
+
+#[tokio::test]
+async fn a_callback_during_the_first_fetch_of_an_id_has_it_fetched_again() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::default();
+    let pending = Reply::json(bodies::pending("S1")).gated(&gate);
+    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
+    let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
+    upstream.wait_for_hits("S1", 1).await;
+    assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
+    gate.open();
+    assert_eq!(waiting.answer().await.gist(), (200, "passed".to_owned()), "long before the next poll");
+    assert_eq!((upstream.hits("S1"), outcomes(&gateway, "fetched").await), (2, 1.0));
 }
 
 #[tokio::test]
