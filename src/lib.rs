@@ -123,7 +123,7 @@ pub async fn run(
         until: Stage::Closing,
         lifecycle: lifecycle.clone(),
         max_age: MAX_CONNECTION_AGE,
-        metrics: metrics.connections(listener),
+        metrics: Arc::clone(&metrics.connections[listener]),
     };
     let public = server(Listener::Public, http::Site::Public(app.public), limits.public);
     let public = http::Server { tls: app.tls, ..public };

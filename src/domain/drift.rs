@@ -1,9 +1,10 @@
 //! Where the upstream's answers leave the contract we know. Counted, never fatal.
 
-use strum::{EnumIter, IntoEnumIterator, IntoStaticStr, VariantNames};
+use enum_map::{Enum, EnumMap};
+use strum::IntoStaticStr;
 
 /// One way of leaving the contract; its word is a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum DriftKind {
     /// A field we do not know.
@@ -24,21 +25,21 @@ pub enum DriftKind {
 
 /// How often each kind was seen in one answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Drift([u32; DriftKind::VARIANTS.len()]);
+pub struct Drift(EnumMap<DriftKind, u32>);
 
 impl Drift {
     /// Counts one.
     pub fn add(&mut self, kind: DriftKind) {
-        self.0[kind as usize] += 1;
+        self.0[kind] += 1;
     }
 
     /// How often `kind` was seen.
-    pub const fn count(&self, kind: DriftKind) -> u32 {
-        self.0[kind as usize]
+    pub fn count(&self, kind: DriftKind) -> u32 {
+        self.0[kind]
     }
 
     /// The kinds that were seen, with their counts.
     pub fn seen(&self) -> impl Iterator<Item = (DriftKind, u32)> {
-        DriftKind::iter().map(|kind| (kind, self.count(kind))).filter(|(_, count)| *count > 0)
+        self.0.into_iter().filter(|(_, count)| *count > 0)
     }
 }

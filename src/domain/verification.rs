@@ -3,12 +3,13 @@
 //!
 //! What holds a person's data has no `Debug` and no `Display`, so it cannot slip into a log line.
 
+use enum_map::Enum;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
-use strum::{EnumDiscriminants, IntoStaticStr, VariantNames};
+use strum::{EnumDiscriminants, IntoStaticStr};
 
 use super::reason::Reason;
 use super::region::RegionId;
@@ -46,7 +47,7 @@ pub struct Verification {
 #[strum_discriminants(
     doc = "The `status` word of an answer.",
     name(Status),
-    derive(IntoStaticStr, VariantNames),
+    derive(Enum, IntoStaticStr),
     strum(serialize_all = "snake_case")
 )]
 pub enum Verdict {

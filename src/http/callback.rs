@@ -96,7 +96,7 @@ impl Callbacks {
             Err(error) if error.code == Code::Unauthenticated => CallbackOutcome::Unauthenticated,
             Err(_) => CallbackOutcome::Malformed,
         };
-        self.metrics.waits.called_back(outcome);
+        self.metrics.waits.callbacks[outcome].inc();
         received.map(|_| Answer::default())
     }
 

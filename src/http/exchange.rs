@@ -141,7 +141,7 @@ impl<'a> AccessRecord<'a> {
     fn count(&self, metrics: &HttpMetrics) {
         metrics.observe(self.route, self.method, self.http_status, self.duration);
         if let Some(status) = self.status {
-            metrics.count_answer(status);
+            metrics.answers[status].inc();
         }
     }
 

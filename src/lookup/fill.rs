@@ -159,7 +159,7 @@ impl Fill {
         if is_conflict && matches!(landed, Landed::Found { shared: false, .. }) {
             if known.holders.len() < 2 {
                 // Two replicas have found it at once, in two regions: neither has counted that.
-                self.fills.metrics.region(region).drift(DriftKind::Conflict).inc();
+                self.fills.metrics.region(region).drift[DriftKind::Conflict].inc();
             }
             Box::pin(shared.publish_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {

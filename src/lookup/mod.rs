@@ -97,7 +97,7 @@ impl Lookup {
             }
             Err(_) => LookupOutcome::Failed,
         };
-        self.metrics.lookups.observe(outcome);
+        self.metrics.lookups.outcomes[outcome].inc();
         span.set("idv.outcome", <&str>::from(outcome));
         answer
     }

@@ -50,7 +50,7 @@ impl Results {
             .eviction_listener(move |_, entry: Arc<Entry>, cause| {
                 let is_over = entry.keep(stale_max, Instant::now()).is_zero();
                 let known = entry.known();
-                counted.cache.evicted(eviction(cause, is_over, known.is_none())).inc();
+                counted.cache.evictions[eviction(cause, is_over, known.is_none())].inc();
                 if let Some((id, known)) = entry.id().zip(known) {
                     index.set(&id, known);
                 }

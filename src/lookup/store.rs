@@ -148,7 +148,7 @@ impl Store {
             self.memory.note(&id, known);
         }
         if is_conflict {
-            self.metrics.region(region).drift(DriftKind::Conflict).inc();
+            self.metrics.region(region).drift[DriftKind::Conflict].inc();
             fills.watches.tell(&id);
         }
         Landed::Found { entry, stored, shared: false }

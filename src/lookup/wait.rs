@@ -245,7 +245,7 @@ impl Poller {
                 () = sleep_until(due) => {}
             }
             let (outcome, next) = self.poll(backoff).await;
-            self.waits.metrics.waits.polled(outcome);
+            self.waits.metrics.waits.polls[outcome].inc();
             backoff = match outcome {
                 PollOutcome::Final => return,
                 PollOutcome::Pending => BACKOFF.0,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use enum_map::EnumMap;
 use redis::{Pipeline, RedisError, Value};
-use strum::VariantNames;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -40,7 +40,7 @@ pub(crate) struct Client {
     pub(super) vaults: watch::Sender<Vaults>,
     stage: watch::Sender<Stage>,
     /// Failures in a row, by operation: a server that answers reads and refuses writes is of no use either.
-    failures: [AtomicU32; RemoteOperation::VARIANTS.len()],
+    failures: EnumMap<RemoteOperation, AtomicU32>,
     /// Notified when there were too many.
     broken: Notify,
     /// Whether the last command was answered, whatever it was.
@@ -72,7 +72,7 @@ impl Client {
             servers: watch::Sender::new(Arc::new(servers)),
             vaults: watch::Sender::new(vaults.into()),
             stage: watch::Sender::new(Stage::Connecting),
-            failures: Default::default(),
+            failures: EnumMap::default(),
             broken: Notify::new(),
             is_healthy: AtomicBool::new(true),
             metrics,
@@ -136,7 +136,7 @@ impl Client {
     }
 
     fn count(&self, operation: RemoteOperation, outcome: RemoteOutcome) {
-        let failures = &self.failures[operation as usize];
+        let failures = &self.failures[operation];
         match outcome {
             RemoteOutcome::Ok => {
                 failures.store(0, Ordering::Relaxed);
@@ -201,7 +201,7 @@ impl Client {
         // Aborted when it is dropped.
         let mut driving = JoinSet::new();
         driving.spawn(driver);
-        self.failures.iter().for_each(|failures| failures.store(0, Ordering::Relaxed));
+        self.failures.values().for_each(|failures| failures.store(0, Ordering::Relaxed));
         self.is_healthy.store(true, Ordering::Relaxed);
         self.stage.send_replace(Stage::Up(connection));
         self.metrics.up.set(1);
@@ -214,7 +214,7 @@ impl Client {
 
     async fn too_many_failures(&self) {
         // A notification of an earlier connection does not count.
-        while self.failures.iter().all(|failures| failures.load(Ordering::Relaxed) < MAX_FAILURES) {
+        while self.failures.values().all(|failures| failures.load(Ordering::Relaxed) < MAX_FAILURES) {
             self.broken.notified().await;
         }
     }

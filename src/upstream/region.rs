@@ -183,7 +183,7 @@ impl Region {
             token.prove();
         }
         let outcome = UpstreamOutcome::of(reply.failure());
-        self.metrics.operation(Operation::GetResult).observe(outcome, started.elapsed());
+        self.metrics.operations[Operation::GetResult].observe(outcome, started.elapsed());
         span.settle(outcome);
         reply
     }

@@ -184,7 +184,7 @@ impl TokenClient {
         let answer = self.endpoint.send(request, Over::Fresh, self.time_limit).await;
         let result = self.read(answer);
         let outcome = result.as_ref().err().map_or(UpstreamOutcome::Ok, outcome);
-        self.metrics.operation(Operation::Token).observe(outcome, started.elapsed());
+        self.metrics.operations[Operation::Token].observe(outcome, started.elapsed());
         span.settle(outcome);
         result
     }

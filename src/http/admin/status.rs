@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use enum_map::{Enum, EnumMap};
 use serde_json::{Value, json};
-use strum::VariantNames;
 
 use super::history::{History, STEP};
-use crate::domain::drift::DriftKind;
 use crate::http::lifecycle::Stage;
 use crate::telemetry::metrics::{
-    ANSWER_CLASSES, Durations, EvictionCause, LookupOutcome, RegionSnapshot, RemoteOutcome, Snapshot,
-    UpstreamOutcome, result_names, revision,
+    AnswerClass, Durations, RegionSnapshot, Snapshot, UpstreamOutcome, result_names, revision,
 };
 
 /// Makes the report.
@@ -41,7 +39,7 @@ impl StatusReport {
         let (then, now) = (window.oldest(), &window.now);
         let regions = self.regions.iter().enumerate().map(|(n, reported)| region(&window, n, reported));
         let second_tier = || {
-            let requests = counts(RemoteOutcome::VARIANTS, &then.remote, &now.remote);
+            let requests = counts(&then.remote, &now.remote);
             json!({ "connected": now.remote_up, "requests": requests })
         };
         json!({
@@ -52,13 +50,13 @@ impl StatusReport {
             "stepSeconds": STEP.as_secs(),
             "build": { "version": env!("CARGO_PKG_VERSION"), "revision": revision() },
             "answers": answers(&window),
-            "lookups": counts(LookupOutcome::VARIANTS, &then.lookups, &now.lookups),
+            "lookups": counts(&then.lookups, &now.lookups),
             "fillsInFlight": now.fills_in_flight,
             "cache": {
                 "entries": now.cache_entries,
                 "bytes": now.cache_bytes,
                 "maxBytes": self.cache_max_bytes,
-                "evictions": counts(EvictionCause::VARIANTS, &then.evictions, &now.evictions),
+                "evictions": counts(&then.evictions, &now.evictions),
             },
             "secondTier": self.has_second_tier.then(second_tier),
             "rateLimited": count(then.rate_limited, now.rate_limited),
@@ -77,12 +75,12 @@ fn answers(window: &Window) -> Value {
     let times_of_steps: Vec<_> = window.steps().map(|(a, b)| b.answer_times.since(&a.answer_times)).collect();
     let quantiles = |q| times_of_steps.iter().map(|times| milliseconds(times, q)).collect::<Vec<_>>();
     json!({
-        "byClass": counts(&ANSWER_CLASSES, &then.answers, &now.answers),
+        "byClass": counts(&then.answers, &now.answers),
         "p50Ms": milliseconds(&times, 0.5),
         "p99Ms": milliseconds(&times, 0.99),
         "series": {
-            "requests": steps.clone().map(|answers| answers.iter().sum()).collect::<Vec<u64>>(),
-            "failed": steps.filter_map(|answers| answers.last().copied()).collect::<Vec<_>>(),
+            "requests": steps.clone().map(|answers| answers.values().sum()).collect::<Vec<u64>>(),
+            "failed": steps.map(|answers| answers[AnswerClass::ServerError]).collect::<Vec<_>>(),
             "p50Ms": quantiles(0.5),
             "p99Ms": quantiles(0.99),
         },
@@ -104,12 +102,12 @@ fn region(window: &Window, n: usize, reported: &ReportedRegion) -> Value {
             "refreshFailed": refresh_failed,
         },
         "clockSkewSeconds": now.clock_skew,
-        "requests": counts(UpstreamOutcome::VARIANTS, &then.requests, &now.requests),
+        "requests": counts(&then.requests, &now.requests),
         "retries": count(then.retries, now.retries),
         "p50Ms": milliseconds(&times, 0.5),
         "p95Ms": milliseconds(&times, 0.95),
         "series": region_series(window, n),
-        "drift": counts(DriftKind::VARIANTS, &then.drift, &now.drift),
+        "drift": counts(&then.drift, &now.drift),
         "results": results(then, now),
     })
 }
@@ -118,7 +116,7 @@ fn region_series(window: &Window, n: usize) -> Value {
     let steps = window.steps().map(|(a, b)| (&a.regions[n], &b.regions[n]));
     let requests = steps.clone().map(|(a, b)| since(&a.requests, &b.requests));
     json!({
-        "requests": requests.clone().map(|requests| requests.iter().sum()).collect::<Vec<u64>>(),
+        "requests": requests.clone().map(|requests| requests.values().sum()).collect::<Vec<u64>>(),
         "failed": requests.map(|requests| failed(&requests)).collect::<Vec<_>>(),
         "p95Ms": steps.map(|(a, b)| milliseconds(&b.times.since(&a.times), 0.95)).collect::<Vec<_>>(),
     })
@@ -141,10 +139,9 @@ fn count(then: u64, now: u64) -> Value {
     json!({ "recent": now.saturating_sub(then), "total": now })
 }
 
-/// Counts by name, in the order of the names.
-fn counts(names: &[&str], then: &[u64], now: &[u64]) -> Value {
-    let counts = then.iter().zip(now).map(|(then, now)| count(*then, *now));
-    names.iter().copied().zip(counts).collect()
+/// Counts by name.
+fn counts<L: Enum + Copy + Into<&'static str>>(then: &EnumMap<L, u64>, now: &EnumMap<L, u64>) -> Value {
+    now.iter().map(|(label, now)| (label.into(), count(then[label], *now))).collect()
 }
 
 /// What the metrics said in the last minutes, oldest first, and what they say now.
@@ -185,13 +182,13 @@ const fn breaker(state: i64) -> &'static str {
 }
 
 /// Requests that got no answer about their id.
-fn failed(requests: &[u64; UpstreamOutcome::VARIANTS.len()]) -> u64 {
-    let answered = [UpstreamOutcome::Ok, UpstreamOutcome::NotFound].map(|outcome| requests[outcome as usize]);
-    requests.iter().sum::<u64>() - answered.iter().sum::<u64>()
+fn failed(requests: &EnumMap<UpstreamOutcome, u64>) -> u64 {
+    let answered = requests[UpstreamOutcome::Ok] + requests[UpstreamOutcome::NotFound];
+    requests.values().sum::<u64>() - answered
 }
 
-fn since<const N: usize>(then: &[u64; N], now: &[u64; N]) -> [u64; N] {
-    std::array::from_fn(|n| now[n].saturating_sub(then[n]))
+fn since<L: Enum + Copy>(then: &EnumMap<L, u64>, now: &EnumMap<L, u64>) -> EnumMap<L, u64> {
+    EnumMap::from_fn(|label| now[label].saturating_sub(then[label]))
 }
 
 /// A quantile in milliseconds, to the hundredth.

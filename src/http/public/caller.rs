@@ -157,7 +157,7 @@ impl Callers {
             Refusal::NotAToken | Refusal::Bad => self.unauthenticated(AuthFailure::BadToken),
             Refusal::Expired => self.unauthenticated(AuthFailure::ExpiredToken),
             Refusal::KeysUnavailable(retry_after) => {
-                self.metrics.auth.failed(AuthFailure::KeysUnavailable);
+                self.metrics.auth.failures[AuthFailure::KeysUnavailable].inc();
                 let detail = "The keys of the token issuer cannot be fetched, so the token cannot be judged.";
                 ApiError::passing(Code::AuthenticationUnavailable, detail, retry_after)
             }
@@ -166,7 +166,7 @@ impl Callers {
 
     /// Counts a refusal. All wrong credentials get the same answer (RFC 6750).
     fn unauthenticated(&self, reason: AuthFailure) -> ApiError {
-        self.metrics.auth.failed(reason);
+        self.metrics.auth.failures[reason].inc();
         let challenge = match reason {
             AuthFailure::Missing => REALM,
             AuthFailure::UnknownKey

@@ -128,7 +128,7 @@ impl ConnectionPool {
             let Some((task, state)) = self.open.get(&id) else { continue };
             if state.take(found) {
                 task.abort();
-                self.metrics.count_closed(CloseReason::Limit);
+                self.metrics.closed[CloseReason::Limit].inc();
                 return true;
             }
         }

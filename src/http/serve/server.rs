@@ -186,7 +186,7 @@ mod tests {
             until: Stage::Closing,
             lifecycle: Lifecycle::default(),
             max_age,
-            metrics: Metrics::new(&[], &[]).connections(Listener::Public),
+            metrics: Arc::clone(&Metrics::new(&[], &[]).connections[Listener::Public]),
         }
     }
 

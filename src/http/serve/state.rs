@@ -112,12 +112,13 @@ impl ConnectionState {
     /// The client let its deadline pass.
     pub(super) fn count_read_timeout(&self) {
         let is_idle = self.word.load(Ordering::Relaxed) & PHASE == IDLING;
-        self.metrics.count_closed(if is_idle { CloseReason::Idle } else { CloseReason::HeadTimeout });
+        let reason = if is_idle { CloseReason::Idle } else { CloseReason::HeadTimeout };
+        self.metrics.closed[reason].inc();
     }
 
     /// The client left an answer unread.
     pub(super) fn count_write_timeout(&self) {
-        self.metrics.count_closed(CloseReason::WriteTimeout);
+        self.metrics.closed[CloseReason::WriteTimeout].inc();
     }
 
     /// Whether the connection may be closed for a new one: it waits for a first request, or idles. A caller that still reads

@@ -168,7 +168,7 @@ mod tests {
         Arc::new(ConnectionState::new(
             Instant::now(),
             Duration::from_secs(60),
-            metrics.connections(Listener::Public),
+            Arc::clone(&metrics.connections[Listener::Public]),
         ))
     }
 

@@ -127,7 +127,7 @@ fn an_id_that_two_regions_have_is_ambiguous() {
         let harness = Harness::over(|| Answer::Found, metrics);
         let conflicts = || -> u64 {
             let regions = harness.regions.all();
-            regions.iter().map(|region| harness.metrics.region(region).drift(DriftKind::Conflict).get()).sum()
+            regions.iter().map(|region| harness.metrics.region(region).drift[DriftKind::Conflict].get()).sum()
         };
         let before = conflicts();
         let (my, ph) = (harness.callers("my", 2), harness.callers("ph", 2));

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{IntCounter, IntGauge};
-use strum::VariantNames;
+use strum::IntoStaticStr;
 
 use super::families::Families;
 
 /// Authentication.
 pub struct AuthMetrics {
-    failures: [IntCounter; AuthFailure::VARIANTS.len()],
+    /// Requests that were not authenticated.
+    pub failures: EnumMap<AuthFailure, IntCounter>,
     /// The key set that tokens are checked with.
     pub jwks: Arc<JwksMetrics>,
 }
 
 /// Why a request was not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AuthFailure {
@@ -31,14 +33,9 @@ impl AuthMetrics {
     pub(super) fn new(families: &Families) -> Self {
         let help = "Requests that were not authenticated, by reason.";
         Self {
-            failures: families.counters::<AuthFailure, _>("idv_auth_failures_total", help, "reason"),
+            failures: families.counters("idv_auth_failures_total", help, "reason"),
             jwks: Arc::new(JwksMetrics::new(families)),
         }
-    }
-
-    /// Counts one refused request.
-    pub fn failed(&self, reason: AuthFailure) {
-        self.failures[reason as usize].inc();
     }
 }
 

@@ -1,12 +1,13 @@
 //! Connections of each listener: how many are open, how many may be, and why some were closed.
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{IntCounter, IntGauge};
-use strum::{EnumIter, IntoStaticStr, VariantNames};
+use strum::IntoStaticStr;
 
 use super::families::Families;
 
 /// A listener of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Listener {
@@ -26,7 +27,7 @@ impl Listener {
 }
 
 /// Why the gateway closed a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum CloseReason {
     /// There were too many connections.
@@ -46,7 +47,8 @@ pub struct ConnectionMetrics {
     /// The most connections at once.
     pub max: IntGauge,
     open: IntGauge,
-    closed: [IntCounter; CloseReason::VARIANTS.len()],
+    /// Connections that the gateway closed.
+    pub closed: EnumMap<CloseReason, IntCounter>,
 }
 
 impl ConnectionMetrics {
@@ -57,7 +59,7 @@ impl ConnectionMetrics {
             listener,
             max: families.gauge("idv_connections_max", "The most connections at once."),
             open: families.gauge("idv_connections", "Open connections."),
-            closed: families.counters::<CloseReason, _>("idv_connections_closed_total", help, "reason"),
+            closed: families.counters("idv_connections_closed_total", help, "reason"),
         }
     }
 
@@ -65,11 +67,6 @@ impl ConnectionMetrics {
     pub fn open(&self) -> OpenConnection {
         self.open.inc();
         OpenConnection(self.open.clone())
-    }
-
-    /// Counts a connection that the gateway closed.
-    pub fn count_closed(&self, reason: CloseReason) {
-        self.closed[reason as usize].inc();
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use enum_map::{Enum, EnumMap};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
 };
-use strum::VariantNames;
 
 /// Makes metrics of one registry, all with the same labels.
 #[derive(Clone)]
@@ -53,15 +53,15 @@ impl Families {
         self.register(IntCounterVec::new(self.opts(name, help), labels))
     }
 
-    /// A counter for each of the words of `L`, in their order: the values of `label`.
-    pub(super) fn counters<L: VariantNames, const N: usize>(
+    /// A counter for each of the words of `L`: the values of `label`.
+    pub(super) fn counters<L: Enum + Into<&'static str>>(
         &self,
         name: &str,
         help: &str,
         label: &str,
-    ) -> [IntCounter; N] {
+    ) -> EnumMap<L, IntCounter> {
         let family = self.counter_vec(name, help, &[label]);
-        std::array::from_fn(|index| family.with_label_values(&[L::VARIANTS[index]]))
+        EnumMap::from_fn(|word: L| family.with_label_values(&[word.into()]))
     }
 
     fn opts(&self, name: &str, help: &str) -> Opts {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{Histogram, IntCounter};
-use strum::{EnumIter, EnumString, IntoEnumIterator, IntoStaticStr, VariantNames};
+use strum::{EnumString, IntoStaticStr};
 
 use super::families::Families;
 use crate::domain::verification::Status;
@@ -19,7 +20,7 @@ const OUR_BUCKETS: &[f64] = &[
 pub(super) const STATUSES: [u16; 14] = [200, 204, 400, 401, 403, 404, 405, 409, 421, 429, 500, 502, 503, 504];
 
 /// The method of a request. It is the client's text, so only known methods have a name of their own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum MethodLabel {
@@ -38,7 +39,7 @@ pub enum MethodLabel {
 }
 
 /// Where a request went: the template of its route.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum, IntoStaticStr)]
 #[expect(missing_docs, reason = "the templates say it")]
 pub enum RouteLabel {
     #[strum(serialize = "/idv/{signatureId}")]
@@ -52,35 +53,43 @@ pub enum RouteLabel {
 
 /// Requests to the public listener.
 pub struct HttpMetrics {
-    pub(super) requests: Vec<IntCounter>,
-    answers: [IntCounter; Status::VARIANTS.len()],
-    pub(super) durations: Vec<Histogram>,
+    pub(super) routes: EnumMap<RouteLabel, RouteMetrics>,
+    /// Results given to callers (200).
+    pub answers: EnumMap<Status, IntCounter>,
     successes: Histogram,
+}
+
+/// Requests to one route.
+pub(super) struct RouteMetrics {
+    /// By method, and by status as in [`STATUSES`].
+    pub(super) requests: EnumMap<MethodLabel, [IntCounter; STATUSES.len()]>,
+    pub(super) duration: Histogram,
+}
+
+impl RouteMetrics {
+    fn new(families: &Families) -> Self {
+        let labels = ["method", "status"];
+        let answered = families.counter_vec("idv_http_requests_total", "Requests answered.", &labels);
+        let requests = |method: MethodLabel| {
+            STATUSES.map(|status| answered.with_label_values(&[method.into(), status.to_string().as_str()]))
+        };
+        Self {
+            requests: EnumMap::from_fn(requests),
+            duration: families.histogram(
+                "idv_http_request_duration_seconds",
+                "From the request's head to the answer's head.",
+                OUR_BUCKETS,
+            ),
+        }
+    }
 }
 
 impl HttpMetrics {
     pub(super) fn new(families: &Families) -> Self {
-        let (mut requests, mut durations) = (Vec::new(), Vec::new());
-        for route in RouteLabel::iter() {
-            let families = families.with("route", route.into());
-            let labels = ["method", "status"];
-            let answered = families.counter_vec("idv_http_requests_total", "Requests answered.", &labels);
-            for method in MethodLabel::VARIANTS {
-                let statuses = STATUSES.map(|status| status.to_string());
-                requests
-                    .extend(statuses.map(|status| answered.with_label_values(&[method, status.as_str()])));
-            }
-            durations.push(families.histogram(
-                "idv_http_request_duration_seconds",
-                "From the request's head to the answer's head.",
-                OUR_BUCKETS,
-            ));
-        }
-        let (answers, help) = ("idv_answers_total", "Results given to callers (200).");
+        let route = |route: RouteLabel| RouteMetrics::new(&families.with("route", route.into()));
         Self {
-            requests,
-            answers: families.counters::<Status, _>(answers, help, "status"),
-            durations,
+            routes: EnumMap::from_fn(route),
+            answers: families.counters("idv_answers_total", "Results given to callers (200).", "status"),
             successes: families.histogram(
                 "idv_http_success_duration_seconds",
                 "As idv_http_request_duration_seconds, of results given to callers (200) alone.",
@@ -89,18 +98,13 @@ impl HttpMetrics {
         }
     }
 
-    /// Counts one result given to a caller.
-    pub fn count_answer(&self, status: Status) {
-        self.answers[status as usize].inc();
-    }
-
     /// Counts one answered request. A status outside the closed set counts as 500.
     pub fn observe(&self, route: RouteLabel, method: MethodLabel, status: u16, duration: Duration) {
         let place = |status| STATUSES.iter().position(|known| *known == status);
         let status = place(status).or_else(|| place(500)).unwrap_or_default();
-        let of_method = route as usize * MethodLabel::VARIANTS.len() + method as usize;
-        self.requests[of_method * STATUSES.len() + status].inc();
-        self.durations[route as usize].observe(duration.as_secs_f64());
+        let RouteMetrics { requests, duration: durations } = &self.routes[route];
+        requests[method][status].inc();
+        durations.observe(duration.as_secs_f64());
         if (route, STATUSES[status]) == (RouteLabel::Idv, 200) {
             self.successes.observe(duration.as_secs_f64());
         }

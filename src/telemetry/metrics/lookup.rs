@@ -1,12 +1,13 @@
 //! Lookups, the cache, and waiting for final results: waiters, pollers, polls and callbacks.
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{IntCounter, IntGauge};
-use strum::{IntoStaticStr, VariantNames};
+use strum::IntoStaticStr;
 
 use super::families::Families;
 
 /// How a lookup ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum LookupOutcome {
@@ -20,7 +21,8 @@ pub enum LookupOutcome {
 
 /// Lookups by outcome, and fills in flight.
 pub struct LookupMetrics {
-    pub(super) outcomes: [IntCounter; LookupOutcome::VARIANTS.len()],
+    /// Lookups.
+    pub outcomes: EnumMap<LookupOutcome, IntCounter>,
     /// Fills in flight.
     pub fills_in_flight: IntGauge,
 }
@@ -29,19 +31,14 @@ impl LookupMetrics {
     pub(super) fn new(families: &Families) -> Self {
         let (name, help) = ("idv_lookups_total", "Lookups by outcome.");
         Self {
-            outcomes: families.counters::<LookupOutcome, _>(name, help, "outcome"),
+            outcomes: families.counters(name, help, "outcome"),
             fills_in_flight: families.gauge("idv_fills_in_flight", "Fills in flight."),
         }
-    }
-
-    /// Counts one lookup.
-    pub fn observe(&self, outcome: LookupOutcome) {
-        self.outcomes[outcome as usize].inc();
     }
 }
 
 /// Why an entry left the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum EvictionCause {
@@ -57,7 +54,8 @@ pub struct CacheMetrics {
     pub entries: IntGauge,
     /// Bytes held.
     pub bytes: IntGauge,
-    pub(super) evictions: [IntCounter; EvictionCause::VARIANTS.len()],
+    /// Entries that left it.
+    pub evictions: EnumMap<EvictionCause, IntCounter>,
 }
 
 impl CacheMetrics {
@@ -66,18 +64,13 @@ impl CacheMetrics {
         Self {
             entries: families.gauge("idv_cache_entries", "Results in the cache."),
             bytes: families.gauge("idv_cache_bytes", "Bytes in the cache."),
-            evictions: families.counters::<EvictionCause, _>(name, help, "cause"),
+            evictions: families.counters(name, help, "cause"),
         }
-    }
-
-    /// The counter of one cause.
-    pub fn evicted(&self, cause: EvictionCause) -> &IntCounter {
-        &self.evictions[cause as usize]
     }
 }
 
 /// How one poll ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum PollOutcome {
     /// The result is final.
@@ -91,7 +84,7 @@ pub enum PollOutcome {
 }
 
 /// What came of one callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum CallbackOutcome {
     /// The id is fetched again.
@@ -118,28 +111,19 @@ pub struct WaitMetrics {
     pub waiters: IntGauge,
     /// Ids that are polled for them.
     pub pollers: IntGauge,
-    polls: [IntCounter; PollOutcome::VARIANTS.len()],
-    callbacks: [IntCounter; CallbackOutcome::VARIANTS.len()],
+    /// Polls.
+    pub polls: EnumMap<PollOutcome, IntCounter>,
+    /// Callbacks.
+    pub callbacks: EnumMap<CallbackOutcome, IntCounter>,
 }
 
 impl WaitMetrics {
     pub(super) fn new(families: &Families) -> Self {
-        let callbacks = ("idv_callbacks_total", "Callbacks by outcome.");
         Self {
             waiters: families.gauge("idv_waiters", "Requests that wait for a final result."),
             pollers: families.gauge("idv_pollers", "Ids that are polled for those who wait."),
-            polls: families.counters::<PollOutcome, _>("idv_polls_total", "Polls by outcome.", "outcome"),
-            callbacks: families.counters::<CallbackOutcome, _>(callbacks.0, callbacks.1, "outcome"),
+            polls: families.counters("idv_polls_total", "Polls by outcome.", "outcome"),
+            callbacks: families.counters("idv_callbacks_total", "Callbacks by outcome.", "outcome"),
         }
-    }
-
-    /// Counts one poll.
-    pub fn polled(&self, outcome: PollOutcome) {
-        self.polls[outcome as usize].inc();
-    }
-
-    /// Counts one callback.
-    pub fn called_back(&self, outcome: CallbackOutcome) {
-        self.callbacks[outcome as usize].inc();
     }
 }

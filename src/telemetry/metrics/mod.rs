@@ -14,8 +14,8 @@ mod snapshot;
 
 use std::sync::Arc;
 
+use enum_map::EnumMap;
 use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
-use strum::IntoEnumIterator;
 
 use crate::domain::region::{RegionId, RegionName};
 use crate::telemetry::logs;
@@ -30,7 +30,7 @@ pub use lookup::{
 };
 pub use region::{Operation, OperationMetrics, RegionMetrics, UpstreamOutcome, result_names};
 pub use remote::{RemoteMetrics, RemoteOperation, RemoteOutcome};
-pub use snapshot::{ANSWER_CLASSES, Durations, RegionSnapshot, Snapshot};
+pub use snapshot::{AnswerClass, Durations, RegionSnapshot, Snapshot};
 
 /// Every metric of the gateway.
 pub struct Metrics {
@@ -41,7 +41,7 @@ pub struct Metrics {
     /// Authentication of callers.
     pub auth: AuthMetrics,
     /// Connections, by listener.
-    connections: Vec<Arc<ConnectionMetrics>>,
+    pub connections: EnumMap<Listener, Arc<ConnectionMetrics>>,
     /// Lookups by outcome.
     pub lookups: LookupMetrics,
     /// Waiters, pollers, polls and callbacks.
@@ -71,7 +71,6 @@ impl Metrics {
         let families = &Families::new(&registry);
         let build = families.with("version", env!("CARGO_PKG_VERSION")).with("revision", revision());
         build.gauge("idv_build_info", "The running build.").set(1);
-        let connections = Listener::iter().map(|listener| ConnectionMetrics::new(families, listener));
         let panics = families.counter("idv_panics_total", "Panics caught; each is a defect.");
         let region =
             |region: &RegionName| RegionMetrics::new(&families.with("region", region.as_str()), &panics);
@@ -80,7 +79,7 @@ impl Metrics {
         Self {
             audit_lines: process::register(families),
             http: HttpMetrics::new(families),
-            connections: connections.map(Arc::new).collect(),
+            connections: EnumMap::from_fn(|listener| Arc::new(ConnectionMetrics::new(families, listener))),
             auth: AuthMetrics::new(families),
             lookups: LookupMetrics::new(families),
             waits: WaitMetrics::new(families),
@@ -102,11 +101,6 @@ impl Metrics {
     /// The handles of one region.
     pub fn region(&self, region: RegionId) -> &Arc<RegionMetrics> {
         &self.regions[region.index()]
-    }
-
-    /// The handles of one listener.
-    pub fn connections(&self, listener: Listener) -> Arc<ConnectionMetrics> {
-        Arc::clone(&self.connections[listener as usize])
     }
 
     /// The text exposition of everything registered.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
-use strum::{IntoEnumIterator, IntoStaticStr, VariantNames};
+use strum::{IntoEnumIterator, IntoStaticStr};
 
 use super::families::Families;
 use crate::domain::drift::{Drift, DriftKind};
@@ -18,7 +19,7 @@ const UPSTREAM_BUCKETS: &[f64] =
 const FINAL_BUCKETS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
 /// An operation of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Operation {
@@ -27,7 +28,7 @@ pub enum Operation {
 }
 
 /// How one upstream request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum UpstreamOutcome {
@@ -61,31 +62,23 @@ impl UpstreamOutcome {
 
 /// One operation of one region.
 pub struct OperationMetrics {
-    pub(super) requests: [IntCounter; UpstreamOutcome::VARIANTS.len()],
+    pub(super) requests: EnumMap<UpstreamOutcome, IntCounter>,
     pub(super) duration: Histogram,
     successes: Histogram,
 }
 
 impl OperationMetrics {
     fn new(families: &Families) -> Self {
-        let (requests, duration, success) = (
-            "idv_upstream_requests_total",
-            "idv_upstream_request_duration_seconds",
-            "idv_upstream_success_duration_seconds",
-        );
+        let (requests, help) = ("idv_upstream_requests_total", "Requests to the upstream.");
         Self {
-            requests: families.counters::<UpstreamOutcome, _>(
-                requests,
-                "Requests to the upstream.",
-                "outcome",
-            ),
+            requests: families.counters(requests, help, "outcome"),
             duration: families.histogram(
-                duration,
+                "idv_upstream_request_duration_seconds",
                 "Upstream request durations, body included.",
                 UPSTREAM_BUCKETS,
             ),
             successes: families.histogram(
-                success,
+                "idv_upstream_success_duration_seconds",
                 "As idv_upstream_request_duration_seconds, of requests that succeeded alone.",
                 UPSTREAM_BUCKETS,
             ),
@@ -94,7 +87,7 @@ impl OperationMetrics {
 
     /// Counts one request.
     pub fn observe(&self, outcome: UpstreamOutcome, duration: Duration) {
-        self.requests[outcome as usize].inc();
+        self.requests[outcome].inc();
         self.duration.observe(duration.as_secs_f64());
         if matches!(outcome, UpstreamOutcome::Ok | UpstreamOutcome::NotFound) {
             self.successes.observe(duration.as_secs_f64());
@@ -104,7 +97,8 @@ impl OperationMetrics {
 
 /// One region.
 pub struct RegionMetrics {
-    operations: Vec<OperationMetrics>,
+    /// Requests, by operation.
+    pub operations: EnumMap<Operation, OperationMetrics>,
     /// Retries.
     pub retries: IntCounter,
     /// 0 passing, 1 probing, 2 tripped.
@@ -121,7 +115,8 @@ pub struct RegionMetrics {
     pub token_expiry: Gauge,
     /// The upstream's clock minus ours, in seconds.
     pub clock_skew: Gauge,
-    pub(super) drift: [IntCounter; DriftKind::VARIANTS.len()],
+    /// Departures from the known contract.
+    pub drift: EnumMap<DriftKind, IntCounter>,
     pub(super) results: Vec<IntCounter>,
     /// From the first sight of a pending id to its final result.
     pub time_to_final: Histogram,
@@ -138,10 +133,10 @@ impl RegionMetrics {
         );
         let refreshes = families.counter_vec("idv_token_refreshes_total", "Token refreshes.", &["outcome"]);
         let refreshes = |outcome| refreshes.with_label_values(&[outcome]);
-        let operation = |name: &&str| OperationMetrics::new(&families.with("operation", name));
+        let operation = |name: Operation| OperationMetrics::new(&families.with("operation", name.into()));
         let (drift, drift_help) = ("idv_contract_drift_total", "Departures from the known contract.");
         Self {
-            operations: Operation::VARIANTS.iter().map(operation).collect(),
+            operations: EnumMap::from_fn(operation),
             retries: families.counter("idv_upstream_retries_total", "Retries."),
             breaker_state: families.gauge("idv_breaker_state", "0 passing, 1 probing, 2 tripped."),
             token_refreshes_ok: refreshes("ok"),
@@ -151,7 +146,7 @@ impl RegionMetrics {
             token_expiry: families
                 .float_gauge("idv_token_expiry_timestamp_seconds", "When the token ends; 0 = none."),
             clock_skew: families.float_gauge("idv_clock_skew_seconds", "The upstream's clock minus ours."),
-            drift: families.counters::<DriftKind, _>(drift, drift_help, "kind"),
+            drift: families.counters(drift, drift_help, "kind"),
             results: result_names().map(|labels| results.with_label_values(&labels)).collect(),
             time_to_final: families.histogram(
                 "idv_time_to_final_seconds",
@@ -162,20 +157,10 @@ impl RegionMetrics {
         }
     }
 
-    /// The handles of one operation.
-    pub fn operation(&self, operation: Operation) -> &OperationMetrics {
-        &self.operations[operation as usize]
-    }
-
-    /// The counter of one kind of drift.
-    pub const fn drift(&self, kind: DriftKind) -> &IntCounter {
-        &self.drift[kind as usize]
-    }
-
     /// Counts the drift that one answer showed.
     pub fn observe_drift(&self, drift: &Drift) {
         for (kind, count) in drift.seen() {
-            self.drift(kind).inc_by(u64::from(count));
+            self.drift[kind].inc_by(count.into());
         }
     }
 

@@ -1,12 +1,13 @@
 //! The second tier: what is asked of Valkey or Redis, and how that ends.
 
+use enum_map::{Enum, EnumMap};
 use prometheus::{IntCounter, IntGauge};
-use strum::VariantNames;
+use strum::IntoStaticStr;
 
 use super::families::Families;
 
 /// What is asked of the second tier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum RemoteOperation {
     /// A connection.
@@ -28,7 +29,7 @@ pub enum RemoteOperation {
 }
 
 /// How that ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantNames)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum RemoteOutcome {
     /// With a reply.
@@ -50,30 +51,30 @@ pub enum RemoteOutcome {
 pub struct RemoteMetrics {
     /// Whether there is a connection that is used: 1 or 0.
     pub up: IntGauge,
-    requests: [[IntCounter; RemoteOutcome::VARIANTS.len()]; RemoteOperation::VARIANTS.len()],
+    /// Requests, by operation and outcome.
+    pub requests: EnumMap<RemoteOperation, EnumMap<RemoteOutcome, IntCounter>>,
 }
 
 impl RemoteMetrics {
     pub(super) fn new(families: &Families) -> Self {
         let (name, help) =
             ("idv_remote_requests_total", "Requests to the second tier by operation and outcome.");
-        let of = |operation: usize| {
-            let families = families.with("operation", RemoteOperation::VARIANTS[operation]);
-            families.counters::<RemoteOutcome, _>(name, help, "outcome")
+        let of = |operation: RemoteOperation| {
+            families.with("operation", operation.into()).counters(name, help, "outcome")
         };
         Self {
             up: families.gauge("idv_remote_up", "1 while the second tier is connected and in use."),
-            requests: std::array::from_fn(of),
+            requests: EnumMap::from_fn(of),
         }
     }
 
     /// How often each outcome was, whatever the operation.
-    pub(super) fn by_outcome(&self) -> [u64; RemoteOutcome::VARIANTS.len()] {
-        std::array::from_fn(|outcome| self.requests.iter().map(|of| of[outcome].get()).sum())
+    pub(super) fn by_outcome(&self) -> EnumMap<RemoteOutcome, u64> {
+        EnumMap::from_fn(|outcome| self.requests.values().map(|of| of[outcome].get()).sum())
     }
 
     /// Counts one operation.
     pub fn observe(&self, operation: RemoteOperation, outcome: RemoteOutcome) {
-        self.requests[operation as usize][outcome as usize].inc();
+        self.requests[operation][outcome].inc();
     }
 }

@@ -1,8 +1,9 @@
 //! A copy of the metrics at one moment, for the status page. Nothing decides on it.
 
-use prometheus::Histogram;
+use enum_map::{Enum, EnumMap};
 use prometheus::core::Metric;
-use strum::VariantNames;
+use prometheus::{Histogram, IntCounter};
+use strum::IntoStaticStr;
 use tokio::time::Instant;
 
 use super::Metrics;
@@ -12,32 +13,43 @@ use super::region::{Operation, RegionMetrics, UpstreamOutcome};
 use super::remote::RemoteOutcome;
 use crate::domain::drift::DriftKind;
 
-/// The names of [`Snapshot::answers`].
-pub const ANSWER_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
+/// A class of statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+pub enum AnswerClass {
+    /// A result.
+    #[strum(serialize = "2xx")]
+    Success,
+    /// An error of the request.
+    #[strum(serialize = "4xx")]
+    ClientError,
+    /// An error of the gateway or of the upstream.
+    #[strum(serialize = "5xx")]
+    ServerError,
+}
 
 /// Every number the status page shows. Counts are since the start of the process.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// When that was.
     pub at: Instant,
-    /// Answers of the public listener by class of status, as [`ANSWER_CLASSES`].
-    pub answers: [u64; ANSWER_CLASSES.len()],
+    /// Answers of the public listener.
+    pub answers: EnumMap<AnswerClass, u64>,
     /// How long answers about ids took.
     pub answer_times: Durations,
-    /// Lookups, as `LookupOutcome::VARIANTS`.
-    pub lookups: [u64; LookupOutcome::VARIANTS.len()],
+    /// Lookups.
+    pub lookups: EnumMap<LookupOutcome, u64>,
     /// Fills under way now.
     pub fills_in_flight: u64,
     /// Entries in the cache now.
     pub cache_entries: u64,
     /// Bytes in the cache now.
     pub cache_bytes: u64,
-    /// Entries that left the cache, as `EvictionCause::VARIANTS`.
-    pub evictions: [u64; EvictionCause::VARIANTS.len()],
+    /// Entries that left the cache.
+    pub evictions: EnumMap<EvictionCause, u64>,
     /// Whether the second tier is connected and in use now.
     pub remote_up: bool,
-    /// Requests to the second tier, as `RemoteOutcome::VARIANTS`.
-    pub remote: [u64; RemoteOutcome::VARIANTS.len()],
+    /// Requests to the second tier.
+    pub remote: EnumMap<RemoteOutcome, u64>,
     /// Requests over a caller's rate.
     pub rate_limited: u64,
     /// Panics caught.
@@ -51,8 +63,8 @@ pub struct Snapshot {
 /// The numbers of one region.
 #[derive(Clone, Debug)]
 pub struct RegionSnapshot {
-    /// Requests for results, as `UpstreamOutcome::VARIANTS`.
-    pub requests: [u64; UpstreamOutcome::VARIANTS.len()],
+    /// Requests for results.
+    pub requests: EnumMap<UpstreamOutcome, u64>,
     /// How long they took.
     pub times: Durations,
     /// Second attempts.
@@ -65,8 +77,8 @@ pub struct RegionSnapshot {
     pub refreshes: [u64; 2],
     /// The upstream's clock minus ours, in seconds, now.
     pub clock_skew: f64,
-    /// Departures from the contract, as `DriftKind::VARIANTS`.
-    pub drift: [u64; DriftKind::VARIANTS.len()],
+    /// Departures from the contract.
+    pub drift: EnumMap<DriftKind, u64>,
     /// Final results, as [`super::region::result_names`].
     pub results: Vec<u64>,
 }
@@ -85,12 +97,12 @@ impl Metrics {
         Snapshot {
             at: Instant::now(),
             answers: self.http.answers(),
-            answer_times: Durations::of(&self.http.durations[RouteLabel::Idv as usize]),
-            lookups: self.lookups.outcomes.each_ref().map(|counter| counter.get()),
+            answer_times: Durations::of(&self.http.routes[RouteLabel::Idv].duration),
+            lookups: totals(&self.lookups.outcomes),
             fills_in_flight: count(self.lookups.fills_in_flight.get()),
             cache_entries: count(self.cache.entries.get()),
             cache_bytes: count(self.cache.bytes.get()),
-            evictions: self.cache.evictions.each_ref().map(|counter| counter.get()),
+            evictions: totals(&self.cache.evictions),
             remote_up: self.remote.up.get() == 1,
             remote: self.remote.by_outcome(),
             rate_limited: self.rate_limited.iter().map(|counter| counter.get()).sum(),
@@ -102,13 +114,14 @@ impl Metrics {
 }
 
 impl HttpMetrics {
-    fn answers(&self) -> [u64; ANSWER_CLASSES.len()] {
-        let mut answers = [0; ANSWER_CLASSES.len()];
-        for (counter, status) in self.requests.iter().zip(STATUSES.iter().cycle()) {
+    fn answers(&self) -> EnumMap<AnswerClass, u64> {
+        let mut answers = EnumMap::default();
+        let methods = self.routes.values().flat_map(|route| route.requests.values());
+        for (status, counter) in methods.flat_map(|statuses| STATUSES.iter().zip(statuses)) {
             let class = match status / 100 {
-                2 => 0,
-                4 => 1,
-                _ => 2,
+                2 => AnswerClass::Success,
+                4 => AnswerClass::ClientError,
+                _ => AnswerClass::ServerError,
             };
             answers[class] += counter.get();
         }
@@ -118,16 +131,16 @@ impl HttpMetrics {
 
 impl RegionSnapshot {
     fn of(region: &RegionMetrics) -> Self {
-        let results = region.operation(Operation::GetResult);
+        let results = &region.operations[Operation::GetResult];
         Self {
-            requests: results.requests.each_ref().map(|counter| counter.get()),
+            requests: totals(&results.requests),
             times: Durations::of(&results.duration),
             retries: region.retries.get(),
             breaker: region.breaker_state.get(),
             token_expiry: region.token_expiry.get(),
             refreshes: [region.token_refreshes_ok.get(), region.token_refreshes_failed.get()],
             clock_skew: region.clock_skew.get(),
-            drift: region.drift.each_ref().map(|counter| counter.get()),
+            drift: totals(&region.drift),
             results: region.results.iter().map(|counter| counter.get()).collect(),
         }
     }
@@ -169,6 +182,11 @@ impl Durations {
         }
         Some(below)
     }
+}
+
+/// The values of counters.
+fn totals<L: Enum + Copy>(counters: &EnumMap<L, IntCounter>) -> EnumMap<L, u64> {
+    EnumMap::from_fn(|label| counters[label].get())
 }
 
 /// The value of a gauge that counts things.
