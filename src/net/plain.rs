@@ -15,7 +15,6 @@ use super::connector::{CONNECT_TIMEOUT, tls};
 use super::dns::Resolver;
 use super::exchange::AGENT;
 use super::stream::MAX_BODY;
-use crate::domain::failure::Kind;
 use crate::files;
 
 /// What one fetch may take: callers with an unknown key wait for it.
@@ -40,37 +39,31 @@ impl JwksEndpoint {
         Ok(Self { url, client, token_file })
     }
 
-    /// Fetches the key set, as JSON text.
-    ///
-    /// # Errors
-    /// No whole answer with HTTP 200 came.
-    pub(crate) async fn fetch(&self) -> Result<Vec<u8>, Kind> {
+    /// Fetches the key set, as JSON text. `None`: no whole answer with HTTP 200 came.
+    pub(crate) async fn fetch(&self) -> Option<Vec<u8>> {
         let mut request = self.client.get(self.url.clone()).timeout(TIME_LIMIT);
-        if let Some(token) = self.token().await? {
-            request = request.header(AUTHORIZATION, token);
+        if let Some(file) = &self.token_file {
+            request = request.header(AUTHORIZATION, authorization(file).await?);
         }
-        let mut response = request.send().await.map_err(|error| kind_of(&error))?;
-        if !response.status().is_success() {
-            return Err(Kind::Refused);
-        }
+        let mut response = request.send().await.ok().filter(|response| response.status().is_success())?;
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| kind_of(&error))? {
+        while let Some(chunk) = response.chunk().await.ok()? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(Kind::Malformed);
+                return None;
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Some(body)
     }
+}
 
-    async fn token(&self) -> Result<Option<HeaderValue>, Kind> {
-        let Some(path) = &self.token_file else { return Ok(None) };
-        let content = files::read_within(TIME_LIMIT, path.clone()).await.map_err(|_| Kind::Auth)?;
-        let header = Zeroizing::new([b"Bearer ", content.trim_ascii()].concat());
-        let mut value = HeaderValue::from_bytes(&header).map_err(|_| Kind::Auth)?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
+/// The header that carries the token in a file.
+async fn authorization(token_file: &Path) -> Option<HeaderValue> {
+    let content = files::read_within(TIME_LIMIT, token_file.to_owned()).await.ok()?;
+    let header = Zeroizing::new([b"Bearer ", content.trim_ascii()].concat());
+    let mut value = HeaderValue::from_bytes(&header).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// A client for the collector of traces; connects to nothing yet.
@@ -97,16 +90,6 @@ fn client(ca_file: Option<&Path>) -> io::Result<Client> {
         .dns_resolver(Arc::new(Resolver::of_the_system()))
         .build()
         .map_err(|error| io::Error::other(error.without_url()))
-}
-
-fn kind_of(error: &reqwest::Error) -> Kind {
-    if error.is_connect() {
-        Kind::Connect
-    } else if error.is_timeout() {
-        Kind::Timeout
-    } else {
-        Kind::Reset
-    }
 }
 
 impl Resolve for Resolver {

@@ -117,7 +117,7 @@ impl IssuerKeys {
         if fetches.tried.is_some_and(|at| at >= asked || at.elapsed() < gap(&self.keys.load())) {
             return;
         }
-        let keys = endpoint.fetch().await.ok().and_then(|body| KeySet::read(&body));
+        let keys = endpoint.fetch().await.and_then(|body| KeySet::read(&body));
         fetches.tried = Some(Instant::now());
         self.note(keys.is_some());
         if let Some(keys) = keys {
