@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::response::{IntoResponse, Response};
 
 use super::pages;
 use super::status::StatusReport;
@@ -20,6 +19,10 @@ use crate::telemetry::metrics::Metrics;
 /// The documents of the public and of the admin listener.
 const OPENAPI: &str = include_str!("../../../openapi.yaml");
 const ADMIN_OPENAPI: &str = include_str!("../../../openapi-admin.yaml");
+
+const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+const YAML: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/yaml")];
+const METRICS: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
 
 /// What the admin listener's handlers work with.
 pub(crate) struct Admin {
@@ -38,42 +41,40 @@ pub(crate) struct Admin {
 }
 
 /// The process is alive.
-pub(super) async fn livez() -> Response {
-    data("application/json", r#"{"status":"ok"}"#)
+pub(super) async fn livez() -> impl IntoResponse {
+    (JSON, r#"{"status":"ok"}"#)
 }
 
 /// Whether new traffic is welcome. The upstream has no say: every other replica has the same one.
-pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let stage = admin.lifecycle.stage();
-    if stage == Stage::Ready {
-        return livez().await;
-    }
-    let mut response = data("application/json", format!(r#"{{"status":"{}"}}"#, stage.name()));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
+    let is_ready = stage == Stage::Ready;
+    let (status, word) =
+        if is_ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, stage.name()) };
+    (status, JSON, format!(r#"{{"status":"{word}"}}"#))
 }
 
 /// The metrics in Prometheus's text format.
-pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<impl IntoResponse, ApiError> {
     admin.lookup.refresh_gauges();
     let text = admin.metrics.expose();
     let text = text.map_err(|_| ApiError::new(Code::Internal, "The metrics could not be written."))?;
-    Ok(data("text/plain; version=0.0.4; charset=utf-8", text))
+    Ok((METRICS, text))
 }
 
 /// The document of the public listener.
-pub(super) async fn openapi() -> Response {
-    data("application/yaml", OPENAPI)
+pub(super) async fn openapi() -> impl IntoResponse {
+    (YAML, OPENAPI)
 }
 
 /// The document of this listener.
-pub(super) async fn admin_openapi() -> Response {
-    data("application/yaml", ADMIN_OPENAPI)
+pub(super) async fn admin_openapi() -> impl IntoResponse {
+    (YAML, ADMIN_OPENAPI)
 }
 
 /// The effective configuration.
-pub(super) async fn config(State(admin): State<Arc<Admin>>) -> Response {
-    data("application/json", admin.config.clone())
+pub(super) async fn config(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    (JSON, admin.config.clone())
 }
 
 /// The data of the status page.
@@ -81,10 +82,4 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
     admin.lookup.refresh_gauges();
     let report = admin.status.at(admin.lifecycle.stage());
     pages::guarded("application/json", report.to_string())
-}
-
-fn data(kind: &'static str, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
 }
