@@ -161,21 +161,6 @@ fn contract() -> Vec<(&'static str, &'static str, Vec<&'static str>, Vec<Vec<&'s
         ("idv_clock_skew_seconds", "gauge", vec!["region"], sets(&[&REGIONS])),
         ("idv_contract_drift_total", "counter", vec!["kind", "region"], sets(&[&DRIFT, &REGIONS])),
         ("idv_rate_limited_total", "counter", vec!["caller"], sets(&[&CALLERS])),
-        (
-            "idv_auth_failures_total",
-            "counter",
-            vec!["reason"],
-            sets(&[&[
-                "missing",
-                "unknown_key",
-                "bad_token",
-                "expired_token",
-                "unknown_subject",
-                "keys_unavailable",
-            ]]),
-        ),
-        ("idv_jwks_keys", "gauge", vec![], none()),
-        ("idv_jwks_refreshes_total", "counter", vec!["outcome"], sets(&[&["ok", "failed"]])),
         ("idv_connections", "gauge", vec!["listener"], sets(&[&LISTENERS])),
         ("idv_connections_max", "gauge", vec!["listener"], sets(&[&LISTENERS])),
         (
