@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1;
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::eventually;
@@ -57,7 +60,7 @@ pub struct Collector {
 }
 
 struct Taken {
-    status: u16,
+    status: StatusCode,
     batches: Vec<Batch>,
 }
 
@@ -66,8 +69,9 @@ impl Collector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let taken = Arc::new(Mutex::new(Taken { status: 200, batches: Vec::new() }));
-        let task = tokio::spawn(accept(listener, Arc::clone(&taken)));
+        let taken = Arc::new(Mutex::new(Taken { status: StatusCode::OK, batches: Vec::new() }));
+        let router = Router::new().fallback(take).with_state(Arc::clone(&taken));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("it never ends") });
         Self { address, taken, task }
     }
 
@@ -82,7 +86,7 @@ impl Collector {
 
     /// Answers with this status from now on. What comes with it is kept all the same.
     pub fn answer(&self, status: u16) {
-        self.taken.lock().unwrap().status = status;
+        self.taken.lock().unwrap().status = StatusCode::from_u16(status).expect("a status");
     }
 
     pub fn batches(&self) -> Vec<Batch> {
@@ -108,52 +112,19 @@ impl Drop for Collector {
     }
 }
 
-async fn accept(listener: TcpListener, taken: Arc<Mutex<Taken>>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&taken)));
-    }
-}
-
-async fn serve(mut stream: TcpStream, taken: Arc<Mutex<Taken>>) {
-    let mut buffer = Vec::new();
-    while let Some(batch) = read(&mut stream, &mut buffer).await {
-        let status = {
-            let mut taken = taken.lock().unwrap();
-            taken.batches.push(batch);
-            taken.status
-        };
-        let head = format!("HTTP/1.1 {status} Collected\r\ncontent-length: 0\r\n\r\n");
-        if stream.write_all(head.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Batch> {
-    loop {
-        if let Some((batch, length)) = parse(buffer) {
-            buffer.drain(..length);
-            return Some(batch);
-        }
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-fn parse(bytes: &[u8]) -> Option<(Batch, usize)> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&bytes[..end - 4]).expect("a head is text");
-    let mut lines = head.split("\r\n");
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
-    let headers: BTreeMap<_, _> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length: usize = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
-    let body = bytes.get(end..end + length)?.to_vec();
-    Some((Batch { path, headers, body }, end + length))
+/// Takes a batch.
+async fn take(State(taken): State<Arc<Mutex<Taken>>>, request: Request) -> StatusCode {
+    let (head, body) = request.into_parts();
+    let headers = head.headers.iter();
+    let text = |value: &HeaderValue| value.to_str().expect("a header is text").to_owned();
+    let batch = Batch {
+        path: head.uri.path().to_owned(),
+        headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+        body: to_bytes(body, usize::MAX).await.expect("a whole batch").to_vec(),
+    };
+    let mut taken = taken.lock().unwrap();
+    taken.batches.push(batch);
+    taken.status
 }
 
 fn spans_of(body: &[u8]) -> Vec<Span> {
@@ -176,7 +147,7 @@ fn read_span(span: &v1::Span, resource: BTreeMap<String, String>) -> Span {
         id: hex(&span.span_id),
         parent: hex(&span.parent_span_id),
         kind: span.kind().as_str_name().trim_start_matches("SPAN_KIND_"),
-        is_error: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
+        is_error: span.status.as_ref().is_some_and(|status| status.code() == SpanStatus::Error),
         attributes: attributes(&span.attributes),
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         resource,
