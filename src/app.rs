@@ -17,7 +17,7 @@ use crate::lookup::{self, Lookup};
 use crate::net::collector_client;
 use crate::reload::Reloader;
 use crate::remote::{Client, Servers};
-use crate::settings::{self, Auth, Jwks};
+use crate::settings::{self, Auth};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 use crate::upstream::{RegionSettings, Upstream};
@@ -25,8 +25,6 @@ use watched::{callback_keys, caller_keys, certificate, key_set, key_set_token, k
 
 /// Every part, built and connected.
 pub(crate) struct App {
-    /// Finds ids, and keeps up with other replicas.
-    pub lookup: Arc<Lookup>,
     /// What the public listener serves.
     pub public: Arc<Public>,
     /// What the admin listener serves.
@@ -37,10 +35,6 @@ pub(crate) struct App {
     pub tls: Option<Arc<Tls>>,
     /// Connections at once, by listener.
     pub connections: ConnectionLimits,
-    /// The stage of the process.
-    pub lifecycle: Lifecycle,
-    /// Where spans go.
-    pub traces: Traces,
     /// Read configured files again while the gateway runs.
     pub reloaders: Vec<Reloader>,
 }
@@ -52,7 +46,6 @@ impl App {
     /// # Errors
     /// A key or certificate file can no longer be read.
     pub(crate) fn new(config: &Config) -> io::Result<Self> {
-        let lifecycle = Lifecycle::default();
         let regions = regions(config);
         let names: Vec<&str> = config.callers.iter().map(|caller| caller.name.as_str()).collect();
         let metrics = Arc::new(Metrics::new(regions.names(), &names));
@@ -61,56 +54,48 @@ impl App {
         let of_upstreams = config.regions.iter().map(|region| region.concurrency).sum();
         let connections = ConnectionLimits::new(config.server.max_connections, of_upstreams);
         let settings = lookup_settings(config, &regions, shared.clone(), connections.public);
-        let lookup = Arc::new(Lookup::new(settings, Arc::clone(&upstream), Arc::clone(&metrics)));
-        let admin = Admin {
-            metrics: Arc::clone(&metrics),
-            lookup: Arc::clone(&lookup),
-            lifecycle: lifecycle.clone(),
-            config: config.masked(),
-            hosts: TrustedHosts::new(&config.server.allowed_hosts),
-            status: StatusReport {
-                history: Arc::new(History::new(Arc::clone(&metrics))),
-                regions: config.regions.iter().map(reported).collect(),
-                cache_max_bytes: config.cache.max_bytes,
-                has_second_tier: config.remote.is_some(),
-            },
-        };
         let verifier = verifier(&config.auth, &metrics)?;
-        let callers = callers(config, verifier.clone(), &regions, &metrics);
-        let audit = audit(&config.telemetry)?;
-        let traces = traces(&config.telemetry, &regions, &metrics)?;
-        let tls = config.server.tls.clone().map(|files| Tls::new(files, Arc::clone(&metrics))).transpose()?;
         let public = Arc::new(Public {
-            callers,
-            regions,
-            lookup: Arc::clone(&lookup),
-            metrics,
-            lifecycle: lifecycle.clone(),
-            audit,
-            traces: traces.clone(),
+            callers: callers(config, verifier.clone(), &regions, &metrics),
+            lookup: Arc::new(Lookup::new(settings, Arc::clone(&upstream), Arc::clone(&metrics))),
+            lifecycle: Lifecycle::default(),
+            audit: audit(&config.telemetry)?,
+            traces: traces(&config.telemetry, &regions, &metrics)?,
             not_found_ttl: config.cache.not_found_ttl,
             hosts: (config.auth == Auth::None).then(|| TrustedHosts::new(&config.server.allowed_hosts)),
             max_wait: config.wait.max,
+            regions,
+            metrics,
         });
-        let mut reloaders = upstream_keys(config, &upstream, &public);
-        reloaders.extend(remote::reloader(config, shared, &public.metrics.reloads));
+        let tls = config.server.tls.clone().map(|files| Tls::new(files, Arc::clone(&public.metrics)));
+        let tls = tls.transpose()?;
         let callbacks = config.callbacks.as_ref().map(|settings| callbacks(settings, &public)).transpose()?;
-        reloaders.extend(caller_keys(config, &public)?);
         let reloads = &public.metrics.reloads;
-        if let (Some(callbacks), Some(settings)) = (&callbacks, &config.callbacks) {
-            reloaders.push(callback_keys(settings, callbacks, reloads));
-        }
-        if let (Some(verifier), Some(Jwks::File(_))) = (verifier, config.auth.jwt().map(|jwt| &jwt.jwks)) {
-            reloaders.push(key_set(verifier, reloads));
-        }
-        if let Some(path) = config.auth.jwt().and_then(|jwt| jwt.jwks_token_file.clone()) {
-            reloaders.push(key_set_token(path, reloads));
-        }
-        if let (Some(tls), Some(settings)) = (&tls, &config.server.tls) {
-            reloaders.push(certificate(settings, tls, reloads));
-        }
-        let admin = Arc::new(admin);
-        Ok(Self { lookup, public, admin, callbacks, tls, connections, lifecycle, traces, reloaders })
+        let mut reloaders = upstream_keys(config, &upstream, &public);
+        reloaders.extend(remote::reloader(config, shared, reloads));
+        reloaders.extend(caller_keys(config, &public)?);
+        reloaders.extend(callback_keys(config, callbacks.clone(), reloads));
+        reloaders.extend(key_set(config, verifier, reloads));
+        reloaders.extend(key_set_token(config, reloads));
+        reloaders.extend(certificate(config, tls.clone(), reloads));
+        let admin = Arc::new(admin(config, &public));
+        Ok(Self { public, admin, callbacks, tls, connections, reloaders })
+    }
+}
+
+fn admin(config: &Config, public: &Public) -> Admin {
+    Admin {
+        metrics: Arc::clone(&public.metrics),
+        lookup: Arc::clone(&public.lookup),
+        lifecycle: public.lifecycle.clone(),
+        config: config.masked(),
+        hosts: TrustedHosts::new(&config.server.allowed_hosts),
+        status: StatusReport {
+            history: Arc::new(History::new(Arc::clone(&public.metrics))),
+            regions: config.regions.iter().map(reported).collect(),
+            cache_max_bytes: config.cache.max_bytes,
+            has_second_tier: config.remote.is_some(),
+        },
     }
 }
 

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
@@ -112,35 +113,12 @@ pub async fn run(
     config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<Ended> {
-    let app = App::new(config)?;
-    let lifecycle = app.lifecycle;
-    let history = Arc::clone(&app.admin.status.history);
-    let (metrics, limits) = (Arc::clone(&app.admin.metrics), app.connections);
-    let server = |listener, site, max_connections| http::Server {
-        site,
-        tls: None,
-        max_connections,
-        until: Stage::Closing,
-        lifecycle: lifecycle.clone(),
-        max_age: MAX_CONNECTION_AGE,
-        metrics: Arc::clone(&metrics.connections[listener]),
-    };
-    let public = server(Listener::Public, http::Site::Public(app.public), limits.public);
-    let public = http::Server { tls: app.tls, ..public };
-    let admin = server(Listener::Admin, http::Site::admin(app.admin), limits.admin);
-    // It answers probes and scrapes to the very end.
-    let admin = http::Server { until: Stage::GivingUp, ..admin };
-    let callbacks = app.callbacks.map(http::Site::Callbacks);
-    let callbacks = callbacks.map(|site| server(Listener::Callbacks, site, limits.callbacks));
-    let lookup = Arc::clone(&app.lookup);
-    let keeping_up = tokio::spawn(async move { lookup.keep_up().await });
-    let callbacks = callbacks.zip(listeners.callbacks);
-    let callbacks = callbacks.map(|(server, listener)| tokio::spawn(server.run(listener)));
+    let mut app = App::new(config)?;
+    let (public, history) = (Arc::clone(&app.public), Arc::clone(&app.admin.status.history));
     // Before readiness: whoever has seen it may send SIGHUP.
-    let reloading = reload::run(app.reloaders);
-    let public = tokio::spawn(public.run(listeners.public));
-    let admin = tokio::spawn(admin.run(listeners.admin));
-    lifecycle.enter(Stage::Ready);
+    let reloading = reload::run(std::mem::take(&mut app.reloaders));
+    let (callers, _others) = serve(app, listeners);
+    public.lifecycle.enter(Stage::Ready);
     log_start(config);
     let serving = async {
         tokio::select! {
@@ -148,20 +126,46 @@ pub async fn run(
             () = watch_files(reloading) => {}
         }
         let deadline = Instant::now() + config.drain.deadline;
-        let ended = drain(&config.drain, deadline, &lifecycle, public).await;
-        app.lookup.leave(deadline.min(Instant::now() + LAST_PURGES)).await;
-        app.traces.stop(LAST_SPANS.min(deadline - Instant::now())).await;
+        let ended = drain(&config.drain, deadline, &public.lifecycle, callers).await;
+        public.lookup.leave(deadline.min(Instant::now() + LAST_PURGES)).await;
+        public.traces.stop(LAST_SPANS.min(deadline - Instant::now())).await;
         ended
     };
     let ended = tokio::select! {
         ended = serving => ended,
         never = history.keep() => match never {},
     };
-    admin.abort();
-    keeping_up.abort();
-    callbacks.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!(ended = <&str>::from(ended), "gateway stopped");
     Ok(ended)
+}
+
+/// Starts what serves callers, and what runs beside it: that ends when the set is dropped.
+fn serve(app: App, listeners: Listeners) -> (JoinHandle<()>, JoinSet<()>) {
+    let public = Arc::clone(&app.public);
+    let server = |listener, site, max_connections| http::Server {
+        site,
+        tls: None,
+        max_connections,
+        until: Stage::Closing,
+        lifecycle: public.lifecycle.clone(),
+        max_age: MAX_CONNECTION_AGE,
+        metrics: Arc::clone(&public.metrics.connections[listener]),
+    };
+    let limits = app.connections;
+    let callers = server(Listener::Public, http::Site::Public(app.public), limits.public);
+    let callers = http::Server { tls: app.tls, ..callers };
+    let admin = server(Listener::Admin, http::Site::admin(app.admin), limits.admin);
+    // It answers probes and scrapes to the very end.
+    let admin = http::Server { until: Stage::GivingUp, ..admin };
+    let mut others = JoinSet::new();
+    if let Some((callbacks, listener)) = app.callbacks.zip(listeners.callbacks) {
+        let site = http::Site::Callbacks(callbacks);
+        others.spawn(server(Listener::Callbacks, site, limits.callbacks).run(listener));
+    }
+    others.spawn(admin.run(listeners.admin));
+    let lookup = Arc::clone(&public.lookup);
+    others.spawn(async move { lookup.keep_up().await });
+    (tokio::spawn(callers.run(listeners.public)), others)
 }
 
 /// Watches files for as long as it is polled.
@@ -185,25 +189,20 @@ fn log_start(config: &Config) {
 }
 
 /// Not ready; serve on for a while; accept no more; wait for what is under way; hard stop at the deadline.
-async fn drain(
-    settings: &Drain,
-    deadline: Instant,
-    lifecycle: &Lifecycle,
-    public: tokio::task::JoinHandle<()>,
-) -> Ended {
+async fn drain(settings: &Drain, deadline: Instant, lifecycle: &Lifecycle, callers: JoinHandle<()>) -> Ended {
     tracing::info!("gateway draining");
     lifecycle.enter(Stage::Draining);
     sleep(settings.delay).await;
     lifecycle.enter(Stage::Closing);
-    let stop = public.abort_handle();
+    let stop = callers.abort_handle();
     let finish = async {
-        tokio::pin!(public);
+        tokio::pin!(callers);
         tokio::select! {
-            _ = public.as_mut() => return,
+            _ = callers.as_mut() => return,
             () = sleep_until(deadline - LAST_CALL.min(settings.deadline / 4)) => {}
         }
         lifecycle.enter(Stage::GivingUp);
-        let _ = public.await;
+        let _ = callers.await;
     };
     let ended = match timeout_at(deadline, finish).await {
         Ok(()) => Ended::Drained,

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,7 +11,7 @@ use crate::domain::region::RegionId;
 use crate::files;
 use crate::http::{Callbacks, Public, Tls, Verifier};
 use crate::reload::Reloader;
-use crate::settings::{self, Auth, Secret};
+use crate::settings::{self, Auth, Jwks, Secret};
 use crate::telemetry::metrics::ReloadMetrics;
 use crate::upstream::{Keys, Upstream};
 
@@ -69,37 +68,44 @@ pub(super) fn caller_keys(config: &Config, public: &Arc<Public>) -> io::Result<V
 
 /// The keys of callbacks, watched on disk.
 pub(super) fn callback_keys(
-    settings: &settings::Callbacks,
-    callbacks: &Arc<Callbacks>,
+    config: &Config,
+    callbacks: Option<Arc<Callbacks>>,
     reloads: &Arc<ReloadMetrics>,
-) -> Reloader {
-    let (settings, callbacks) = (settings.clone(), Arc::clone(callbacks));
+) -> Option<Reloader> {
+    let (settings, callbacks) = (config.callbacks.clone()?, callbacks?);
     let reload = move || Ok(callbacks.replace_keys(&settings.read_keys()?));
-    Reloader::new("keys of callbacks", &["callbacks.key_file"], reloads, reload)
+    Some(Reloader::new("keys of callbacks", &["callbacks.key_file"], reloads, reload))
 }
 
-/// The key set of tokens, watched on disk.
-pub(super) fn key_set(verifier: Arc<Verifier>, reloads: &Arc<ReloadMetrics>) -> Reloader {
-    Reloader::new("key set of tokens", &["auth.jwt.jwks_file"], reloads, move || verifier.reload_file())
+/// The key set of tokens, watched on disk if it is in a file.
+pub(super) fn key_set(
+    config: &Config,
+    verifier: Option<Arc<Verifier>>,
+    reloads: &Arc<ReloadMetrics>,
+) -> Option<Reloader> {
+    let (Jwks::File(_), verifier) = (&config.auth.jwt()?.jwks, verifier?) else { return None };
+    let reload = move || verifier.reload_file();
+    Some(Reloader::new("key set of tokens", &["auth.jwt.jwks_file"], reloads, reload))
 }
 
 /// The bearer token for fetching the key set. It is read for each fetch; reading it in between as well reports a broken
 /// file before the token is needed.
-pub(super) fn key_set_token(path: PathBuf, reloads: &Arc<ReloadMetrics>) -> Reloader {
+pub(super) fn key_set_token(config: &Config, reloads: &Arc<ReloadMetrics>) -> Option<Reloader> {
+    let path = config.auth.jwt()?.jwks_token_file.clone()?;
     let check = move || files::read(&path).map(|_| false);
-    Reloader::new("token for the key set", &["auth.jwt.jwks_token_file"], reloads, check)
+    Some(Reloader::new("token for the key set", &["auth.jwt.jwks_token_file"], reloads, check))
 }
 
 /// The certificate of the public listener, its key and the authority of its callers, watched on disk.
 pub(super) fn certificate(
-    settings: &settings::Tls,
-    tls: &Arc<Tls>,
+    config: &Config,
+    tls: Option<Arc<Tls>>,
     reloads: &Arc<ReloadMetrics>,
-) -> Reloader {
+) -> Option<Reloader> {
+    let (settings, tls) = (config.server.tls.as_ref()?, tls?);
     let files = ["server.tls.cert_file", "server.tls.key_file", "server.tls.client_ca_file"];
     let files = &files[..2 + usize::from(settings.client_ca_file.is_some())];
-    let tls = Arc::clone(tls);
-    Reloader::new("certificate", files, reloads, move || tls.reload())
+    Some(Reloader::new("certificate", files, reloads, move || tls.reload()))
 }
 
 /// No key may belong to two callers. At the start the configuration check ensures that; files change later.
