@@ -122,7 +122,7 @@ async fn show<'a>(
     wanted: &Wanted,
     record: &mut AccessRecord<'a>,
 ) -> Result<Answer, ApiError> {
-    let Wanted { ask, scopes, wait } = wanted;
+    let Wanted { ask, wait, .. } = wanted;
     let found = tokio::select! {
         biased;
         found = public.lookup.find(ask, &record.span) => found,
@@ -136,29 +136,41 @@ async fn show<'a>(
         (found, _) => found,
     };
     match found {
-        Ok(found) => {
-            record.source = Some(found.source);
-            if let Source::Stale { cause, .. } = found.source {
-                record.cause = cause;
-            }
-            let disclosed = scopes.and(Scopes::SHOWING);
-            record.audit_place = public.audit.reserve(disclosed)?;
-            record.disclosed = disclosed;
-            record.pseudonyms =
-                Some(*found.entry.pseudonyms.get_or_init(|| public.audit.pseudonyms(&ask.id)));
-            record.status = Some(found.entry.record().verdict.status());
-            record.region = Some(public.regions.name(found.entry.region()));
-            let now = *record.cut_at.insert(Timestamp::now());
-            Ok(answer::answer(&found, *scopes, now))
-        }
-        Err(Missed { failure, source }) => {
-            record.source = Some(source);
-            record.cause = failure.fault().and_then(|fault| fault.cause);
-            let error = ApiError::from_failure(&failure, &public.regions);
-            let is_not_found = matches!(failure, Failure::NotFound(_));
-            Err(if is_not_found { error.retry_after(public.not_found_ttl) } else { error })
-        }
+        Ok(found) => give(public, wanted, &found, record),
+        Err(missed) => Err(refuse(public, &missed, record)),
     }
+}
+
+/// The answer with what the caller may see of a result, recorded.
+fn give<'a>(
+    public: &'a Public,
+    wanted: &Wanted,
+    found: &Found,
+    record: &mut AccessRecord<'a>,
+) -> Result<Answer, ApiError> {
+    record.source = Some(found.source);
+    if let Source::Stale { cause, .. } = found.source {
+        record.cause = cause;
+    }
+    let disclosed = wanted.scopes.and(Scopes::SHOWING);
+    record.audit_place = public.audit.reserve(disclosed)?;
+    record.disclosed = disclosed;
+    let pseudonyms = found.entry.pseudonyms.get_or_init(|| public.audit.pseudonyms(&wanted.ask.id));
+    record.pseudonyms = Some(*pseudonyms);
+    record.status = Some(found.entry.record().verdict.status());
+    record.region = Some(public.regions.name(found.entry.region()));
+    let now = *record.cut_at.insert(Timestamp::now());
+    Ok(answer::answer(found, wanted.scopes, now))
+}
+
+/// Why there is no result, recorded.
+fn refuse(public: &Public, missed: &Missed, record: &mut AccessRecord<'_>) -> ApiError {
+    let Missed { failure, source } = missed;
+    record.source = Some(*source);
+    record.cause = failure.fault().and_then(|fault| fault.cause);
+    let error = ApiError::from_failure(failure, &public.regions);
+    let is_not_found = matches!(failure, Failure::NotFound(_));
+    if is_not_found { error.retry_after(public.not_found_ttl) } else { error }
 }
 
 /// Waits for the final result, at most `seconds` from the start of the request; not while the process shuts down, and not

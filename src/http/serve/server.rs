@@ -58,17 +58,9 @@ impl Server {
         let closing = server.lifecycle.reached(server.until);
         tokio::pin!(closing);
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let stream = tokio::select! {
+                stream = accept(&listener) => stream,
                 () = &mut closing => break,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(kind = ?error.kind(), "accept failed");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
             };
             let is_closing = tokio::select! {
                 () = pool.make_room() => false,
@@ -79,15 +71,7 @@ impl Server {
                 break;
             }
         }
-        // Clients that connected before the end are still served: closing the listener would reset them.
-        if let Ok(listener) = listener.into_std() {
-            while pool.has_room()
-                && let Ok((stream, _)) = listener.accept()
-                && let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
-            {
-                server.open(stream, &mut pool);
-            }
-        }
+        server.open_waiting(listener, &mut pool);
         let grace = async {
             tokio::select! {
                 () = sleep(GRACE) => {}
@@ -95,6 +79,17 @@ impl Server {
             }
         };
         pool.end(grace).await;
+    }
+
+    /// Opens the connections of clients that came before the end: closing the listener would reset them.
+    fn open_waiting(self: &Arc<Self>, listener: TcpListener, pool: &mut ConnectionPool) {
+        let Ok(listener) = listener.into_std() else { return };
+        while pool.has_room()
+            && let Ok((stream, _)) = listener.accept()
+            && let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream))
+        {
+            self.open(stream, pool);
+        }
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, pool: &mut ConnectionPool) {
@@ -146,6 +141,19 @@ impl Server {
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         let _ = connection.await;
+    }
+}
+
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "accept failed");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
