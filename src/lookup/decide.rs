@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Fetched, Found, Missed, Progress, Recall, Source};
+use super::known::{Known, Tick};
 use super::record::Entry;
 use crate::domain::failure::{Failure, Fault};
 use crate::domain::region::{RegionId, RegionSet};
@@ -17,18 +18,12 @@ use crate::domain::region::{RegionId, RegionSet};
 pub(super) struct Snapshot {
     /// The result in memory.
     pub entry: Option<Arc<Entry>>,
-    /// The regions known to hold the id.
-    pub holders: RegionSet,
-    /// The regions that have answered for the id: they have it, or it does not exist there.
-    pub answered: RegionSet,
+    /// What is known beside it.
+    pub known: Known,
     /// The regions that said a moment ago that it does not exist, and until when that is believed.
     pub absent: Vec<(RegionId, Instant)>,
     /// The regions that are being asked.
     pub in_flight: RegionSet,
-    /// When regions that have not answered may be asked again.
-    pub confirm_after: Option<Instant>,
-    /// When links may be renewed again.
-    pub renew_links_after: Option<Instant>,
 }
 
 /// What to do with a request.
@@ -51,8 +46,8 @@ pub(super) enum Purpose {
 }
 
 /// Decides what to do with `ask`, given what memory knows and what the request has learned so far.
-pub(super) fn decide(ask: &Ask, known: &Snapshot, progress: &Progress, now: Instant) -> Decision {
-    let view = View { ask, known, progress, now };
+pub(super) fn decide(ask: &Ask, memory: &Snapshot, progress: &Progress, now: Instant) -> Decision {
+    let view = View { ask, memory, progress, now };
     if view.is_ambiguous() {
         return view.ambiguous();
     }
@@ -78,7 +73,7 @@ pub(super) fn decide(ask: &Ask, known: &Snapshot, progress: &Progress, now: Inst
 
 struct View<'a> {
     ask: &'a Ask,
-    known: &'a Snapshot,
+    memory: &'a Snapshot,
     progress: &'a Progress,
     now: Instant,
 }
@@ -90,7 +85,7 @@ impl View<'_> {
 
     /// The regions of the route that have the id. Other holders do not exist for this request.
     fn holders(&self) -> RegionSet {
-        self.known.holders.or(self.progress.holders).and(self.route())
+        self.memory.known.holders.or(self.progress.holders).and(self.route())
     }
 
     fn is_ambiguous(&self) -> bool {
@@ -107,7 +102,7 @@ impl View<'_> {
 
     /// The result in memory, if it exists for this request.
     fn entry(&self) -> Option<&Arc<Entry>> {
-        self.known.entry.as_ref().filter(|entry| self.route().contains(entry.region()))
+        self.memory.entry.as_ref().filter(|entry| self.route().contains(entry.region()))
     }
 
     /// What this request fetched, else what memory has.
@@ -129,20 +124,20 @@ impl View<'_> {
         if self.ask.route.is_pinned() {
             return RegionSet::EMPTY;
         }
-        let answered = self.known.answered.or(self.progress.asked).with(entry.region());
+        let answered = self.memory.known.answered.or(self.progress.asked).with(entry.region());
         let silent = self.route().minus(answered);
-        if self.is_due(self.known.confirm_after) { silent } else { silent.and(self.known.in_flight) }
+        if self.is_due(self.memory.known.confirm_after) { silent } else { silent.and(self.memory.in_flight) }
     }
 
     /// Whether the result's links have expired and this request starts their renewal or joins it.
     fn wants_new_links(&self, entry: &Entry) -> bool {
         let region = entry.region();
         let asks = self.ask.wants_media && !self.progress.asked.contains(region) && entry.has_expired_links();
-        asks && (self.known.in_flight.contains(region) || self.is_due(self.known.renew_links_after))
+        asks && (self.memory.in_flight.contains(region) || self.is_due(self.memory.known.renew_links_after))
     }
 
-    fn is_due(&self, after: Option<Instant>) -> bool {
-        after.is_none_or(|after| self.now >= after)
+    fn is_due(&self, after: Option<Tick>) -> bool {
+        after.is_none_or(|after| self.now >= after.into())
     }
 
     /// The learned region alone if all others have answered that they do not have the id; else every region that may
@@ -160,7 +155,7 @@ impl View<'_> {
     /// this request is none, whatever other replicas still say.
     fn learned(&self) -> Option<RegionId> {
         let learned = self.holders().minus(self.progress.denied).single()?;
-        let others = self.route().minus(self.known.answered).minus(RegionSet::only(learned));
+        let others = self.route().minus(self.memory.known.answered).minus(RegionSet::only(learned));
         others.is_empty().then_some(learned)
     }
 
@@ -173,7 +168,7 @@ impl View<'_> {
             let left = until.checked_duration_since(self.now).filter(|left| !left.is_zero())?;
             self.route().contains(*region).then_some((*region, left))
         };
-        self.known.absent.iter().filter_map(left)
+        self.memory.absent.iter().filter_map(left)
     }
 
     fn not_found(&self) -> Decision {
@@ -244,13 +239,13 @@ mod tests {
     struct Case {
         pin: Option<&'static str>,
         refresh: bool,
-        known: Snapshot,
+        memory: Snapshot,
         progress: Progress,
     }
 
     impl Case {
         fn new() -> Self {
-            Self { pin: None, refresh: false, known: Snapshot::default(), progress: Progress::default() }
+            Self { pin: None, refresh: false, memory: Snapshot::default(), progress: Progress::default() }
         }
 
         fn pin(mut self, region: &'static str) -> Self {
@@ -265,30 +260,30 @@ mod tests {
 
         /// Memory has this result; these regions have answered for the id.
         fn knows(mut self, entry: Arc<Entry>, answered: &str) -> Self {
-            self.known.holders = RegionSet::only(entry.region());
-            self.known.entry = Some(entry);
-            self.known.answered = set(answered);
+            self.memory.known.holders = RegionSet::only(entry.region());
+            self.memory.entry = Some(entry);
+            self.memory.known.answered = set(answered);
             self
         }
 
         fn holders(mut self, holders: &str, answered: &str) -> Self {
-            self.known.holders = set(holders);
-            self.known.answered = set(answered);
+            self.memory.known.holders = set(holders);
+            self.memory.known.answered = set(answered);
             self
         }
 
         fn absent(mut self, regions: &str, until: Instant) -> Self {
-            self.known.absent = set(regions).iter().map(|region| (region, until)).collect();
+            self.memory.absent = set(regions).iter().map(|region| (region, until)).collect();
             self
         }
 
         fn in_flight(mut self, regions: &str) -> Self {
-            self.known.in_flight = set(regions);
+            self.memory.in_flight = set(regions);
             self
         }
 
         fn confirm_after(mut self, after: Instant) -> Self {
-            self.known.confirm_after = Some(after);
+            self.memory.known.confirm_after = Some(after.into());
             self
         }
 
@@ -323,7 +318,7 @@ mod tests {
             let route = regions().route(self.pin, set("my ph")).unwrap();
             let id = SignatureId::parse("S1").unwrap();
             let ask = Ask { id, route, caller: None, refresh: self.refresh, wants_media: false };
-            match super::decide(&ask, &self.known, &self.progress, now) {
+            match super::decide(&ask, &self.memory, &self.progress, now) {
                 Decision::Ask(asked, purpose) => format!("{purpose:?} {}", names(asked)),
                 Decision::Answer(Ok(found)) => {
                     format!("{} {}", word(found.source), name(found.entry.region()))

@@ -54,11 +54,11 @@ impl Store {
     pub(super) fn step(&self, ask: &Ask, progress: &Progress, lookup: &Span) -> Step {
         let now = Instant::now();
         let mut fills = self.lock();
-        let known = self.look(&fills, ask, now);
-        match decide(ask, &known, progress, now) {
+        let snapshot = self.look(&fills, ask, now);
+        match decide(ask, &snapshot, progress, now) {
             Decision::Answer(answer) => Step::Answer(answer),
             Decision::Ask(regions, _)
-                if progress.recall == Recall::Due && !regions.minus(known.in_flight).is_empty() =>
+                if progress.recall == Recall::Due && !regions.minus(snapshot.in_flight).is_empty() =>
             {
                 Step::Recall
             }
@@ -72,19 +72,15 @@ impl Store {
 
     fn look(&self, fills: &FillTable, ask: &Ask, now: Instant) -> Snapshot {
         let (entry, known) = self.memory.look(&ask.id);
-        let known = known.unwrap_or_default();
         // A hit is not asked for again, so its negative entries are worth no look.
         let is_hit = entry.as_ref().is_some_and(|entry| {
             entry.ttl(now).is_some() && ask.route.regions().contains(entry.region()) && !ask.refresh
         });
         Snapshot {
             entry,
-            holders: known.holders,
-            answered: known.answered,
+            known: known.unwrap_or_default(),
             absent: if is_hit { Vec::new() } else { self.memory.absent.get(&ask.id) },
             in_flight: fills.in_flight(&ask.id),
-            confirm_after: known.confirm_after.map(Instant::from),
-            renew_links_after: known.renew_links_after.map(Instant::from),
         }
     }
 
@@ -215,8 +211,8 @@ impl Store {
     /// What memory can answer now, without an upstream request.
     pub(super) fn peek(&self, ask: &Ask) -> Option<Found> {
         let now = Instant::now();
-        let known = self.look(&self.lock(), ask, now);
-        match decide(ask, &known, &Progress::default(), now) {
+        let snapshot = self.look(&self.lock(), ask, now);
+        match decide(ask, &snapshot, &Progress::default(), now) {
             Decision::Answer(Ok(found)) => Some(found),
             Decision::Answer(Err(_)) | Decision::Ask(..) => None,
         }
