@@ -78,10 +78,12 @@ pub(super) fn callbacks(section: &mut Section<'_>, server: &Server) -> Callbacks
 
 /// One key, or the current and the previous one.
 fn encryption_keys(content: &[u8]) -> io::Result<Vec<EncryptionKey>> {
-    let keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
+    let mut keys = secrets(content)?.iter().map(encryption_key).collect::<io::Result<Vec<_>>>()?;
     if keys.len() > 2 {
         return Err(invalid("expected one or two lines: the current and the previous key"));
     }
+    // What the previous key sealed is removed when there is something newer, which would be what was just written.
+    keys.dedup();
     Ok(keys)
 }
 
@@ -192,6 +194,8 @@ mod tests {
         let key = |byte: u8| STANDARD.encode([byte; 32]);
         let one = encryption_keys(format!("{}\n", key(1)).as_bytes()).ok().unwrap();
         assert!(one.len() == 1 && *one[0] == [1; 32]);
+        let twice = encryption_keys(format!("{0}\n{0}\n", key(1)).as_bytes()).ok().unwrap();
+        assert_eq!(twice.len(), 1, "one key, given twice");
         let two = encryption_keys(format!("{}\n{}\n", key(2), key(1)).as_bytes()).ok().unwrap();
         assert!(two.len() == 2 && *two[0] == [2; 32] && *two[1] == [1; 32]);
         for bad in [String::new(), "short".to_owned(), key(1) + "\n" + &key(2) + "\n" + &key(3), key(1) + "A"]

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use super::caller::Stage;
 use crate::support::redis::{KEY, Redis};
 
-/// A key that replicas are given in the middle.
-const NEXT_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
+/// A key beside the first one.
+pub const NEXT_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
 
 /// One thing that may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

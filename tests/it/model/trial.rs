@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use super::caller::{CALLERS, Replica, Stage, act, ids};
-use super::chaos::{EVENTS, Event, rage};
+use super::chaos::{EVENTS, Event, NEXT_KEY, rage};
 use super::oracle::Oracle;
 use super::world::{REGIONS, World};
 use crate::support::gateway::{caller, region};
@@ -140,7 +140,11 @@ impl Trial {
         println!("{self:?}");
         let (world, upstreams) = World::start(self.seed, ids(self.requests), self.links_die).await;
         let redis = Redis::start().await;
-        let remote = if self.replicas > 1 { redis.section_at(&redis.url(), &keys()) } else { String::new() };
+        let remote = if self.replicas > 1 {
+            redis.section_at(&redis.url(), &format!("{KEY}\n{NEXT_KEY}"))
+        } else {
+            String::new()
+        };
         let replicas = join_all((0..self.replicas).map(|_| self.replica(&upstreams, &remote))).await;
         let (history, sent) = (Mutex::default(), 0.into());
         let stage = Arc::new(Stage { world, replicas, history, sent, requests: self.requests });
@@ -228,11 +232,6 @@ impl Trial {
             }
         }
     }
-}
-
-/// The current key and one before it.
-fn keys() -> String {
-    format!("{KEY}\n{KEY}")
 }
 
 /// Measures the worst pause of a gateway and of this test, for as long as it runs.
