@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::bounded::Bounded;
 use super::known::Known;
-use super::record::Entry;
+use super::record::{Entry, shortened};
 use super::results::Results;
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
@@ -87,7 +87,7 @@ pub(super) struct Negative {
 
 impl Negative {
     fn new(ids: usize, ttl: Duration) -> Self {
-        Self { ids: Bounded::new(ids, ttl.mul_f64(1.1)), ttl }
+        Self { ids: Bounded::new(ids, ttl), ttl }
     }
 
     /// The entries of an id, those past their time included.
@@ -99,7 +99,7 @@ impl Negative {
         let now = Instant::now();
         let mut regions = self.get(id);
         regions.retain(|(known, until)| *known != region && *until > now);
-        regions.push((region, now + self.ttl.mul_f64(rand::random_range(0.9..=1.1))));
+        regions.push((region, now + shortened(self.ttl)));
         self.ids.set(id, regions);
     }
 

@@ -16,20 +16,24 @@ use crate::domain::signature_id::{Pseudonyms, SignatureId};
 use crate::domain::verification::{Verdict, Verification};
 use crate::settings::Cache;
 
-/// Lifetimes are spread by this share either way, so that results filled together do not expire together.
+/// Lifetimes are spread by this share, so that what was filled together does not expire together.
 const JITTER: f64 = 0.1;
 
 /// How long a record is fresh whose id was first seen pending `pending_for` ago: final results spread by the jitter, others
 /// until their next fetch is due.
 fn fresh(cache: &Cache, record: &Record, pending_for: Duration) -> Duration {
-    let jitter = rand::random_range(1.0 - JITTER..=1.0 + JITTER);
     match record.verdict {
         Verdict::Passed | Verdict::Failed(_) | Verdict::Incomplete(Reason::UserTimeout) => {
-            cache.final_ttl.mul_f64(jitter)
+            cache.final_ttl.mul_f64(rand::random_range(1.0 - JITTER..=1.0 + JITTER))
         }
-        Verdict::Incomplete(_) => cache.incomplete_ttl.mul_f64(jitter),
+        Verdict::Incomplete(_) => shortened(cache.incomplete_ttl),
         Verdict::Pending | Verdict::Unrecognized => next_fetch(cache, pending_for, record.submitted),
     }
+}
+
+/// The lifetime of an answer that may soon be another one: spread downwards alone, so that the new one is seen within `ttl`.
+pub(super) fn shortened(ttl: Duration) -> Duration {
+    ttl.mul_f64(rand::random_range(1.0 - JITTER..=1.0))
 }
 
 /// When a result that is not final is fetched again: the one schedule of polling callers, waiting callers and the cache.

@@ -40,9 +40,9 @@ async fn each_kind_of_answer_is_kept_as_long_as_its_setting_says() {
     let upstream = Upstream::start().await;
     let lifetimes: [(&str, RangeInclusive<i64>); 4] = [
         ("final_ttl", 8_990..=11_000),
-        ("incomplete_ttl", 4_490..=5_500),
+        ("incomplete_ttl", 4_490..=5_000),
         ("pending_ttl", 1_790..=2_200),
-        ("not_found_ttl", 890..=1_100),
+        ("not_found_ttl", 890..=1_000),
     ];
     let cache = "final_ttl = \"10000s\"\nincomplete_ttl = \"5000s\"\npending_ttl = \"2000s\"\nnot_found_ttl = \"1000s\"";
     let gateway = gateway(&upstream, cache).await;
@@ -83,7 +83,8 @@ async fn past_its_time_each_kind_of_answer_is_asked_for_again() {
 async fn what_is_filled_together_does_not_expire_together() {
     let upstream = Upstream::start().await;
     let gateway = gateway(&upstream, "final_ttl = \"1000s\"\nnot_found_ttl = \"1000s\"").await;
-    for found in [true, false] {
+    // What may soon be another answer is kept no longer than its setting says.
+    for (found, longest) in [(true, 1040..=1100), (false, 960..=1000)] {
         let mut ttls = Vec::new();
         for n in 0..40 {
             let id = format!("{found}-{n}");
@@ -94,7 +95,7 @@ async fn what_is_filled_together_does_not_expire_together() {
             ttls.push(ttl(&gateway.get(&format!("/idv/{id}")).await));
         }
         let (least, most) = (*ttls.iter().min().expect("forty"), *ttls.iter().max().expect("forty"));
-        assert!((890..960).contains(&least) && (1040..=1100).contains(&most), "{found}: {ttls:?}");
+        assert!((890..960).contains(&least) && longest.contains(&most), "{found}: {ttls:?}");
     }
 }
 

@@ -148,7 +148,7 @@ impl Oracle<'_> {
     /// Promise 3: every region that may have the id has said "does not exist", in this request or not longer ago than
     /// `cache.not_found_ttl`; a refresh asks again; a purge forgets that it was said; and nothing was found there since.
     fn not_found(&self, read: &Read) -> Verdict {
-        let oldest = self.times.not_found.mul_f64(1.1) + self.slack;
+        let oldest = self.times.not_found + self.slack;
         for region in &read.route {
             let purged = self.purges(read.id, *region).filter(|purge| self.is_known(read, purge));
             let purged = purged.map(|purge| purge.start).max();
