@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::json::{Json, Object};
 use crate::domain::drift::{Drift, DriftKind};
+use crate::domain::text::plain_length;
 
 /// The most JSON values one body may hold. The vendor's own samples hold about sixty.
 const MAX_VALUES: u32 = 20_000;
@@ -94,14 +95,20 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
-        let mut string = Cow::from(self.plain()?);
+        let plain = self.plain()?;
+        if self.skip(|byte| byte == b'"') { Some(plain.into()) } else { self.escaped(plain.to_owned()) }
+    }
+
+    /// The rest of a string that begins with `string` and goes on with an escape.
+    #[cold]
+    fn escaped(&mut self, mut string: String) -> Option<Cow<'a, str>> {
         loop {
             match self.next()? {
-                b'"' => return Some(string),
-                b'\\' => string.to_mut().push(self.escape()?),
+                b'"' => return Some(string.into()),
+                b'\\' => string.push(self.escape()?),
                 _ => return None,
             }
-            *string.to_mut() += self.plain()?;
+            string += self.plain()?;
         }
     }
 
@@ -217,25 +224,6 @@ impl<'a> Reader<'a> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
-}
-
-/// How many bytes come before the first quote, backslash or control character. Eight bytes are looked at in one step: the
-/// lowest bit that is set in `found` is that of the first such byte.
-fn plain_length(bytes: &[u8]) -> usize {
-    const EACH: u64 = u64::MAX / 255;
-    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
-    let mut length = 0;
-    while let Some(word) = bytes[length..].first_chunk().map(|chunk| u64::from_le_bytes(*chunk)) {
-        let quote = below(word ^ (EACH * u64::from(b'"')), 1);
-        let backslash = below(word ^ (EACH * u64::from(b'\\')), 1);
-        let found = below(word, 0x20) | quote | backslash;
-        if found != 0 {
-            return length + found.trailing_zeros() as usize / 8;
-        }
-        length += 8;
-    }
-    let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
-    length + bytes[length..].iter().take_while(is_plain).count()
 }
 
 #[cfg(test)]
