@@ -1,7 +1,6 @@
 //! The cuts of an answer, compared with the same JSON read back.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::{Moment, Rendered, render};
@@ -21,8 +20,11 @@ fn medium(kind: MediumKind, seconds: i64) -> Medium {
 }
 
 fn linked(query: &str, kind: MediumKind, seconds: i64) -> Medium {
-    let url = to_raw_value(&format!("https://m.example/{query}")).unwrap();
-    Medium { kind, url, expires_at: now() + SignedDuration::from_secs(seconds) }
+    Medium {
+        kind,
+        url: format!("https://m.example/{query}"),
+        expires_at: now() + SignedDuration::from_secs(seconds),
+    }
 }
 
 fn rendered(media: Vec<Medium>) -> Rendered {
