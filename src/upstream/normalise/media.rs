@@ -106,7 +106,8 @@ pub(super) fn links(
             if is_state || is_repeated {
                 continue;
             }
-            let Some(url) = https_url(text, hosts) else {
+            let before = media.last().map(|medium| medium.url.as_str());
+            let Some(url) = https_url(text, hosts, before) else {
                 drift.add(DriftKind::UnknownValue);
                 continue;
             };
@@ -121,8 +122,8 @@ pub(super) fn links(
     media
 }
 
-/// The link that `text` is, as it is handed on: a plain https URI without a fragment.
-fn https_url(text: &str, hosts: &AllowedHosts) -> Option<String> {
+/// The link that `text` is, as it is handed on: a plain https URI without a fragment. The link `before` it was allowed.
+fn https_url(text: &str, hosts: &AllowedHosts, before: Option<&str>) -> Option<String> {
     let (scheme, rest) = text.split_at_checked(HTTPS.len())?;
     if !scheme.eq_ignore_ascii_case(HTTPS) || rest.starts_with('/') {
         return None;
@@ -130,12 +131,19 @@ fn https_url(text: &str, hosts: &AllowedHosts) -> Option<String> {
     let url = if is_uri(text) { Cow::from(text) } else { encoded(text)?.into() };
     let (rest, _) = split(&url[HTTPS.len()..], b'#');
     let (authority, path) = rest.split_at(memchr::memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
-    let authority: Authority = authority.parse().ok()?;
+    let path_before = before.and_then(|before| before[HTTPS.len()..].strip_prefix(authority));
+    let is_same_host = path_before.is_some_and(|path| path.starts_with('/'));
+    let is_allowed = rest.len() <= MAX_LINK && (is_same_host || is_allowed(authority, hosts));
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    is_allowed.then(|| [HTTPS, authority, slash, path].concat())
+}
+
+/// Whether an authority is a host that is allowed, with a port or without, and nothing else.
+fn is_allowed(authority: &str, hosts: &AllowedHosts) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
     let host = authority.host();
     let is_plain = authority == host || (authority.port_u16().is_some() && !authority.as_str().contains('@'));
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let is_allowed = is_plain && rest.len() <= MAX_LINK && hosts.allow(host);
-    is_allowed.then(|| [HTTPS, authority.as_str(), slash, path].concat())
+    is_plain && hosts.allow(host)
 }
 
 /// The URI that was meant by a URL with characters that a URI may not have.
@@ -168,12 +176,17 @@ fn end_words(url: &str) -> EndWords<'_> {
     while !query.is_empty() {
         let (pair, rest) = split(query, b'&');
         query = rest;
-        let (name, value) = split(pair, b'=');
-        if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(name)) {
-            words[end].get_or_insert_with(|| decoded(value));
+        if let Some(end) = ENDS.iter().position(|end| is_named(pair, end)) {
+            words[end].get_or_insert_with(|| decoded(pair.get(ENDS[end].len() + 1..).unwrap_or_default()));
         }
     }
     words
+}
+
+/// Whether a parameter has that name, whatever its case.
+fn is_named(pair: &str, name: &str) -> bool {
+    let ends_there = pair.len() == name.len() || pair.as_bytes().get(name.len()) == Some(&b'=');
+    ends_there && pair.as_bytes()[..name.len()].eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
@@ -283,7 +296,7 @@ mod tests {
             ("HTTPS://M.example/ä", "https://m.example/%C3%A4"),
             ("Https://M.example:443?a#b?c", "https://M.example:443/?a"),
         ] {
-            assert_eq!(https_url(text, &AllowedHosts::default()).unwrap(), uri, "{text}");
+            assert_eq!(https_url(text, &AllowedHosts::default(), None).unwrap(), uri, "{text}");
         }
     }
 
@@ -310,7 +323,7 @@ mod tests {
             "https://?a",
             "file:///etc/passwd",
         ] {
-            assert!(https_url(bad, &any).is_none(), "{bad}");
+            assert!(https_url(bad, &any, None).is_none(), "{bad}");
         }
         let some = AllowedHosts::new(vec!["cdn.example".into(), "*.media.example".into()]);
         for (url, allowed) in [
@@ -321,7 +334,7 @@ mod tests {
             ("https://evilmedia.example/a", false),
             ("https://cdn.example.evil.example/a", false),
         ] {
-            assert_eq!(https_url(url, &some).is_some(), allowed, "{url}");
+            assert_eq!(https_url(url, &some, None).is_some(), allowed, "{url}");
         }
     }
 }
