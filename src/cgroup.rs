@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// What the process takes beside the cache, connections excepted; measured as docs/operations.md says.
+/// What the process takes besides the cache, connections excepted; measured as docs/operations.md says.
 const BESIDE_THE_CACHE: u64 = 160 << 20;
 
 /// Warns if the process may be killed, out of memory, before its cache is full.

@@ -139,7 +139,7 @@ pub async fn run(
     Ok(ended)
 }
 
-/// Starts what serves callers, and what runs beside it: that ends when the set is dropped.
+/// Starts what serves callers, and what runs next to it: that ends when the set is dropped.
 fn serve(app: App, listeners: Listeners) -> (JoinHandle<()>, JoinSet<()>) {
     let public = Arc::clone(&app.public);
     let server = |listener, site, max_connections| http::Server {

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::{FileRead, ReloadMetrics};
 
 /// How often files are read: changes are followed within this time.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long reading may take before it counts as failed. A hung read is waited for, and not started again beside it.
+/// How long reading may take before it counts as failed. A hung read is waited for, and not started a second time.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 type Reload = dyn FnMut() -> io::Result<bool> + Send;

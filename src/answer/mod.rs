@@ -58,7 +58,7 @@ impl Rendered {
         self.layout.len()
     }
 
-    /// How many bytes it takes beside its own struct.
+    /// How many bytes it takes besides its own struct.
     pub(crate) fn size(&self) -> usize {
         self.buffer.len()
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::terminal::{Outcome, say};
 
-/// The longest key: what goes into a request's head beside other headers.
+/// The longest key: what goes into a request's head with other headers.
 const MAX_KEY: usize = 8192;
 
 #[derive(clap::Args)]

@@ -18,7 +18,7 @@ use crate::domain::region::{RegionId, RegionSet};
 pub(super) struct Snapshot {
     /// The result in memory.
     pub entry: Option<Arc<Entry>>,
-    /// What is known beside it.
+    /// What is known besides it.
     pub known: Known,
     /// The regions that said a moment ago that it does not exist, and until when that is believed.
     pub absent: Vec<(RegionId, Instant)>,

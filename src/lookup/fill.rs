@@ -104,7 +104,7 @@ impl Fill {
         let Ticket { key, is_refresh, .. } = &self.ticket;
         let mut wait = shared.lease_wait();
         loop {
-            // On the heap, here and below: a fill without replicas beside it should not be larger for them.
+            // On the heap, here and below: a fill without other replicas should not be larger for them.
             let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
             let entry = begun.view.as_mut().and_then(|view| {
                 if *is_refresh {

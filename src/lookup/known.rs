@@ -1,4 +1,4 @@
-//! What is known of an id beside its result: it stays with the result while there is one, else in an index.
+//! What is known of an id besides its result: it stays with the result while there is one, else in an index.
 
 use std::num::NonZeroU64;
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ impl From<Tick> for Instant {
     }
 }
 
-/// What is known of one id beside its result.
+/// What is known of one id besides its result.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Known {
     /// The regions that have the id. More than one is a conflict.

@@ -1,4 +1,4 @@
-//! What memory keeps of ids: results, with what is known beside them; negative entries per region, and an index of what is
+//! What memory keeps of ids: results, with what is known besides them; negative entries per region, and an index of what is
 //! known of ids without a result. Nothing here decides; [`super::store`] changes it under its lock.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything memory keeps.
 pub(super) struct Memory {
-    /// Dropping one keeps what is known beside it: that goes to the index.
+    /// Dropping one keeps what is known besides it: that goes to the index.
     pub(super) results: Results,
     /// What is known of ids that have no result here.
     pub(super) index: Arc<Bounded<Known>>,
@@ -51,19 +51,19 @@ impl Memory {
         }
     }
 
-    /// The result of an id, and what is known beside it.
+    /// The result of an id, and what is known besides it.
     pub(super) fn look(&self, id: &SignatureId) -> (Option<Arc<Entry>>, Option<Known>) {
         let entry = self.results.get(id);
         let known = entry.as_ref().map_or_else(|| self.index.get(id), |entry| entry.known());
         (entry, known)
     }
 
-    /// What is known of an id beside its result.
+    /// What is known of an id besides its result.
     pub(super) fn known(&self, id: &SignatureId) -> Option<Known> {
         self.look(id).1
     }
 
-    /// Keeps what is known of an id beside its result.
+    /// Keeps what is known of an id besides its result.
     pub(super) fn note(&self, id: &SignatureId, known: Known) {
         match self.results.get(id) {
             Some(entry) => entry.note(known),
@@ -71,7 +71,7 @@ impl Memory {
         }
     }
 
-    /// Keeps a result of an id, and what is known beside it.
+    /// Keeps a result of an id, and what is known besides it.
     pub(super) fn put(&self, id: &SignatureId, entry: Arc<Entry>, known: Known) {
         entry.note(known);
         self.index.remove(id);

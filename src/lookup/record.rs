@@ -98,7 +98,7 @@ pub(crate) struct SharedRecord {
 pub(crate) struct Entry {
     record: Record,
     fresh_until: Tick,
-    /// What is known of its id beside it, while memory keeps it; nothing once a newer result knows it.
+    /// What is known of its id besides it, while memory keeps it; nothing once a newer result knows it.
     known: Mutex<Option<Known>>,
     /// What stands for its id in lines, once an answer has needed it: hashing takes longer than all the rest of a hit.
     pub(crate) pseudonyms: OnceLock<Pseudonyms>,
@@ -132,12 +132,12 @@ impl Entry {
         SignatureId::parse(str::from_utf8(self.record.body.signature_id()).ok()?)
     }
 
-    /// What is known of its id beside it.
+    /// What is known of its id besides it.
     pub(super) fn known(&self) -> Option<Known> {
         *self.known.lock()
     }
 
-    /// Keeps what is known of its id beside it.
+    /// Keeps what is known of its id besides it.
     pub(super) fn note(&self, known: Known) {
         *self.known.lock() = Some(known);
     }

@@ -21,7 +21,7 @@ use crate::telemetry::metrics::{EvictionCause, Metrics};
 
 /// The largest result that is kept, in bytes; a larger one is answered and not kept.
 const MAX_KEPT: usize = 128 << 10;
-/// What a result takes beside its struct and its bytes, in bytes: 300 in moka, and what the allocator rounds up. Measured by
+/// What a result takes besides its struct and its bytes, in bytes: 300 in moka, and what the allocator rounds up. Measured by
 /// filling a cache (`bench/run memory`), so that the process grows by `cache.max_bytes` and little more.
 const OVERHEAD: usize = 560;
 
@@ -71,7 +71,7 @@ impl Results {
         let hash = self.hash(id);
         let entry = self.cache.get(&hash);
         if entry.is_none() {
-            // One that is over leaves now, so that what is known beside it is found in the index.
+            // One that is over leaves now, so that what is known besides it is found in the index.
             self.cache.invalidate(&hash);
         }
         // Two ids may have one hash: they share a place, but never a result.

@@ -1,7 +1,7 @@
 //! The upstream: `Upstream::enter` waits for a place in a region, `Upstream::fetch` asks it for one id, within a deadline.
 //!
-//! Inside: bulkhead( deadline( retry( breaker( attempt ) ) ) ), each region with its own client, token, breaker and limits,
-//! so that a failing region does not slow the others. Nothing above this module knows the vendor's words.
+//! Inside: bulkhead( retry( breaker( attempt ) ) ), all of it within the fill's deadline. Each region has its own client, token,
+//! breaker and limits, so that a failing region does not slow the others. Nothing above this module knows the vendor's words.
 
 mod backoff;
 mod breaker;

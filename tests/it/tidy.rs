@@ -51,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["http", "sandbox"]),
     ("clap", &["cli"]),
+    ("enum_map", &["domain", "http::admin", "remote::client", "telemetry::metrics"]),
     ("foldhash", &["lookup"]),
     ("hyper_rustls", &["net"]),
     ("hyper_util", &["http", "net", "sandbox"]),

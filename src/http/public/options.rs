@@ -1,4 +1,4 @@
-//! What a request asks for beside the id: its query and its headers.
+//! What a request asks for besides the id: its query and its headers.
 
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, HeaderName};
@@ -8,7 +8,7 @@ use crate::http::error::ApiError;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// What a request asks for beside the id.
+/// What a request asks for besides the id.
 #[derive(Default)]
 pub(super) struct RequestOptions<'a> {
     pub(super) region: Option<&'a str>,

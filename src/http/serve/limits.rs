@@ -18,7 +18,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// `public` connections of callers, or as many as the limit on open files allows beside `upstream` connections: callers
+    /// `public` connections of callers, or as many as the limit on open files allows besides `upstream` connections: callers
     /// who take the last file would keep every fill from its upstream.
     pub(crate) fn new(public: usize, upstream: usize) -> Self {
         let wanted = Self { public, admin: 256, callbacks: 256 };
