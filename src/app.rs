@@ -51,8 +51,8 @@ impl App {
         let metrics = Arc::new(Metrics::new(regions.names(), &names));
         let shared = remote::client(config, &metrics)?;
         let upstream = Arc::new(upstream(config, &regions, shared.as_ref(), &metrics)?);
-        let of_upstreams = config.regions.iter().map(|region| region.concurrency).sum();
-        let connections = ConnectionLimits::new(config.server.max_connections, of_upstreams);
+        let upstream_connections = config.regions.iter().map(|region| region.concurrency).sum();
+        let connections = ConnectionLimits::new(config.server.max_connections, upstream_connections);
         let settings = lookup_settings(config, &regions, shared.clone(), connections.public);
         let verifier = verifier(&config.auth, &metrics)?;
         let public = Arc::new(Public {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::settings::RegionSettings;
-use super::token_client::{Fetched, TokenClient};
+use super::token_client::{FetchedToken, TokenClient};
 use crate::domain::failure::Fault;
 use crate::domain::region::RegionName;
 use crate::remote::{Client, Commands, Reply};
@@ -54,7 +54,7 @@ struct StoredToken {
 /// What a look at the second tier came to.
 enum Look {
     /// Another token than the one in use here.
-    Other(Fetched),
+    Other(FetchedToken),
     /// None, and this replica is to ask for one.
     Ours,
     /// None, and another replica is asking.
@@ -93,7 +93,7 @@ impl SharedToken {
         own: &TokenClient,
         current: Option<InUse<'_>>,
         span: &Span,
-    ) -> Result<Fetched, Fault> {
+    ) -> Result<FetchedToken, Fault> {
         let end = Instant::now() + LEASE;
         let kept = self.kept(own);
         while !self.is_distrusted() {
@@ -144,19 +144,19 @@ impl SharedToken {
         look
     }
 
-    fn open(&self, kept: &Kept, sealed: &[u8], left: i64) -> Option<Fetched> {
+    fn open(&self, kept: &Kept, sealed: &[u8], left: i64) -> Option<FetchedToken> {
         let opened = self.client.readable(self.client.vaults()[0].open(&kept.token, sealed))?;
         let StoredToken { token, life } = serde_json::from_slice(&opened).ok()?;
         let left = u64::try_from(left).ok().filter(|left| (1_000..=life).contains(left))?;
         let mut value = HeaderValue::from_str(&token).ok()?;
         value.set_sensitive(true);
-        Some(Fetched { value, life: Duration::from_millis(left), is_shared: true })
+        Some(FetchedToken { value, life: Duration::from_millis(left), is_shared: true })
     }
 
     /// Writes a token, and gives up the lease, if it is held.
-    async fn end(&self, kept: &Kept, fetched: Option<&Fetched>) {
+    async fn end(&self, kept: &Kept, fetched: Option<&FetchedToken>) {
         let mut commands = Commands::default();
-        if let Some(Fetched { value, life, .. }) = fetched
+        if let Some(FetchedToken { value, life, .. }) = fetched
             && let Ok(token) = value.to_str()
         {
             let stored = StoredToken { token: token.to_owned(), life: life.as_millis() as u64 };

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::backoff::{Backoff, RefusalLimit};
 use super::shared_token::{InUse, SharedToken};
-use super::token_client::{Fetched, TokenClient};
+use super::token_client::{FetchedToken, TokenClient};
 use crate::domain::failure::{Fault, Kind};
 use crate::telemetry::traces::Span;
 
@@ -198,7 +198,7 @@ impl Tokens {
         next_at
     }
 
-    async fn fetch(&self, span: &Span) -> Result<Fetched, Fault> {
+    async fn fetch(&self, span: &Span) -> Result<FetchedToken, Fault> {
         let Some(shared) = &self.shared else { return self.client.fetch(span).await };
         let (current, rejected) = {
             let state = self.state.lock();
@@ -236,17 +236,17 @@ impl State {
     /// Whether the token endpoint may be asked now.
     fn may_refresh(&self, now: Instant) -> Result<(), Fault> {
         match self.failure.as_ref().zip(self.failed.left(now)) {
-            Some((failure, pause)) => Err(told(failure, pause)),
+            Some((failure, pause)) => Err(for_callers(failure, pause)),
             None => Ok(()),
         }
     }
 
     /// Takes in how a refresh ended. Returns what those who wait receive, and when the next one is due.
-    fn settle(&mut self, fetched: Result<Fetched, Fault>) -> (Result<Arc<Token>, Fault>, Instant) {
+    fn settle(&mut self, fetched: Result<FetchedToken, Fault>) -> (Result<Arc<Token>, Fault>, Instant) {
         self.refresh = None;
         let now = Instant::now();
         match fetched {
-            Ok(Fetched { value, life, is_shared }) => {
+            Ok(FetchedToken { value, life, is_shared }) => {
                 self.generation += 1;
                 self.failed = Backoff::default();
                 if is_shared {
@@ -266,7 +266,7 @@ impl State {
             }
             Err(failure) => {
                 let pause = self.failed.begin(now, failure.retry_after.unwrap_or_default());
-                let told = told(&failure, pause);
+                let told = for_callers(&failure, pause);
                 self.failure = Some(failure);
                 (Err(told), now + pause)
             }
@@ -276,7 +276,7 @@ impl State {
 
 /// A failed refresh as callers see it. Refused keys and accounts do not recover by themselves: only the upstream may name
 /// a time for them.
-fn told(failure: &Fault, pause: Duration) -> Fault {
+fn for_callers(failure: &Fault, pause: Duration) -> Fault {
     let is_told = !matches!(failure.kind, Kind::Auth | Kind::Account);
     let failure = failure.clone();
     if is_told { failure.retry_after(pause) } else { failure }

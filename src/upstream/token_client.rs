@@ -29,7 +29,7 @@ use crate::telemetry::traces::Span;
 const MAX_TOKEN: usize = 8 << 10;
 
 /// A token as it came.
-pub(super) struct Fetched {
+pub(super) struct FetchedToken {
     /// Its value, for the header.
     pub(super) value: HeaderValue,
     /// How long it lives from now on.
@@ -101,10 +101,10 @@ impl TokenClient {
     ///
     /// # Errors
     /// The token endpoint cannot be reached, or refuses.
-    pub(super) async fn fetch(&self, span: &Span) -> Result<Fetched, Fault> {
+    pub(super) async fn fetch(&self, span: &Span) -> Result<FetchedToken, Fault> {
         let result = self.fetch_with_corrections(span).await.map_err(fault);
         match &result {
-            Ok(Fetched { life, .. }) => {
+            Ok(FetchedToken { life, .. }) => {
                 let expiry = Timestamp::now().as_second() as f64 + life.as_secs_f64();
                 self.metrics.token_expiry.set(expiry);
                 self.metrics.token_refreshes_ok.inc();
@@ -142,7 +142,7 @@ impl TokenClient {
     }
 
     /// One try; one more with the learned clock, one more with the keys before the last rotation, where that can help.
-    async fn fetch_with_corrections(&self, span: &Span) -> Result<Fetched, Refusal> {
+    async fn fetch_with_corrections(&self, span: &Span) -> Result<FetchedToken, Refusal> {
         let keys = self.state.lock().keys.clone();
         let mut refusal = match self.request_twice(&keys, span).await {
             Ok(token) => return Ok(token),
@@ -164,7 +164,7 @@ impl TokenClient {
     }
 
     /// One request, repeated once if it failed in a way that a second one may not.
-    async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<Fetched, Refusal> {
+    async fn request_twice(&self, keys: &Keys, span: &Span) -> Result<FetchedToken, Refusal> {
         match self.request(keys, span).await {
             Err(refusal) if refusal.fault.kind.is_region_fault() => {
                 tokio::time::sleep(retry::pause(rand::random())).await;
@@ -174,7 +174,7 @@ impl TokenClient {
         }
     }
 
-    async fn request(&self, keys: &Keys, span: &Span) -> Result<Fetched, Refusal> {
+    async fn request(&self, keys: &Keys, span: &Span) -> Result<FetchedToken, Refusal> {
         let span = span.attempt(Operation::Token);
         let started = Instant::now();
         let timestamp = Timestamp::now().as_millisecond() + self.state.lock().correction;
@@ -189,7 +189,7 @@ impl TokenClient {
         result
     }
 
-    fn read(&self, answer: Result<Answer, Broken>) -> Result<Fetched, Refusal> {
+    fn read(&self, answer: Result<Answer, Broken>) -> Result<FetchedToken, Refusal> {
         let answer = answer.map_err(|broken| Refusal::of(broken.kind))?;
         let date = answer.date();
         if let Some(date) = date {
@@ -211,7 +211,7 @@ impl TokenClient {
         success: &Success<'_>,
         date: Option<Timestamp>,
         drift: &mut Drift,
-    ) -> Result<Fetched, Refusal> {
+    ) -> Result<FetchedToken, Refusal> {
         let text = super::normalise::text_field(&success.data, "token", drift);
         let text = text.filter(|token| (1..=MAX_TOKEN).contains(&token.len()));
         let value = text.and_then(|token| HeaderValue::from_str(token).ok());
@@ -222,7 +222,7 @@ impl TokenClient {
             drift.add(DriftKind::UnknownValue);
             self.period
         });
-        Ok(Fetched { value, life, is_shared: false })
+        Ok(FetchedToken { value, life, is_shared: false })
     }
 
     /// Takes the upstream's clock from its `Date`. Returns whether that changes anything.

@@ -9,10 +9,10 @@ use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::time::sleep_until;
 
-use super::answer;
 use super::audit::Audit;
 use super::caller::{Caller, Callers};
 use super::options::RequestOptions;
+use super::respond::respond;
 use crate::domain::failure::Failure;
 use crate::domain::region::{Regions, Route, RouteError};
 use crate::domain::scope::{Scope, Scopes};
@@ -160,7 +160,7 @@ fn give<'a>(
     record.status = Some(found.entry.record().verdict.status());
     record.region = Some(public.regions.name(found.entry.region()));
     let now = *record.cut_at.insert(Timestamp::now());
-    Ok(answer::answer(found, wanted.scopes, now))
+    Ok(respond(found, wanted.scopes, now))
 }
 
 /// Why there is no result, recorded.

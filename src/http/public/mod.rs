@@ -1,11 +1,11 @@
 //! The public listener: its URL space, and what happens around each request.
 
-mod answer;
 mod audit;
 mod caller;
 mod idv;
 mod jwt;
 mod options;
+mod respond;
 
 use std::pin::pin;
 
@@ -41,10 +41,10 @@ pub(super) async fn answer(public: &Public, request: Request<Incoming>) -> Answe
     };
     let mut response = record.answer(answer, &public.traces, &public.metrics.http);
     if let Some(source) = record.source {
-        answer::set_cache_status(response.headers_mut(), source);
+        respond::set_cache_status(response.headers_mut(), source);
     }
     if let Some(seconds) = record.waited {
-        answer::set_preference_applied(response.headers_mut(), seconds);
+        respond::set_preference_applied(response.headers_mut(), seconds);
     }
     record.trace();
     public.audit.write(&record);

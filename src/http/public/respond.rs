@@ -13,7 +13,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The answer of a lookup at `now`, for a caller with these `scopes`. For a fresh final result this is copying, not JSON work.
-pub(super) fn answer(found: &Found, scopes: Scopes, now: Timestamp) -> Answer {
+pub(super) fn respond(found: &Found, scopes: Scopes, now: Timestamp) -> Answer {
     let retry_after = found.entry.retry_after();
     let moment = Moment { stale: matches!(found.source, Source::Stale { .. }), retry_after };
     let body = found.entry.record().body.cut(scopes, moment, now);
