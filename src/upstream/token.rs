@@ -21,12 +21,12 @@ use crate::telemetry::traces::Span;
 
 /// A refresh starts when this share of a token's life is over, drawn at random so that replicas spread out.
 const EARLY: std::ops::Range<f64> = 0.72..0.80;
+
 /// An access token. Its value is marked sensitive and has no `Debug`.
 pub(super) struct Token {
     /// For the header that carries it.
     pub(super) value: HeaderValue,
     generation: u64,
-    refresh_at: Instant,
     expires_at: Instant,
     /// Another replica was given it, and the upstream has not accepted it here yet.
     is_unproven: AtomicBool,
@@ -85,9 +85,6 @@ impl Tokens {
             let is_rejected =
                 |token: &Arc<Token>| state.rejected == Some(token.generation) && state.refresh.is_some();
             if let Some(token) = current.clone().filter(|token| !is_rejected(token)) {
-                if now >= token.refresh_at && state.may_refresh(now).is_ok() {
-                    self.join_refresh(&mut state, fill);
-                }
                 return Ok(token);
             }
             state.may_refresh(now)?;
@@ -256,13 +253,11 @@ impl State {
                 let token = Arc::new(Token {
                     value,
                     generation: self.generation,
-                    refresh_at: now + life.mul_f64(rand::random_range(EARLY)),
                     expires_at: now + life,
                     is_unproven: AtomicBool::new(is_shared),
                 });
                 self.current = Some(Arc::clone(&token));
-                let next_at = token.refresh_at;
-                (Ok(token), next_at)
+                (Ok(token), now + life.mul_f64(rand::random_range(EARLY)))
             }
             Err(failure) => {
                 let pause = self.failed.begin(now, failure.retry_after.unwrap_or_default());
