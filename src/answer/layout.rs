@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::scope::Scope;
 
-/// What every answer starts with, before the signature id.
-pub(super) const START: &str = r#"{"signatureId":""#;
-
 /// What the media begin with; then comes an array of links.
-pub(super) const MEDIA: &str = r#","media":"#;
+pub(super) const MEDIA: &[u8] = br#","media":"#;
 
 /// Where each section ends in the buffer, and when its first link does. A cache is full of these, so offsets are small.
 #[derive(Clone, Serialize, Deserialize)]

@@ -13,14 +13,16 @@ const END: u8 = b'}';
 /// The most that a step copies, passes over or adds.
 const MOST: usize = u8::MAX as usize;
 
-/// Packs a JSON array of links, and adds that to `packed`.
-pub(super) fn pack(mut links: &[u8], packed: &mut Vec<u8>) {
+/// Packs a JSON array of links.
+pub(super) fn pack(mut links: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(512);
     let mut before = FIRST;
     while !links.is_empty() {
         let (link, rest) = links.split_at(memchr::memchr(END, links).map_or(links.len(), |end| end + 1));
-        pack_link(link, before, packed);
+        pack_link(link, before, &mut packed);
         (links, before) = (rest, link);
     }
+    packed
 }
 
 fn pack_link(mut link: &[u8], mut before: &[u8], packed: &mut Vec<u8>) {
@@ -82,17 +84,11 @@ mod tests {
 
     use super::*;
 
-    fn packed(links: &str) -> Vec<u8> {
-        let mut packed = Vec::new();
-        pack(links.as_bytes(), &mut packed);
-        packed
-    }
-
     proptest! {
         #[test]
         fn any_text_is_unpacked_as_it_was_packed(text in "([a-c}\"&=]{0,40}|x{250,600}){0,6}") {
             let mut answer = b"{}".to_vec();
-            prop_assert_eq!(unpack(&packed(&text), text.len(), &mut answer), Some(()));
+            prop_assert_eq!(unpack(&pack(text.as_bytes()), text.len(), &mut answer), Some(()));
             prop_assert_eq!(answer, ["{}", &text].concat().into_bytes());
         }
 
@@ -117,7 +113,7 @@ mod tests {
             )
         };
         let links = format!("[{}]", (1..=6).map(link).collect::<Vec<_>>().join(","));
-        let packed = packed(&links);
+        let packed = pack(links.as_bytes());
         assert!(packed.len() < link(1).len() + 5 * 100, "{} of {}", packed.len(), links.len());
     }
 }

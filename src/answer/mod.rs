@@ -7,11 +7,10 @@
 mod json;
 mod layout;
 mod links;
-mod writer;
 
 use jiff::Timestamp;
 
-use self::layout::{MEDIA, START, range};
+use self::layout::{MEDIA, range};
 use self::links::FIRST;
 use crate::domain::region::RegionName;
 use crate::domain::scope::{Scope, Scopes};
@@ -19,6 +18,9 @@ use crate::domain::verification::Verification;
 
 pub(crate) use json::Moment;
 pub(crate) use layout::Layout;
+
+/// What every answer starts with, before the signature id.
+const START: &[u8] = br#"{"signatureId":""#;
 
 /// The JSON of one result. It holds a person's data, so it has no `Debug`.
 pub(crate) struct Rendered {
@@ -48,7 +50,7 @@ impl Rendered {
 
     /// The text of the id whose result it is: the first member.
     pub(crate) fn signature_id(&self) -> &[u8] {
-        let id = self.buffer.strip_prefix(START.as_bytes()).unwrap_or_default();
+        let id = self.buffer.strip_prefix(START).unwrap_or_default();
         let end = id.iter().position(|byte| *byte == b'"').unwrap_or_default();
         &id[..end]
     }
@@ -98,7 +100,7 @@ impl Rendered {
             self.unpack_links(&mut links);
             return json::write_live_media(answer, &links, now);
         }
-        answer.extend_from_slice(MEDIA.as_bytes());
+        answer.extend_from_slice(MEDIA);
         self.unpack_links(answer);
     }
 

@@ -1,6 +1,7 @@
 //! The cuts of an answer, compared with the same JSON read back.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::{Moment, Rendered, render};
@@ -20,11 +21,8 @@ fn medium(kind: MediumKind, seconds: i64) -> Medium {
 }
 
 fn linked(query: &str, kind: MediumKind, seconds: i64) -> Medium {
-    Medium {
-        kind,
-        url: format!("https://m.example/{query}"),
-        expires_at: now() + SignedDuration::from_secs(seconds),
-    }
+    let url = to_raw_value(&format!("https://m.example/{query}")).unwrap();
+    Medium { kind, url, expires_at: now() + SignedDuration::from_secs(seconds) }
 }
 
 fn rendered(media: Vec<Medium>) -> Rendered {

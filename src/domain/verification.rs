@@ -1,11 +1,13 @@
-//! The normalised result of one verification: the decision, and the personal data behind it.
+//! The normalised result of one verification: the decision, and the personal data behind it. What callers may read of it
+//! serialises as our public JSON.
 //!
 //! What holds a person's data has no `Debug` and no `Display`, so it cannot slip into a log line.
 
 use enum_map::Enum;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use strum::{EnumDiscriminants, IntoStaticStr};
 
@@ -86,7 +88,8 @@ impl Verdict {
 }
 
 /// The raw words of the upstream that are safe to show with the decision.
-#[derive(Default)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UpstreamWords {
     /// The vendor's request id, at most 64 characters.
     pub transaction_id: Option<String>,
@@ -97,8 +100,8 @@ pub struct UpstreamWords {
 }
 
 /// What one part of a verification says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CheckResult {
     /// PASS
     Pass,
@@ -107,7 +110,8 @@ pub enum CheckResult {
 }
 
 /// The face check.
-#[derive(Default)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FaceCheck {
     /// Pass, fail, or not said.
     pub result: Option<CheckResult>,
@@ -120,15 +124,18 @@ pub struct FaceCheck {
 }
 
 /// The document check.
-#[derive(Default)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DocumentCheck {
     /// Pass, fail, or not said.
     pub result: Option<CheckResult>,
     /// The country of the verification, ISO 3166-1 alpha-3.
     pub country: Option<String>,
     /// The kind of document seen on each side.
+    #[serde(rename = "type")]
     pub kind: Option<Sides<Option<String>>>,
     /// The finer kind of document seen on each side.
+    #[serde(rename = "subType")]
     pub sub_kind: Option<Sides<Option<String>>>,
     /// Complaints about the images.
     pub quality_labels: Option<Sides<Vec<String>>>,
@@ -139,7 +146,7 @@ pub struct DocumentCheck {
 }
 
 /// Something for each side of a document.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 pub struct Sides<T> {
     /// The front side.
     pub front: T,
@@ -148,17 +155,21 @@ pub struct Sides<T> {
 }
 
 /// One step of the person's way through the check.
+#[derive(Serialize)]
 pub struct Event {
     /// The vendor's name for the step.
+    #[serde(rename = "event")]
     pub name: Option<String>,
     /// Pass, fail, or not said.
     pub result: Option<CheckResult>,
     /// When.
+    #[serde(serialize_with = "millis")]
     pub at: Option<Timestamp>,
 }
 
 /// Who the person is, as read from the document.
-#[derive(Default)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// The caller's own name for the person, as it was given to the vendor.
     pub reference: Option<String>,
@@ -167,6 +178,7 @@ pub struct Identity {
     /// The document's number.
     pub id_number: Option<String>,
     /// Birth date.
+    #[serde(serialize_with = "day")]
     pub birth_date: Option<Date>,
     /// As printed, in the document's language.
     pub gender: Option<String>,
@@ -179,19 +191,21 @@ pub struct Identity {
 }
 
 /// One link.
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Medium {
     /// What it shows.
     pub kind: MediumKind,
-    /// An https URL. As JSON it needs no escapes.
-    pub url: String,
+    /// An https URL, as JSON: it needs no escapes.
+    pub url: Box<RawValue>,
     /// When to stop using it.
+    #[serde(serialize_with = "seconds")]
     pub expires_at: Timestamp,
 }
 
 /// What a link shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum MediumKind {
     Face,
@@ -202,6 +216,23 @@ pub enum MediumKind {
     FaceVideo,
     DocumentFront,
     DocumentBack,
+}
+
+/// `2026-11-22T10:00:00Z`
+pub fn seconds<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+    serializer.serialize_str(&PRINTER.timestamp_to_string(at))
+}
+
+/// `2022-10-17T07:58:42.952Z`
+fn millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    at.map(|at| PRINTER.timestamp_to_string(&at)).serialize(serializer)
+}
+
+/// `1977-10-28`
+fn day<S: Serializer>(day: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    day.map(|day| day.to_string()).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::http::uri::Authority;
 use jiff::{SignedDuration, Timestamp, civil};
 use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::fields;
@@ -106,8 +107,7 @@ pub(super) fn links(
             if is_state || is_repeated {
                 continue;
             }
-            let before = media.last().map(|medium| medium.url.as_str());
-            let Some(url) = https_url(text, hosts, before) else {
+            let Some(url) = https_url(text, hosts) else {
                 drift.add(DriftKind::UnknownValue);
                 continue;
             };
@@ -122,8 +122,8 @@ pub(super) fn links(
     media
 }
 
-/// The link that `text` is, as it is handed on: a plain https URI without a fragment. The link `before` it was allowed.
-fn https_url(text: &str, hosts: &AllowedHosts, before: Option<&str>) -> Option<String> {
+/// The link that `text` is, as it is handed on: a plain https URI without a fragment, as JSON.
+fn https_url(text: &str, hosts: &AllowedHosts) -> Option<Box<RawValue>> {
     let (scheme, rest) = text.split_at_checked(HTTPS.len())?;
     if !scheme.eq_ignore_ascii_case(HTTPS) || rest.starts_with('/') {
         return None;
@@ -131,19 +131,12 @@ fn https_url(text: &str, hosts: &AllowedHosts, before: Option<&str>) -> Option<S
     let url = if is_uri(text) { Cow::from(text) } else { encoded(text)?.into() };
     let (rest, _) = split(&url[HTTPS.len()..], b'#');
     let (authority, path) = rest.split_at(memchr::memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
-    let path_before = before.and_then(|before| before[HTTPS.len()..].strip_prefix(authority));
-    let is_same_host = path_before.is_some_and(|path| path.starts_with('/'));
-    let is_allowed = rest.len() <= MAX_LINK && (is_same_host || is_allowed(authority, hosts));
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    is_allowed.then(|| [HTTPS, authority, slash, path].concat())
-}
-
-/// Whether an authority is a host that is allowed, with a port or without, and nothing else.
-fn is_allowed(authority: &str, hosts: &AllowedHosts) -> bool {
-    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let authority: Authority = authority.parse().ok()?;
     let host = authority.host();
     let is_plain = authority == host || (authority.port_u16().is_some() && !authority.as_str().contains('@'));
-    is_plain && hosts.allow(host)
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let json = || RawValue::from_string(["\"", HTTPS, authority.as_str(), slash, path, "\""].concat());
+    if is_plain && rest.len() <= MAX_LINK && hosts.allow(host) { json().ok() } else { None }
 }
 
 /// The URI that was meant by a URL with characters that a URI may not have.
@@ -176,17 +169,12 @@ fn end_words(url: &str) -> EndWords<'_> {
     while !query.is_empty() {
         let (pair, rest) = split(query, b'&');
         query = rest;
-        if let Some(end) = ENDS.iter().position(|end| is_named(pair, end)) {
-            words[end].get_or_insert_with(|| decoded(pair.get(ENDS[end].len() + 1..).unwrap_or_default()));
+        let (name, value) = split(pair, b'=');
+        if let Some(end) = ENDS.iter().position(|end| end.eq_ignore_ascii_case(name)) {
+            words[end].get_or_insert_with(|| decoded(value));
         }
     }
     words
-}
-
-/// Whether a parameter has that name, whatever its case.
-fn is_named(pair: &str, name: &str) -> bool {
-    let ends_there = pair.len() == name.len() || pair.as_bytes().get(name.len()) == Some(&b'=');
-    ends_there && pair.as_bytes()[..name.len()].eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// When to stop using a link: its own end, else a day after it was seen, less a margin.
@@ -296,7 +284,8 @@ mod tests {
             ("HTTPS://M.example/ä", "https://m.example/%C3%A4"),
             ("Https://M.example:443?a#b?c", "https://M.example:443/?a"),
         ] {
-            assert_eq!(https_url(text, &AllowedHosts::default(), None).unwrap(), uri, "{text}");
+            let url = https_url(text, &AllowedHosts::default()).unwrap();
+            assert_eq!(url.get(), format!("\"{uri}\""), "{text}");
         }
     }
 
@@ -323,7 +312,7 @@ mod tests {
             "https://?a",
             "file:///etc/passwd",
         ] {
-            assert!(https_url(bad, &any, None).is_none(), "{bad}");
+            assert!(https_url(bad, &any).is_none(), "{bad}");
         }
         let some = AllowedHosts::new(vec!["cdn.example".into(), "*.media.example".into()]);
         for (url, allowed) in [
@@ -334,7 +323,7 @@ mod tests {
             ("https://evilmedia.example/a", false),
             ("https://cdn.example.evil.example/a", false),
         ] {
-            assert_eq!(https_url(url, &some, None).is_some(), allowed, "{url}");
+            assert_eq!(https_url(url, &some).is_some(), allowed, "{url}");
         }
     }
 }

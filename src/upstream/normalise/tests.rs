@@ -183,7 +183,7 @@ proptest! {
         prop_assert_eq!(verification.verdict == Verdict::Passed, is_clean_pass(&envelope));
         let words = [verification.upstream.result, verification.upstream.error_code];
         prop_assert!(words.iter().flatten().all(|word| word.chars().count() <= 64));
-        prop_assert!(verification.media.iter().all(|medium| medium.url.starts_with("https://")));
+        prop_assert!(verification.media.iter().all(|medium| medium.url.get().starts_with("\"https://")));
         let scores = verification.face.iter().flat_map(|face| [face.liveness_score, face.similarity_score]);
         prop_assert!(scores.flatten().all(|score| (0.0..=100.0).contains(&score)));
     }
