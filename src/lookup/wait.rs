@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Missed};
@@ -26,6 +26,8 @@ use crate::telemetry::traces::Span;
 
 /// How long a poller pauses after a poll that failed, at the least and at the most; doubled each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// The most hints that wait for their fetch.
+const MAX_HINTS: usize = 1_000;
 
 /// How many requests may wait, and how many polls there may be.
 pub(crate) struct WaitLimits {
@@ -45,6 +47,7 @@ pub(super) struct Waits {
     limit: Limit,
     polls: Mutex<HashMap<Key, Weak<Poll>>>,
     budgets: Box<[Semaphore]>,
+    hints: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
@@ -73,8 +76,9 @@ impl Waits {
     pub(super) fn new(finder: Arc<Finder>, limits: WaitLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         let budgets = limits.polls.iter().map(|polls| Semaphore::new(*polls)).collect();
         let limit = Limit::new(Some("wait.max_waiters".to_owned()), Some(limits.max_waiters));
-        let (waiters, polls) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { finder, limits, waiters, limit, polls, budgets, metrics })
+        let (waiters, polls, hints) =
+            (Mutex::default(), Mutex::default(), Arc::new(Semaphore::new(MAX_HINTS)));
+        Arc::new(Self { finder, limits, waiters, limit, polls, budgets, hints, metrics })
     }
 
     /// A place for one more, of which one caller has at most half.
@@ -113,21 +117,21 @@ impl Waits {
 
     /// Fetches an id once, as `Lookup::hint` says.
     pub(super) fn hint(self: &Arc<Self>, id: SignatureId, region: RegionId) -> CallbackOutcome {
+        let Ok(place) = Arc::clone(&self.hints).try_acquire_owned() else {
+            return CallbackOutcome::OverBudget;
+        };
         let now = Instant::now();
         let hint = match self.finder.fills.store.take_hint(&id, region, now) {
             Ok(hint) => hint,
             Err(outcome) => return outcome,
         };
-        if self.budgets[hint.region.index()].available_permits() == 0 {
-            return CallbackOutcome::OverBudget;
-        }
         let is_deferred = hint.due > now;
-        spawn(Arc::clone(self).refresh(id, hint));
+        spawn(Arc::clone(self).refresh(id, hint, place));
         if is_deferred { CallbackOutcome::Deferred } else { CallbackOutcome::Fetched }
     }
 
     /// Fetches an id when its hint is due, unless its verdict is known by then, or it was purged.
-    async fn refresh(self: Arc<Self>, id: SignatureId, hint: Hint) {
+    async fn refresh(self: Arc<Self>, id: SignatureId, hint: Hint, _place: OwnedSemaphorePermit) {
         sleep_until(hint.due).await;
         let Ok(_permit) = self.budgets[hint.region.index()].acquire().await else { return };
         let (ask, store) = (ask_for(id, hint.region), &self.finder.fills.store);
@@ -233,8 +237,14 @@ impl Poller {
         mut stopped: oneshot::Receiver<()>,
     ) {
         let mut backoff = BACKOFF.0;
+        let budget = &self.waits.budgets[self.key.1.index()];
         loop {
-            tokio::select! {
+            // Those that are due take turns: one that left the queue would miss its turn again and again.
+            let turn = async {
+                sleep_until(due).await;
+                budget.acquire().await
+            };
+            let _permit = tokio::select! {
                 biased;
                 _ = &mut stopped => return,
                 // Whoever else fetched it has learned when to ask again.
@@ -242,32 +252,32 @@ impl Poller {
                     due = *plan.borrow_and_update();
                     continue;
                 }
-                () = sleep_until(due) => {}
-            }
+                permit = turn => permit,
+            };
             let (outcome, next) = self.poll(backoff).await;
             self.waits.metrics.waits.polls[outcome].inc();
             backoff = match outcome {
                 PollOutcome::Final => return,
                 PollOutcome::Pending => BACKOFF.0,
-                PollOutcome::Failed | PollOutcome::Skipped => (backoff * 2).min(BACKOFF.1),
+                PollOutcome::Failed => (backoff * 2).min(BACKOFF.1),
+                PollOutcome::Skipped => backoff,
             };
             due = next;
         }
     }
 
-    /// Polls once, if the region's budget allows. Returns when the next poll is due.
+    /// Polls once. Returns when the next poll is due.
     async fn poll(&self, backoff: Duration) -> (PollOutcome, Instant) {
         let (id, region) = self.key;
-        let Ok(_permit) = self.waits.budgets[region.index()].try_acquire() else {
-            return (PollOutcome::Skipped, Instant::now() + backoff);
-        };
         match self.waits.finder.search(&ask_for(id, region), &Span::none()).await {
             Ok(found) if found.entry.is_final() => (PollOutcome::Final, Instant::now()),
             Ok(found) => (PollOutcome::Pending, found.entry.fresh_until()),
             Err(missed) => {
+                let outcome = failed(&missed.failure);
+                // A region that was not asked needs no longer pause than it says.
+                let least = if outcome == PollOutcome::Skipped { BACKOFF.0 } else { backoff };
                 let asked_for = missed.failure.fault().and_then(|fault| fault.retry_after);
-                let pause = asked_for.unwrap_or_default().max(backoff);
-                (failed(&missed.failure), Instant::now() + pause)
+                (outcome, Instant::now() + asked_for.unwrap_or_default().max(least))
             }
         }
     }

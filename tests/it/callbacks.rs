@@ -85,6 +85,29 @@ async fn a_callback_during_the_first_fetch_of_an_id_has_it_fetched_again() {
 }
 
 #[tokio::test]
+async fn callbacks_that_come_together_take_turns_and_none_is_lost() {
+    let upstream = Upstream::start().await;
+    let one_fetch_at_once = region("my", &upstream) + "concurrency = 1\n";
+    let (gateway, _keys) = gateway(&one_fetch_at_once, RARE_POLLS).await;
+    let gate = Gate::default();
+    let ids = ["S1", "S2", "S3"];
+    for id in ids {
+        let passed = Reply::json(bodies::passed(id)).gated(&gate);
+        upstream.answer(id, [Reply::json(bodies::pending(id)), passed]);
+        gateway.get(&format!("/idv/{id}")).await;
+    }
+    for id in ids {
+        assert_eq!(call(&gateway, MY, &completed(id)).await.status, 200);
+    }
+    gate.open();
+    for id in ids {
+        let is_final = async || gateway.get(&format!("/idv/{id}")).await.gist() == (200, "passed".to_owned());
+        eventually(id, is_final).await;
+    }
+    assert_eq!(outcomes(&gateway, "fetched").await, 3.0);
+}
+
+#[tokio::test]
 async fn a_callback_soon_after_another_is_fetched_when_its_turn_comes() {
     let upstream = Upstream::start().await;
     let pending = || Reply::json(bodies::pending("S1"));

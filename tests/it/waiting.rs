@@ -274,6 +274,32 @@ async fn a_drain_answers_waiters_at_once_and_announces_the_end() {
 }
 
 #[tokio::test]
+async fn polls_that_are_due_together_take_turns_and_none_is_put_off() {
+    let upstream = Upstream::start().await;
+    let ids: Vec<_> = (0..12).map(|n| format!("S{n}")).collect();
+    for id in &ids {
+        upstream.answer(id, [pending(id), passed(id).after(Duration::from_millis(20))]);
+    }
+    let one_poll_at_once = region("my", &upstream) + "concurrency = 2\n";
+    let gateway = Gateway::with(&[OPEN, "[cache]\npending_ttl = \"300ms\"\n", &one_poll_at_once]).await;
+    let targets: Vec<_> = ids.iter().map(|id| format!("/idv/{id}")).collect();
+    let answers = join_all(targets.iter().map(|target| get(&gateway, target, "30"))).await;
+    assert!(answers.iter().all(|answer| answer.gist() == (200, "passed".to_owned())));
+    assert_eq!(gateway.metric(r#"idv_polls_total{outcome="skipped"}"#).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_region_that_is_busy_is_polled_as_soon_as_it_says() {
+    let upstream = Upstream::start().await;
+    let busy = || Reply::json(bodies::refusal("SERVICE_BUSY", "slow down")).header("Retry-After", "1");
+    upstream.answer("S1", [pending("S1"), busy(), busy(), passed("S1")]);
+    let gateway = gateway(&upstream).await;
+    let answer = get(&gateway, "/idv/S1", "6").await;
+    assert_eq!(answer.gist(), (200, "passed".to_owned()), "with two pauses of the shortest time");
+    assert_eq!(gateway.metric(r#"idv_polls_total{outcome="skipped"}"#).await, 2.0);
+}
+
+#[tokio::test]
 async fn a_region_that_fails_is_polled_less_and_less_and_the_waiter_gets_what_was_known() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [pending("S1"), Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);

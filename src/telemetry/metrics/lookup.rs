@@ -79,7 +79,7 @@ pub enum PollOutcome {
     Pending,
     /// The region gave no answer.
     Failed,
-    /// The region was not asked: it is busy, its breaker is open, or its budget for polls is used up.
+    /// The region was not asked: it is busy, or its breaker is open.
     Skipped,
 }
 
@@ -97,7 +97,7 @@ pub enum CallbackOutcome {
     Deferred,
     /// Such a fetch is planned already.
     Repeated,
-    /// The region's budget for polls is used up.
+    /// Too many others wait for their fetch.
     OverBudget,
     /// No valid key.
     Unauthenticated,
