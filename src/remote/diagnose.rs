@@ -32,8 +32,7 @@ pub(crate) async fn diagnose(servers: &Servers, deadline: Instant) -> Vec<Check>
 }
 
 async fn connect(servers: &Servers) -> Result<(Finding, (Connection, Driver)), Problem> {
-    let rights = "check user and password in the URL, and its database";
-    let connected = servers.connect().await.map_err(|error| problem(&error, rights))?;
+    let connected = servers.connect().await.map_err(|error| problem(&error, CREDENTIALS))?;
     Ok((Finding::Good("address, TLS, user and password".to_owned()), connected))
 }
 
@@ -85,6 +84,7 @@ async fn receive_own_message(servers: &Servers, connection: &mut Connection) -> 
     received.map(drop).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
 }
 
+const CREDENTIALS: &str = "check user and password in the URL, and its database";
 const REACH: &str =
     "check host, port and scheme (rediss:// for TLS) of the URL, ca_file, and the network policy";
 
@@ -102,6 +102,7 @@ fn problem(error: &RedisError, rights: &str) -> Problem {
     }
     let code = CODES.into_iter().find(|code| error.code() == Some(code));
     let advice = match code {
+        Some("WRONGPASS" | "NOAUTH") => CREDENTIALS,
         Some("READONLY") => "point the URL at the primary, or use sentinels",
         Some("OOM") => "raise maxmemory, or set maxmemory-policy allkeys-lru",
         Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN") => "wait until the servers are ready, then try again",

@@ -355,4 +355,6 @@ async fn the_second_tier_is_tried_with_every_command_and_a_message() {
     advises(&nobody, "check host, port and scheme");
     redis.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
     advises(&of_second_tier(&redis, &redis.url()).await, "point the URL at the primary");
+    redis.ask(&["CONFIG", "SET", "requirepass", "p"]).await;
+    advises(&of_second_tier(&redis, &redis.url()).await, "check user and password");
 }
