@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::select_all;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Found, Heard, Landed, Missed, Progress, Recall};
@@ -71,8 +70,9 @@ impl Finder {
                 }
                 Step::Wait(purpose, fills) => {
                     progress.asks(fills.iter().map(|(region, _)| *region).collect());
-                    let fills = fills.into_iter().map(|(region, joined)| self.landing(ask, region, joined));
-                    self.listen(fills.collect(), &mut progress, purpose, deadline).await;
+                    let landing = |(region, joined)| Box::pin(self.landing(ask, region, joined));
+                    let fills = fills.into_iter().map(landing).collect();
+                    self.listen(fills, &mut progress, purpose, deadline).await;
                 }
             }
             step = self.fills.store.step(ask, &progress, lookup);
@@ -99,23 +99,23 @@ impl Finder {
     }
 
     /// Takes in what regions answer: until all have, or the deadline comes, or a result has been held long enough for the
-    /// others.
+    /// others. They are few, so each is looked at; `FuturesUnordered` would wake this task once more for nothing.
     async fn listen(
         &self,
-        mut fills: FuturesUnordered<impl Future<Output = Heard>>,
+        mut fills: Vec<impl Future<Output = Heard> + Unpin>,
         progress: &mut Progress,
         purpose: Purpose,
         deadline: Instant,
     ) {
         let mut hold = (purpose == Purpose::Confirm).then(|| Instant::now() + self.discovery_wait);
-        loop {
+        while !fills.is_empty() {
             let until = hold.map_or(deadline, |hold| hold.min(deadline));
-            match timeout_at(until, fills.next()).await {
-                Ok(Some(heard)) => {
+            match timeout_at(until, select_all(fills)).await {
+                Ok((heard, _, others)) => {
                     self.report_limit(&heard);
                     progress.take(heard);
+                    fills = others;
                 }
-                Ok(None) => return,
                 Err(_) if hold.is_some() => return,
                 Err(_) => return progress.time_is_up(),
             }
