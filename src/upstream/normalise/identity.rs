@@ -15,10 +15,10 @@ use crate::upstream::number;
 /// The identity read from the document part, and the caller's own name for the person.
 pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Drift) -> Identity {
     let parameters = fields::object(data, "inputParameters", drift);
-    let reference = parameters.and_then(|parameters| plain(parameters.get("userId")?));
+    let reference = parameters.and_then(|parameters| plain(parameters.get("userId")?)).map(Cow::into_owned);
     let ocr = document.and_then(|document| fields::object(document, "ocrInfo", drift));
     let [front, back] = ["front", "back"].map(|side| fields::object(ocr?, side, drift));
-    let first = |keys| candidates([front, back], keys).next();
+    let first = |names| candidates([front, back], names).next().map(Cow::into_owned);
     let mut birth_dates =
         candidates([front, back], &["birthdayParsed", "birthday", "birthDate", "dateOfBirth"]);
     Identity {
@@ -34,23 +34,26 @@ pub(super) fn identity(data: &Object, document: Option<&Object>, drift: &mut Dri
 }
 
 /// What the sides say under these names: by the order of the names, then front before back.
-fn candidates(sides: [Option<&Object>; 2], names: &[&str]) -> impl Iterator<Item = String> {
-    let of_name = move |name: &&str| sides.map(|side| plain(side?.get(name)?));
-    names.iter().flat_map(of_name).flatten()
+fn candidates<'a>(
+    sides: [Option<&'a Object<'a>>; 2],
+    names: &'a [&str],
+) -> impl Iterator<Item = Cow<'a, str>> {
+    let pairs = names.iter().flat_map(move |name| sides.map(|side| (name, side)));
+    pairs.filter_map(|(name, side)| plain(side?.get(name)?))
 }
 
 /// A value as text; the vendor writes "nothing" as null, as `""` and as the word `"null"`. In capitals that is a name.
-fn plain(value: &Json) -> Option<String> {
+fn plain<'a>(value: &'a Json<'a>) -> Option<Cow<'a, str>> {
     match value {
         Json::Text(text) if is_blank(text) => None,
-        Json::Text(text) => Some(text.to_string()),
-        Json::Number(digits) => Some(number::whole(digits).unwrap_or(Cow::from(*digits)).into_owned()),
+        Json::Text(text) => Some(text.as_ref().into()),
+        Json::Number(digits) => Some(number::whole(digits).unwrap_or(Cow::from(*digits))),
         Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
 fn is_blank(text: &str) -> bool {
-    text == "null" || text.trim().is_empty()
+    text == "null" || text.chars().all(char::is_whitespace)
 }
 
 /// Everything that a side says, as JSON.
