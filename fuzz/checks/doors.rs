@@ -16,7 +16,6 @@ pub(crate) fn understand(body: &[u8], id: SignatureId, region: RegionId) -> Opti
     let answer = Answer {
         status: StatusCode::OK,
         is_json: true,
-        is_utf8: true,
         retry_after: None,
         date_header: None,
         is_first: true,

@@ -22,9 +22,8 @@ pub(super) const AGENT: HeaderValue =
 /// A whole answer, not yet read.
 pub(crate) struct Answer {
     pub status: StatusCode,
+    /// Whether it says that it is JSON, in no charset or in UTF-8.
     pub is_json: bool,
-    /// Whether it declares no charset, or UTF-8.
-    pub is_utf8: bool,
     pub retry_after: Option<Duration>,
     /// The server's clock, as it was sent: few readers need it.
     pub date_header: Option<HeaderValue>,
@@ -44,16 +43,12 @@ pub(crate) struct Broken {
 impl Answer {
     pub(super) fn of(head: &response::Parts, is_first: bool) -> Self {
         let headers = &head.headers;
-        let content_type = text(headers, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-        let charset =
-            content_type.split_once("charset=").map(|(_, name)| name.trim_matches(['"', '\'', ' ']));
         let date_header = headers.get(DATE).cloned();
         let now = || date(date_header.as_ref()).unwrap_or_else(Timestamp::now);
         let retry_after = text(headers, &RETRY_AFTER).and_then(|text| retry_after::parse(text, now()));
         Self {
             status: head.status,
-            is_json: content_type.contains("json"),
-            is_utf8: charset.is_none_or(|name| name.starts_with("utf-8") || name.starts_with("us-ascii")),
+            is_json: text(headers, &CONTENT_TYPE).is_some_and(is_json),
             retry_after,
             date_header,
             is_first,
@@ -113,6 +108,17 @@ fn kind_of(error: &(dyn Error + 'static), otherwise: Kind) -> Kind {
         cause = error.source();
     }
     otherwise
+}
+
+fn is_json(content_type: &str) -> bool {
+    // As it mostly is.
+    if content_type == "application/json" {
+        return true;
+    }
+    let content_type = content_type.to_ascii_lowercase();
+    let charset = content_type.split_once("charset=").map(|(_, name)| name.trim_matches(['"', '\'', ' ']));
+    let is_utf8 = charset.is_none_or(|name| name.starts_with("utf-8") || name.starts_with("us-ascii"));
+    content_type.contains("json") && is_utf8
 }
 
 fn date(header: Option<&HeaderValue>) -> Option<Timestamp> {

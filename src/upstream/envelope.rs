@@ -83,7 +83,7 @@ pub(super) fn open<'a>(answer: &Answer, text: &'a str, drift: &mut Drift) -> Res
     for _ in envelope.iter().filter(|(key, _)| !KNOWN.contains(key)) {
         drift.add(DriftKind::UnknownField);
     }
-    if !answer.is_json || !answer.is_utf8 {
+    if !answer.is_json {
         drift.add(DriftKind::UnknownValue);
     }
     let transaction_id = text_field(&envelope, "transactionId", drift).and_then(plain_id);
