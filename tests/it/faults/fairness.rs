@@ -33,7 +33,7 @@ pub fn rows() -> Vec<Row> {
             166,
             "several slow regions beside a healthy one",
             "each has its share of all fills; the healthy one is not refused",
-            &["lookup::table::a_region_has_its_share_of_all_fills_and_no_more"],
+            ["lookup::table::a_region_has_its_share_of_all_fills_and_no_more"],
         ),
         row(
             167,
@@ -54,7 +54,7 @@ pub fn rows() -> Vec<Row> {
             172,
             "times in seconds, zero, float form; whole numbers in float form; a BOM; invalid UTF-8",
             "the right value, or null with drift",
-            &[
+            [
                 "upstream::number::a_time_is_in_milliseconds_or_in_seconds_and_0_is_none",
                 "upstream::number::a_whole_number_is_one_however_it_is_written",
                 "upstream::wire::invalid_utf8_inside_a_string_is_replaced_and_counted_and_a_byte_order_mark_is_skipped",
@@ -64,13 +64,13 @@ pub fn rows() -> Vec<Row> {
             155,
             "PASS beside a part that fails",
             "`unrecognized`",
-            &["verdict::a_pass_beside_a_part_that_fails_is_unrecognized"],
+            ["verdict::a_pass_beside_a_part_that_fails_is_unrecognized"],
         ),
         shown_by(
             173,
             "`Retry-After` as a date, also of a server whose clock is wrong",
             "the pause that was meant, of 1 to 60 s",
-            &[
+            [
                 "net::retry_after::every_spelling_is_read_and_clamped_to_1_to_60_seconds",
                 "retry::callers_are_told_when_to_come_back_however_the_upstream_says_it",
             ],

@@ -44,7 +44,7 @@ pub fn rows() -> Vec<Row> {
             156,
             "no-cache while an older fill is under way",
             "answered from a request sent after it arrived",
-            &["coalescing::refreshes_join_no_older_fill_and_share_the_next_one"],
+            ["coalescing::refreshes_join_no_older_fill_and_share_the_next_one"],
         ),
     ]
 }

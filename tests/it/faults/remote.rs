@@ -22,7 +22,7 @@ pub fn rows() -> Vec<Row> {
             76,
             "a shared token is refused on a second replica",
             "that replica asks for its own, and shares no more for an hour; counted",
-            &["remote::tokens::a_shared_token_that_is_refused_here_ends_the_sharing"],
+            ["remote::tokens::a_shared_token_that_is_refused_here_ends_the_sharing"],
         ),
         row(
             87,
@@ -65,7 +65,7 @@ pub fn rows() -> Vec<Row> {
             111,
             "a callback reaches a replica that knows nothing of the id",
             "the waiter on another replica is answered; one call",
-            &["remote::sharing::a_callback_reaches_the_waiter_on_another_replica"],
+            ["remote::sharing::a_callback_reaches_the_waiter_on_another_replica"],
         ),
     ]
 }
