@@ -6,27 +6,7 @@
 //! - `POST /openapi/auth/ticket/v1/generate-token` checks keys, clock and signature and grants a token that expires;
 //! - `POST /intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result` tells the result of a signature id.
 //!
-//! Ids say what they do:
-//!
-//! | id | what it does |
-//! |---|---|
-//! | `sim-pass-…` | PASS |
-//! | `sim-fail-<word>-…` | FAIL; the words are in `ids.rs`, one for each error code of the vendor |
-//! | `sim-incomplete-…` | INCOMPLETE, USER_TIMEOUT; with a word as `sim-incomplete-blur-…`: that code |
-//! | `sim-unrecognized-…` | a result word that nobody knows |
-//! | `sim-pending-N-…` | null result; submitted after half of N seconds, PASS after N |
-//! | `sim-pending-N-<verdict>-…` | the same with another end, as `sim-pending-5-fail-liveness-1` |
-//! | `sim-pending-N-<timing>-…` | `late`, `early`, `twice`, `silent`: its callback 3 s late, before the result, twice, never |
-//! | `sim-slow-N-…` | PASS, each answer N seconds late (60 at most) |
-//! | `sim-flaky-…` | envelope ERROR on the first request, PASS afterwards |
-//! | `sim-error-…`, `sim-busy-…`, `sim-html-…` | envelope ERROR, SERVICE_BUSY with `Retry-After: 10s`, an HTML page |
-//! | `sim-auth-…`, `sim-account-…` | IAM_FAILED whatever the token, INSUFFICIENT_BALANCE |
-//! | `sim-mismatch-…`, `sim-reset-…` | PASS with another signatureId, a connection reset |
-//! | `sim-notfound-…` | SIGNATURE_NOT_EXIST, as any id not in this table |
-//! | `sim-old-…`, `sim-new-…`, `sim-video-…` | PASS in the oldest and the newest field generation, with a video link |
-//! | `sim-old-fail-<word>-…`, `sim-new-incomplete-…` and so on | that verdict in that generation |
-//! | `sim-both-…` | PASS in every region |
-//! | `f302f5d2454a85c2`, `681760d460df34eb` | the vendor's samples: PASS with a forgery label, FAIL |
+//! Ids say what they do, such as `sim-fail-liveness-1`: [`ids`] lists them, and `idv-gateway sandbox --help` shows that list.
 //!
 //! An id with a part that names a region (`sim-pass-ph-7`) exists in that region alone. Any other exists in the region
 //! that is asked for it first and does not exist elsewhere, so that one configured region works as well as six.
