@@ -2,23 +2,17 @@
 
 use serde_json::{Value, json};
 
+use crate::support::gateway::{EVERY_SCOPE, caller, region, region_at};
 use crate::support::process::{self, Finished, Scratch, Served, text};
-use crate::support::{Reply, Upstream, bodies, gateway};
-
-/// A caller with these scopes, whose key is its name.
-fn caller(name: &str, scopes: &[&str]) -> String {
-    use sha2::{Digest, Sha256};
-    let hash = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("[[callers]]\nname = \"{name}\"\nkey_sha256 = \"{hash}\"\nscopes = {scopes:?}\n")
-}
+use crate::support::{Reply, Upstream, bodies};
 
 fn callers() -> String {
     [
-        caller("everything", &["checks", "identity", "media", "refresh", "purge"]),
-        caller("who", &["identity"]),
-        caller("pictures", &["media", "refresh"]),
-        caller("scores", &["checks", "refresh", "purge"]),
-        caller("decision", &[]),
+        caller("everything", EVERY_SCOPE, ""),
+        caller("who", &["identity"], ""),
+        caller("pictures", &["media", "refresh"], ""),
+        caller("scores", &["checks", "refresh", "purge"], ""),
+        caller("decision", &[], ""),
     ]
     .concat()
 }
@@ -34,7 +28,7 @@ async fn upstream() -> Upstream {
 }
 
 async fn serve(upstream: &Upstream, telemetry: &str) -> Served {
-    Served::with(&[&callers(), &gateway::region("my", upstream), telemetry]).await
+    Served::with(&[&callers(), &region("my", upstream), telemetry]).await
 }
 
 async fn ask(served: &Served, caller: &str, method: &str, target: &str, request_id: &str) -> u16 {
@@ -170,7 +164,7 @@ async fn the_trail_is_switched_by_its_own_setting_and_not_by_the_log_level() {
 async fn a_key_that_can_be_guessed_is_refused_at_the_start() {
     let scratch = Scratch::new();
     let key = scratch.write("audit-key", "short\n");
-    let region = gateway::region_at("my", "http://127.0.0.1:9");
+    let region = region_at("my", "http://127.0.0.1:9");
     let telemetry = format!("[telemetry]\naudit_key_file = \"{}\"\n", text(&key));
     let config = scratch.write("gateway.toml", &format!("{}{region}{telemetry}", callers()));
     let checked = process::run(&["check-config", "--config", text(&config)]).await;

@@ -437,19 +437,3 @@ fn check(answer: &Answer, holder: Holder, step: &Step) {
     let expected = if step.view { Vec::new() } else { scope_sets()[step.scopes].clone() };
     assert_eq!(parts(answer), expected, "{step:?}");
 }
-
-#[tokio::test]
-async fn once_two_regions_are_known_to_hold_an_id_only_who_may_use_both_is_told() {
-    let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    for upstream in [&my, &ph] {
-        upstream.answer("x", [Reply::json(bodies::passed("x"))]);
-    }
-    let callers = [caller("my-only", &[], "regions = [\"my\"]"), caller("both", &[], "")].concat();
-    let gateway = Gateway::with(&[&callers, &region("my", &my), &region("ph", &ph)]).await;
-    eventually("a conflict", async || gateway.get_as("both", "/idv/x").await.status == 409).await;
-    for _ in 0..3 {
-        assert_eq!(gateway.get_as("my-only", "/idv/x").await.gist(), (200, "passed".to_owned()));
-        assert_eq!(gateway.get_as("both", "/idv/x").await.gist(), (409, "ambiguous_signature".to_owned()));
-        assert_eq!(gateway.get_as("both", "/idv/x?region=ph").await.json()["region"], "ph");
-    }
-}

@@ -5,28 +5,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::gateway::{OPEN, region};
+use crate::support::gateway::{OPEN, caller, region};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 /// The end of a link of long ago.
 const DEAD: u64 = 1_000_000_000;
 /// The end of a link that outlives these tests.
 const ALIVE: u64 = 4_000_000_000;
-
-/// Callers who see the decision, the identity, and the media.
-const CALLERS: &str = r#"
-[[callers]]
-name = "decision"
-key_sha256 = ["29eee71e46c107fc697d0527b019c37e6a146f4382e098202c093b4b456d0fed"]
-[[callers]]
-name = "identity"
-key_sha256 = ["186885f3c103f1aa83ce9d30e12faf0e00bf82cea7b8e89c2b6d71566cdb50db"]
-scopes = ["checks", "identity"]
-[[callers]]
-name = "media"
-key_sha256 = ["66a387a86e19cf0da8893bb1271c5e837481b14c54f9309937f37a2b7b11c94e"]
-scopes = ["media"]
-"#;
 
 /// A passed result whose face link ends then, and whose document link lives on.
 fn with_face_link_until(id: &str, end: u64) -> Value {
@@ -52,22 +37,25 @@ async fn a_caller_who_sees_media_has_dead_links_renewed_once_and_nobody_else_doe
     let replies = [DEAD, ALIVE].map(|end| Reply::json(with_face_link_until("S1", end)));
     upstream.answer("S1", replies);
     let cache = "[cache]\npending_ttl = \"50ms\"\n";
-    let gateway = Gateway::with(&[cache, CALLERS, &region("my", &upstream)]).await;
-    gateway.get_as("key-of-decision", "/idv/S1").await;
+    let decision = caller("decision", &[], "");
+    let callers =
+        [decision, caller("identity", &["checks", "identity"], ""), caller("media", &["media"], "")];
+    let gateway = Gateway::with(&[cache, &callers.concat(), &region("my", &upstream)]).await;
+    gateway.get_as("decision", "/idv/S1").await;
     let first = Instant::now();
     while first.elapsed() < Duration::from_millis(150) {
-        for key in ["key-of-decision", "key-of-identity"] {
+        for key in ["decision", "identity"] {
             assert!(gateway.get_as(key, "/idv/S1").await.is_hit(), "{key}");
         }
-        let cut = gateway.get_as("key-of-media", "/idv/S1?view=decision").await;
+        let cut = gateway.get_as("media", "/idv/S1?view=decision").await;
         assert!(cut.is_hit() && cut.json().get("media").is_none(), "{cut:?}");
     }
     assert_eq!(upstream.hits("S1"), 1);
-    let renewed = gateway.get_as("key-of-media", "/idv/S1").await;
+    let renewed = gateway.get_as("media", "/idv/S1").await;
     assert_eq!(renewed.header("cache-status"), Some("idv-gateway; fwd=miss; stored"));
     assert_eq!(kinds(&renewed), ["face_far", "document_front"]);
     for _ in 0..10 {
-        assert!(gateway.get_as("key-of-media", "/idv/S1").await.is_hit());
+        assert!(gateway.get_as("media", "/idv/S1").await.is_hit());
     }
     assert_eq!(upstream.hits("S1"), 2);
 }

@@ -1,14 +1,9 @@
 //! Callers' key files: followed on disk, so that a key is changed without a restart.
 
-use sha2::{Digest, Sha256};
-
+use crate::support::gateway::sha256;
 use crate::support::issuer::{self, SigningKey};
 use crate::support::process::{Scratch, Served, text};
 use crate::support::{Gateway, Upstream, eventually, gateway, tls};
-
-fn hash(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Two callers: one whose keys are in a file of `scratch`, one whose key is `other`.
 fn callers(scratch: &Scratch) -> String {
@@ -16,7 +11,7 @@ fn callers(scratch: &Scratch) -> String {
         "[[callers]]\nname = \"a\"\nkey_sha256_file = \"{}\"\n\
          [[callers]]\nname = \"b\"\nkey_sha256 = \"{}\"\nscopes = [\"identity\"]\n",
         text(&scratch.path("keys")),
-        hash("other"),
+        sha256("other"),
     )
 }
 
@@ -31,14 +26,14 @@ async fn refused(served: &Served) -> f64 {
 #[tokio::test]
 async fn keys_are_changed_without_a_restart_and_without_a_gap() {
     let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
-    scratch.write("keys", &hash("old"));
+    scratch.write("keys", &sha256("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     assert_eq!((status(&served, "old").await, status(&served, "new").await), (200, 401));
-    scratch.write("keys", &format!("# both, while callers change\n{}\n{}\n", hash("old"), hash("new")));
+    scratch.write("keys", &format!("# both, while callers change\n{}\n{}\n", sha256("old"), sha256("new")));
     served.process.signal("HUP");
     eventually("the new key", async || status(&served, "new").await == 200).await;
     assert_eq!(status(&served, "old").await, 200, "both keys count");
-    scratch.write("keys", &hash("new"));
+    scratch.write("keys", &sha256("new"));
     served.process.signal("HUP");
     eventually("the end of the old key", async || status(&served, "old").await == 401).await;
     assert_eq!((status(&served, "new").await, status(&served, "other").await), (200, 200));
@@ -49,9 +44,9 @@ async fn keys_are_changed_without_a_restart_and_without_a_gap() {
 #[tokio::test]
 async fn a_key_file_is_followed_without_a_signal() {
     let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
-    scratch.write("keys", &hash("old"));
+    scratch.write("keys", &sha256("old"));
     let gateway = Gateway::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
-    scratch.write("keys", &hash("new"));
+    scratch.write("keys", &sha256("new"));
     eventually("the new key", async || gateway.get_as("new", "/idv/S1").await.status == 200).await;
     assert_eq!(gateway.get_as("old", "/idv/S1").await.status, 401);
 }
@@ -59,9 +54,9 @@ async fn a_key_file_is_followed_without_a_signal() {
 #[tokio::test]
 async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() {
     let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
-    scratch.write("keys", &hash("old"));
+    scratch.write("keys", &sha256("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
-    let broken = [format!("{}\nthe-key-itself\n", hash("new")), hash(""), hash("new")[1..].to_owned()];
+    let broken = [format!("{}\nthe-key-itself\n", sha256("new")), sha256(""), sha256("new")[1..].to_owned()];
     for (n, content) in broken.iter().enumerate() {
         scratch.write("keys", content);
         served.process.signal("HUP");
@@ -75,7 +70,7 @@ async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() 
     served.process.says("cannot reload").await;
     let log = served.process.stdout();
     assert!(log.contains("keys of caller a") && !log.contains("the-key-itself"), "{log}");
-    scratch.write("keys", &hash("new"));
+    scratch.write("keys", &sha256("new"));
     served.process.signal("HUP");
     eventually("the new key", async || status(&served, "new").await == 200).await;
 }
@@ -83,9 +78,9 @@ async fn a_broken_key_file_keeps_the_good_keys_and_says_so_without_showing_it() 
 #[tokio::test]
 async fn a_key_that_would_be_two_callers_is_refused() {
     let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
-    scratch.write("keys", &hash("old"));
+    scratch.write("keys", &sha256("old"));
     let served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
-    scratch.write("keys", &format!("{}\n{}\n", hash("old"), hash("other")));
+    scratch.write("keys", &format!("{}\n{}\n", sha256("old"), sha256("other")));
     served.process.signal("HUP");
     eventually("the refusal", async || refused(&served).await > 0.0).await;
     let answer = served.get_as("other", "/idv/S1").await;
@@ -109,7 +104,7 @@ async fn an_access_key_that_would_be_two_regions_of_a_host_is_refused() {
 #[tokio::test]
 async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
     let (upstream, scratch) = (Upstream::passing("S1").await, Scratch::new());
-    scratch.write("keys", &hash("old"));
+    scratch.write("keys", &sha256("old"));
     let mut served = Served::with(&[&callers(&scratch), &gateway::region("my", &upstream)]).await;
     for _ in 0..5 {
         served.process.signal("HUP");
@@ -121,7 +116,7 @@ async fn sighup_from_the_first_ready_moment_on_ends_nothing() {
 #[tokio::test]
 async fn every_watched_file_says_when_it_was_last_read() {
     let scratch = Scratch::new();
-    scratch.write("keys", &hash("key"));
+    scratch.write("keys", &sha256("key"));
     let secret = text(&scratch.write("secret", "a-secret-of-twenty-four-letters")).to_owned();
     let jwks = text(&scratch.write("jwks", &issuer::jwks(&[&SigningKey::ec()]).to_string())).to_owned();
     let region = gateway::region_at("my", "http://127.0.0.1:1")

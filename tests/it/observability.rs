@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::gateway::{OPEN, region, region_at, sha256};
+use crate::support::gateway::{EVERY_SCOPE, OPEN, caller, region, region_at, sha256};
 use crate::support::process::Served;
 use crate::support::{Gateway, Reply, Upstream, bodies};
 
@@ -100,18 +100,11 @@ fn sets(labels: &[&str]) -> Vec<String> {
 
 /// A gateway whose callers are those of the contract; `risk` may ask once a second.
 async fn gateway(upstreams: [&Upstream; 2]) -> Gateway {
-    let caller = |name: &str, more: &str| {
-        let hash = sha256(&format!("{name}-key"));
-        format!(
-            "[[callers]]\nname = \"{name}\"\nkey_sha256 = [\"{hash}\"]\nscopes = [\"checks\", \"identity\", \
-             \"media\", \"refresh\", \"purge\"]\n{more}\n"
-        )
-    };
     Gateway::with(&[
         &region("my", upstreams[0]),
         &region("ph", upstreams[1]),
-        &caller("onboarding", ""),
-        &caller("risk", "requests_per_second = 1"),
+        &caller("onboarding", EVERY_SCOPE, ""),
+        &caller("risk", EVERY_SCOPE, "requests_per_second = 1"),
     ])
     .await
 }
@@ -173,7 +166,7 @@ async fn every_metric_is_there_from_the_start_with_every_label_set_at_zero_and_n
 
 /// Requests and answers of every sort that comes to mind, and some that do not.
 async fn storm(gateway: &Gateway, my: &Upstream, ph: &Upstream) {
-    let key = ("Authorization", "Bearer onboarding-key");
+    let key = ("Authorization", "Bearer onboarding");
     my.answer("pass", [Reply::json(bodies::passed("pass"))]);
     my.answer("fail", [Reply::json(bodies::failed("fail", "A_NEW_REASON"))]);
     my.answer("new", [Reply::json(bodies::verdict("new", "REVIEW".into(), "NEVER_SEEN".into()))]);
@@ -199,7 +192,7 @@ async fn storm(gateway: &Gateway, my: &Upstream, ph: &Upstream) {
         gateway.send(method, "/", &[("X-Request-Id", "storm")]).await;
     }
     for _ in 0..10 {
-        gateway.send("GET", "/idv/pass", &[("Authorization", "Bearer risk-key")]).await;
+        gateway.send("GET", "/idv/pass", &[("Authorization", "Bearer risk")]).await;
         gateway.admin("/nowhere").await;
     }
 }
@@ -306,10 +299,8 @@ type Line<'a> =
 async fn every_log_line_is_json_and_every_request_has_exactly_one() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    let caller =
-        format!("[[callers]]\nname = \"onboarding\"\nkey_sha256 = \"{}\"\n", sha256("onboarding-key"));
-    let served = Served::with(&[&region("my", &upstream), &caller, LOGS]).await;
-    let (known, who) = (("Authorization", "Bearer onboarding-key"), Some("onboarding"));
+    let served = Served::with(&[&region("my", &upstream), &caller("onboarding", &[], ""), LOGS]).await;
+    let (known, who) = (("Authorization", "Bearer onboarding"), Some("onboarding"));
     let hash = sha256("S1")[..16].to_owned();
     let (idv, id_hash) = ("/idv/{signatureId}", Some(hash.as_str()));
     let absent = sha256("S2")[..16].to_owned();

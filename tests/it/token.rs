@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::bodies::{http_date, refusal, token_until};
 use crate::support::client::{gist, pass};
-use crate::support::gateway::{OPEN, region, region_at};
+use crate::support::gateway::{OPEN, region, region_at, sha256};
 use crate::support::upstream::{Gate, Received, passed};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
@@ -43,9 +42,8 @@ fn tokens_carried(upstream: &Upstream, id: &str) -> Vec<String> {
 fn signed_request(upstream: &Upstream, n: usize, access: &str, secret: &str) -> Value {
     let body: Value = serde_json::from_str(&upstream.token_requests()[n].body).unwrap();
     let timestamp = body["timestamp"].as_i64().unwrap();
-    let digest = Sha256::digest(format!("{access}{secret}{timestamp}"));
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((&body["accessKey"], &body["signature"]), (&json!(access), &json!(hex)), "{body}");
+    let signature = sha256(&format!("{access}{secret}{timestamp}"));
+    assert_eq!((&body["accessKey"], &body["signature"]), (&json!(access), &json!(signature)), "{body}");
     body
 }
 

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::support::collector::{Collector, Span};
-use crate::support::gateway::{OPEN, caller, metric_at, region, region_at};
+use crate::support::gateway::{OPEN, caller, metric_at, region, region_at, sha256};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually, within};
@@ -72,7 +71,7 @@ async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
     assert_eq!(spans.len(), 7, "{spans:#?}");
     assert!(spans.iter().all(|span| span.trace == TRACE && span.links.is_empty()), "{spans:#?}");
     let request = spans.iter().find(|span| span.parent == PARENT).expect("the caller's span is its parent");
-    let hash = Sha256::digest("T1").iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = &sha256("T1")[..16];
     assert_eq!((request.name.as_str(), request.kind, request.is_error), (REQUEST, "SERVER", false));
     assert_eq!(
         said(request),
@@ -81,7 +80,7 @@ async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
             ("http.response.status_code", "200"),
             ("http.route", "/idv/{signatureId}"),
             ("idv.caller", "onboarding"),
-            ("idv.id_hash", hash.as_str()),
+            ("idv.id_hash", hash),
             ("idv.request_id", "r-1"),
         ]
     );

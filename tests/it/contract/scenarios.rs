@@ -8,7 +8,7 @@ use strum::IntoEnumIterator;
 use super::{IDV, Ledger};
 use crate::support::client::{Answer, parse, raw, request};
 use crate::support::collector::Collector;
-use crate::support::gateway::{OPEN, caller, region, region_at};
+use crate::support::gateway::{EVERY_SCOPE, OPEN, caller, region, region_at};
 use crate::support::issuer::{AUDIENCE, ISSUER, SigningKey, claims};
 use crate::support::upstream::Gate;
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
@@ -131,7 +131,7 @@ async fn refusals(ledger: &Ledger) {
     let upstream = Upstream::start().await;
     let other = Upstream::start().await;
     let callers = [
-        caller("all", &["checks", "identity", "media", "refresh", "purge"], ""),
+        caller("all", EVERY_SCOPE, ""),
         caller("one-region", &[], "regions = [\"my\"]"),
         caller("slow", &["purge"], "requests_per_second = 1"),
     ];

@@ -16,13 +16,12 @@ use super::caller::{CALLERS, Replica, Stage, act, ids};
 use super::chaos::{EVENTS, Event, NEXT_KEY, rage};
 use super::oracle::Oracle;
 use super::world::{REGIONS, World};
-use crate::support::gateway::{caller, region};
+use crate::support::gateway::{EVERY_SCOPE, caller, region};
 use crate::support::process::{Scratch, Served, free_address, text};
 use crate::support::redis::{KEY, Redis};
 use crate::support::{Upstream, client, eventually};
 
 pub const CALLBACK_KEY: &str = "callback-key-of-the-model-0123456789";
-const SCOPES: &[&str] = &["checks", "identity", "media", "refresh", "purge"];
 /// How many act at a time.
 const ACTORS: u64 = 40;
 
@@ -181,7 +180,7 @@ impl Trial {
         }
         for (name, regions) in CALLERS {
             let regions: Vec<&str> = regions.iter().map(|region| REGIONS[*region]).collect();
-            pieces.push(caller(name, SCOPES, &format!("regions = {regions:?}\n")));
+            pieces.push(caller(name, EVERY_SCOPE, &format!("regions = {regions:?}\n")));
         }
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         Replica { served: Served::with(&pieces).await, callbacks, _folder: folder }

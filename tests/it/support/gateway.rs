@@ -39,6 +39,9 @@ pub fn region_at(name: &str, base_url: &str) -> String {
 /// Callers need no key and have every scope.
 pub const OPEN: &str = "[auth]\nmode = \"none\"\n";
 
+/// The scopes of a caller who may see and do everything.
+pub const EVERY_SCOPE: &[&str] = &["checks", "identity", "media", "refresh", "purge"];
+
 /// One caller of a test's configuration: its name is its key; `more` are further lines.
 pub fn caller(name: &str, scopes: &[&str], more: &str) -> String {
     let hash = sha256(name);
