@@ -3,17 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::support::client::NO_CACHE;
-use crate::support::gateway::{OPEN, region};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
 const MAX_BYTES: f64 = 262_144.0;
 /// More results than the cache can hold: each takes more than a kilobyte.
 const MANY: usize = 300;
-
-/// A gateway over `upstream` with these lines in `[cache]`.
-async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
-    Gateway::with(&[OPEN, &format!("[cache]\n{cache}\n"), &region("my", upstream)]).await
-}
 
 /// An upstream that knows `S0` … and a gateway with room for some of them.
 async fn crowded() -> (Upstream, Gateway) {
@@ -22,7 +16,7 @@ async fn crowded() -> (Upstream, Gateway) {
         let id = format!("S{n}");
         upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
     }
-    let gateway = gateway(&upstream, "max_bytes = \"256KiB\"").await;
+    let gateway = Gateway::with_cache(&upstream, "max_bytes = \"256KiB\"").await;
     (upstream, gateway)
 }
 
@@ -133,7 +127,7 @@ async fn a_result_that_is_purged_as_soon_as_it_is_final_leaves_the_weight_of_the
 async fn a_result_that_is_larger_than_the_cache_is_served_and_not_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("large", [Reply::json(with_fields("large", 50))]);
-    let gateway = gateway(&upstream, "max_bytes = \"4KiB\"").await;
+    let gateway = Gateway::with_cache(&upstream, "max_bytes = \"4KiB\"").await;
     for _ in 0..3 {
         let answer = gateway.get("/idv/large").await;
         assert_eq!(answer.gist(), (200, "passed".to_owned()));
@@ -146,7 +140,7 @@ async fn what_is_replaced_purged_or_past_its_time_is_counted_so() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
     upstream.answer("S2", [Reply::json(bodies::pending("S2"))]);
-    let gateway = gateway(&upstream, "pending_ttl = \"100ms\"").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"100ms\"").await;
     gateway.get("/idv/S1").await;
     gateway.send("GET", "/idv/S1", NO_CACHE).await;
     assert_eq!(
@@ -165,7 +159,7 @@ async fn what_is_replaced_purged_or_past_its_time_is_counted_so() {
 async fn a_scan_of_unknown_ids_takes_no_room_from_results() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    let gateway = gateway(&upstream, "max_bytes = \"8KiB\"").await;
+    let gateway = Gateway::with_cache(&upstream, "max_bytes = \"8KiB\"").await;
     gateway.get("/idv/S1").await;
     let before = bytes(&gateway).await;
     for n in 0..200 {

@@ -9,11 +9,6 @@ use crate::support::gateway::{OPEN, region};
 use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
-/// A gateway over `upstream` with these lines in `[cache]`.
-async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
-    Gateway::with(&[OPEN, &format!("[cache]\n{cache}\n"), &region("my", upstream)]).await
-}
-
 /// The seconds a hit says it is good for.
 fn ttl(answer: &Answer) -> i64 {
     answer.ttl().unwrap_or_else(|| panic!("no hit: {answer:?}"))
@@ -45,7 +40,7 @@ async fn each_kind_of_answer_is_kept_as_long_as_its_setting_says() {
         ("not_found_ttl", 890..=1_000),
     ];
     let cache = "final_ttl = \"10000s\"\nincomplete_ttl = \"5000s\"\npending_ttl = \"2000s\"\nnot_found_ttl = \"1000s\"";
-    let gateway = gateway(&upstream, cache).await;
+    let gateway = Gateway::with_cache(&upstream, cache).await;
     for (id, body, setting) in kinds() {
         upstream.answer(id, [Reply::json(body)]);
         let first = gateway.get(&format!("/idv/{id}")).await;
@@ -65,7 +60,7 @@ async fn past_its_time_each_kind_of_answer_is_asked_for_again() {
     let cache = format!(
         "final_ttl = \"{short}\"\nincomplete_ttl = \"{short}\"\npending_ttl = \"{short}\"\nnot_found_ttl = \"{short}\""
     );
-    let gateway = gateway(&upstream, &cache).await;
+    let gateway = Gateway::with_cache(&upstream, &cache).await;
     for (id, body, _) in kinds() {
         upstream.answer(id, [Reply::json(body), Reply::json(bodies::failed(id, "STRATEGY_HIT"))]);
         gateway.get(&format!("/idv/{id}")).await;
@@ -82,7 +77,7 @@ async fn past_its_time_each_kind_of_answer_is_asked_for_again() {
 #[tokio::test]
 async fn what_is_filled_together_does_not_expire_together() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream, "final_ttl = \"1000s\"\nnot_found_ttl = \"1000s\"").await;
+    let gateway = Gateway::with_cache(&upstream, "final_ttl = \"1000s\"\nnot_found_ttl = \"1000s\"").await;
     // What may soon be another answer is kept no longer than its setting says.
     for (found, longest) in [(true, 1040..=1100), (false, 960..=1000)] {
         let mut ttls = Vec::new();
@@ -151,7 +146,7 @@ async fn cache_status_of_a_conflict_says_whether_it_was_known() {
 async fn a_refresh_replaces_what_is_kept() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
-    let gateway = gateway(&upstream, "pending_ttl = \"1h\"").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"1h\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "pending".to_owned()));
     assert_eq!(gateway.send("GET", "/idv/S1", NO_CACHE).await.gist(), (200, "passed".to_owned()));
     let next = gateway.get("/idv/S1").await;
@@ -164,7 +159,7 @@ async fn a_refresh_sees_an_id_that_did_not_exist_a_moment_ago_and_one_that_no_lo
     let upstream = Upstream::start().await;
     let (gone, there) = (Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1")));
     upstream.answer("S1", [gone.clone(), there, gone]);
-    let gateway = gateway(&upstream, "not_found_ttl = \"1h\"").await;
+    let gateway = Gateway::with_cache(&upstream, "not_found_ttl = \"1h\"").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
     assert_eq!(gateway.send("GET", "/idv/S1", NO_CACHE).await.status, 200);
     assert_eq!(gateway.get("/idv/S1").await.status, 200, "the mark is gone");
@@ -178,7 +173,7 @@ async fn that_an_id_did_not_exist_is_forgotten_once_it_was_seen() {
     let upstream = Upstream::start().await;
     let (gone, there) = (Reply::json(bodies::not_exist()), Reply::json(bodies::pending("S1")));
     upstream.answer("S1", [gone, there]);
-    let gateway = gateway(&upstream, "not_found_ttl = \"1h\"\npending_ttl = \"30ms\"").await;
+    let gateway = Gateway::with_cache(&upstream, "not_found_ttl = \"1h\"\npending_ttl = \"30ms\"").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
     assert_eq!(gateway.send("GET", "/idv/S1", NO_CACHE).await.status, 200);
     eventually("two more calls", async || {

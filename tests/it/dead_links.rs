@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::gateway::{OPEN, caller, region};
+use crate::support::gateway::{caller, region};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 /// The end of a link of long ago.
@@ -18,12 +18,6 @@ fn with_face_link_until(id: &str, end: u64) -> Value {
     let mut body = bodies::passed(id);
     body["data"]["faceDetail"]["faceImageFar"] = json!(format!("https://media.example/{id}?Expires={end}"));
     body
-}
-
-/// A gateway over `upstream` for every caller, with this `pending_ttl`.
-async fn gateway(upstream: &Upstream, pending_ttl: &str) -> Gateway {
-    let cache = format!("[cache]\npending_ttl = \"{pending_ttl}\"\n");
-    Gateway::with(&[OPEN, &cache, &region("my", upstream)]).await
 }
 
 fn kinds(answer: &Answer) -> Vec<String> {
@@ -66,7 +60,7 @@ async fn a_link_that_dies_while_it_is_kept_is_renewed() {
     let soon = jiff::Timestamp::now().as_second() as u64 + 3;
     let replies = [soon, ALIVE].map(|end| Reply::json(with_face_link_until("S1", end)));
     upstream.answer("S1", replies);
-    let gateway = gateway(&upstream, "20ms").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"20ms\"").await;
     assert_eq!(kinds(&gateway.get("/idv/S1").await), ["face_far", "document_front"]);
     assert!(gateway.get("/idv/S1").await.is_hit(), "it lives");
     eventually("a renewal", async || {
@@ -83,7 +77,7 @@ async fn a_link_that_dies_while_it_is_kept_is_renewed() {
 async fn links_that_come_dead_are_left_out_and_not_asked_for_at_every_call() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD))]);
-    let gateway = gateway(&upstream, "1h").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"1h\"").await;
     for n in 0..20 {
         let answer = gateway.get("/idv/S1").await;
         assert_eq!(kinds(&answer), ["document_front"]);
@@ -96,7 +90,7 @@ async fn links_that_come_dead_are_left_out_and_not_asked_for_at_every_call() {
 async fn dead_links_cost_at_most_one_call_per_pending_ttl_and_id() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD))]);
-    let gateway = gateway(&upstream, "200ms").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"200ms\"").await;
     let started = Instant::now();
     while upstream.hits("S1") < 4 {
         for answer in join_all((0..20).map(|_| gateway.get("/idv/S1"))).await {
@@ -111,7 +105,7 @@ async fn when_the_renewal_fails_the_decision_is_served_without_the_dead_links() 
     let upstream = Upstream::start().await;
     let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
     upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD)), broken]);
-    let gateway = gateway(&upstream, "100ms").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"100ms\"").await;
     let started = Instant::now();
     while upstream.hits("S1") < 4 {
         let answer = gateway.get("/idv/S1").await;

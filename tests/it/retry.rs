@@ -49,10 +49,6 @@ fn closed_amid_json() -> Reply {
     Reply::Bytes(format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{half}").into_bytes())
 }
 
-async fn gateway_with(upstream: &Upstream, settings: &str) -> Gateway {
-    Gateway::with(&[OPEN, &region("my", upstream), settings]).await
-}
-
 fn seconds(answer: &Answer) -> u64 {
     answer.header("retry-after").expect("it has Retry-After").parse().expect("whole seconds")
 }
@@ -299,7 +295,7 @@ async fn an_upstream_that_is_too_slow_is_given_up_in_time() {
         let upstream = Upstream::start().await;
         upstream.answer("S1", [reply]);
         upstream.answer("S2", [passed("S2")]);
-        let gateway = gateway_with(&upstream, "attempt_timeout = \"100ms\"").await;
+        let gateway = Gateway::with_settings(&upstream, "attempt_timeout = \"100ms\"").await;
         let asked = Instant::now();
         let answer = gateway.get("/idv/S1").await;
         assert_eq!(answer.gist(), gist(504, "upstream_timeout"), "{name}");
@@ -315,7 +311,7 @@ async fn an_upstream_that_is_too_slow_is_given_up_in_time() {
 async fn a_body_that_comes_byte_by_byte_has_the_time_of_one_attempt() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::Drip(answer_bytes(&bodies::passed("S1")), Duration::from_millis(20))]);
-    let gateway = gateway_with(&upstream, "attempt_timeout = \"200ms\"").await;
+    let gateway = Gateway::with_settings(&upstream, "attempt_timeout = \"200ms\"").await;
     let asked = Instant::now();
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(504, "upstream_timeout"));
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
@@ -326,7 +322,7 @@ async fn a_fill_ends_at_its_deadline_whatever_the_upstream_does() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::Stall(vec![])]);
     let times = "[request]\ntimeout = \"300ms\"\nfill_timeout = \"300ms\"";
-    let gateway = gateway_with(&upstream, times).await;
+    let gateway = Gateway::with_settings(&upstream, times).await;
     let asked = Instant::now();
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(504, "upstream_timeout"));
     assert!(asked.elapsed() < Duration::from_secs(4));

@@ -4,11 +4,6 @@ use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, region};
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
-/// A gateway over `upstream` with these lines in `[cache]`.
-async fn gateway(upstream: &Upstream, cache: &str) -> Gateway {
-    Gateway::with(&[OPEN, &format!("[cache]\n{cache}\n"), &region("my", upstream)]).await
-}
-
 /// The seconds a stale answer says it is past its time; `None` if the answer is not stale.
 fn age(answer: &Answer) -> Option<i64> {
     answer.ttl().filter(|ttl| *ttl < 0).map(|ttl| -ttl)
@@ -66,7 +61,7 @@ async fn while_the_upstream_is_broken_in_any_way_a_final_result_answers_past_its
 async fn every_kind_of_final_result_may_be_stale() {
     let upstream = Upstream::start().await;
     let cache = "final_ttl = \"30ms\"\nincomplete_ttl = \"30ms\"";
-    let gateway = gateway(&upstream, cache).await;
+    let gateway = Gateway::with_cache(&upstream, cache).await;
     let incomplete = bodies::verdict("incomplete", "INCOMPLETE".into(), "CARD_NOT_FOUND".into());
     let kinds = [
         ("failed", bodies::failed("failed", "SIMILARITY_FAIL")),
@@ -88,7 +83,7 @@ async fn every_kind_of_final_result_may_be_stale() {
 async fn a_stale_answer_ends_at_stale_max_and_then_the_failure_is_the_answer() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
-    let gateway = gateway(&upstream, "final_ttl = \"30ms\"\nstale_max = \"1500ms\"").await;
+    let gateway = Gateway::with_cache(&upstream, "final_ttl = \"30ms\"\nstale_max = \"1500ms\"").await;
     let mut was_stale = false;
     eventually("the end of the stale time", async || {
         let answer = gateway.get("/idv/S1").await;
@@ -104,7 +99,7 @@ async fn a_stale_answer_ends_at_stale_max_and_then_the_failure_is_the_answer() {
 async fn stale_max_zero_means_never() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
-    let gateway = gateway(&upstream, "final_ttl = \"50ms\"\nstale_max = \"0s\"").await;
+    let gateway = Gateway::with_cache(&upstream, "final_ttl = \"50ms\"\nstale_max = \"0s\"").await;
     eventually("the failure", async || {
         let answer = gateway.get("/idv/S1").await;
         assert!(!is_stale(&answer));
@@ -116,7 +111,7 @@ async fn stale_max_zero_means_never() {
 #[tokio::test]
 async fn pending_unrecognized_and_not_found_are_never_stale() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream, "pending_ttl = \"50ms\"\nnot_found_ttl = \"50ms\"").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"50ms\"\nnot_found_ttl = \"50ms\"").await;
     let unrecognized = bodies::verdict("unrecognized", "REVIEW".into(), serde_json::Value::Null);
     let kinds = [
         ("pending", bodies::pending("pending")),
@@ -143,7 +138,7 @@ async fn a_refresh_that_fails_is_answered_with_what_is_there_marked_stale() {
     let upstream = Upstream::start().await;
     upstream.answer("final", [Reply::json(bodies::passed("final")), broken()]);
     upstream.answer("pending", [Reply::json(bodies::pending("pending")), broken()]);
-    let gateway = gateway(&upstream, "pending_ttl = \"1h\"").await;
+    let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"1h\"").await;
     for id in ["final", "pending"] {
         gateway.get(&format!("/idv/{id}")).await;
     }
@@ -166,7 +161,7 @@ async fn a_refresh_that_fails_is_answered_with_what_is_there_marked_stale() {
 #[tokio::test]
 async fn an_answer_of_the_upstream_ends_staleness_whatever_it_says() {
     let upstream = Upstream::start().await;
-    let gateway = gateway(&upstream, "final_ttl = \"30ms\"\nnot_found_ttl = \"1h\"").await;
+    let gateway = Gateway::with_cache(&upstream, "final_ttl = \"30ms\"\nnot_found_ttl = \"1h\"").await;
     let passed = |id: &str| Reply::json(bodies::passed(id));
     let wrong_id = Reply::json(bodies::passed("another"));
     let answers = [
@@ -188,7 +183,7 @@ async fn an_answer_of_the_upstream_ends_staleness_whatever_it_says() {
 async fn a_stale_answer_grows_older() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
-    let gateway = gateway(&upstream, "final_ttl = \"20ms\"").await;
+    let gateway = Gateway::with_cache(&upstream, "final_ttl = \"20ms\"").await;
     for seconds in 1..=2 {
         eventually("age", async || age(&gateway.get("/idv/S1").await) == Some(seconds)).await;
     }

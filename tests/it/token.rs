@@ -14,11 +14,6 @@ use crate::support::gateway::{OPEN, region, region_at, sha256};
 use crate::support::upstream::{Gate, Received, passed};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
-/// A gateway with one region, `my`, and more settings for it.
-async fn gateway_with(upstream: &Upstream, settings: &str) -> Gateway {
-    Gateway::with(&[OPEN, &region("my", upstream), settings]).await
-}
-
 /// Answers each of `ids` with these replies in order.
 fn answer_all(upstream: &Upstream, ids: &[String], replies: impl Fn(&str) -> Vec<Reply>) {
     ids.iter().for_each(|id| upstream.answer(id, replies(id)));
@@ -57,7 +52,7 @@ async fn all(gateway: &Gateway, ids: &[String]) -> Vec<(u16, String)> {
 async fn a_token_is_asked_for_with_the_vendors_signature_and_carried_by_the_call() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [passed("S1")]);
-    let gateway = gateway_with(&upstream, "token_period = \"90s\"").await;
+    let gateway = Gateway::with_settings(&upstream, "token_period = \"90s\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     let body = signed_request(&upstream, 0, "test-access-key", "test-secret-key");
     assert_eq!(body["periodSecond"], 90);
@@ -78,7 +73,8 @@ async fn tokens_come_from_the_token_url_if_there_is_one() {
     let (upstream, token_host) = (Upstream::start().await, Upstream::start().await);
     upstream.answer("S1", [passed("S1")]);
     let gateway =
-        gateway_with(&upstream, &format!("token_url = \"{}/auth-host\"", token_host.base_url())).await;
+        Gateway::with_settings(&upstream, &format!("token_url = \"{}/auth-host\"", token_host.base_url()))
+            .await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     assert_eq!((upstream.token_hits(), token_host.token_hits()), (0, 1));
     assert_eq!(token_host.received()[0].path, "/auth-host/openapi/auth/ticket/v1/generate-token");
@@ -91,7 +87,7 @@ async fn a_hundred_callers_at_cold_start_cost_one_token_call() {
     let (ids, gate) = (ids("S", 100), Gate::default());
     answer_all(&upstream, &ids, |id| vec![passed(id)]);
     upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
-    let gateway = gateway_with(&upstream, "concurrency = 100").await;
+    let gateway = Gateway::with_settings(&upstream, "concurrency = 100").await;
     let open = async {
         gateway.wait_for_fills(100).await;
         gate.open();
@@ -107,7 +103,7 @@ async fn a_hundred_refusals_of_one_token_cost_one_refresh_however_late_they_come
     let (ids, gate) = (ids("S", 100), Gate::default());
     upstream.answer("W", [passed("W")]);
     answer_all(&upstream, &ids, |id| vec![iam_failed().gated(&gate), passed(id)]);
-    let gateway = gateway_with(&upstream, "concurrency = 100").await;
+    let gateway = Gateway::with_settings(&upstream, "concurrency = 100").await;
     assert_eq!(gateway.get("/idv/W").await.gist(), pass());
     let refuse = async {
         for id in &ids {
@@ -132,7 +128,7 @@ async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
     let gate = Gate::default();
     let next = Reply::json(bodies::token(2)).gated(&gate);
     upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(5)), next]);
-    let gateway = gateway_with(&upstream, "token_period = \"60s\"").await;
+    let gateway = Gateway::with_settings(&upstream, "token_period = \"60s\"").await;
     let mut asked = 0;
     let mut ask = async || {
         asked += 1;
@@ -187,7 +183,7 @@ async fn a_token_endpoint_that_is_down_disturbs_nobody_while_the_old_token_lives
     let upstream = Upstream::start().await;
     let down = Reply::text(500, "<html>down</html>");
     upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(4)), down]);
-    let gateway = gateway_with(&upstream, "token_period = \"60s\"").await;
+    let gateway = Gateway::with_settings(&upstream, "token_period = \"60s\"").await;
     let mut asked = 0;
     let mut ask = async || {
         asked += 1;
@@ -315,7 +311,7 @@ async fn a_token_endpoint_that_cannot_be_reached_makes_the_region_unavailable() 
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let token_url = format!("token_url = \"http://{}\"", closed.local_addr().unwrap());
-    let gateway = gateway_with(&upstream, &token_url).await;
+    let gateway = Gateway::with_settings(&upstream, &token_url).await;
     let answer = gateway.get("/idv/S1").await;
     assert_eq!(answer.gist(), gist(503, "upstream_unavailable"));
     assert!(answer.header("retry-after").is_some());

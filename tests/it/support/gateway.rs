@@ -72,6 +72,16 @@ impl Gateway {
         Self::with(&[OPEN, request, &region("my", upstream), "attempt_timeout = \"60s\"\n"]).await
     }
 
+    /// The same, with these settings of the region, or of sections.
+    pub async fn with_settings(upstream: &Upstream, settings: &str) -> Self {
+        Self::with(&[OPEN, &region("my", upstream), settings]).await
+    }
+
+    /// The same, with these settings of the cache.
+    pub async fn with_cache(upstream: &Upstream, cache: &str) -> Self {
+        Self::with_settings(upstream, &format!("[cache]\n{cache}\n")).await
+    }
+
     /// A gateway with a configuration made of these pieces of TOML; listeners and drain are given by the test.
     pub async fn with(pieces: &[&str]) -> Self {
         let public = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
