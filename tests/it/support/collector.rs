@@ -22,6 +22,7 @@ use super::eventually;
 /// One batch as it came in.
 #[derive(Clone)]
 pub struct Batch {
+    /// With the query.
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -118,7 +119,7 @@ async fn take(State(taken): State<Arc<Mutex<Taken>>>, request: Request) -> Statu
     let headers = head.headers.iter();
     let text = |value: &HeaderValue| value.to_str().expect("a header is text").to_owned();
     let batch = Batch {
-        path: head.uri.path().to_owned(),
+        path: head.uri.to_string(),
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         body: to_bytes(body, usize::MAX).await.expect("a whole batch").to_vec(),
     };
