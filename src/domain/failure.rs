@@ -145,6 +145,13 @@ impl Failure {
         }
     }
 
+    /// Whether the region was not asked at all: it is busy or given up, or has no room for another fill.
+    pub fn was_not_asked(&self) -> bool {
+        let is_refusal =
+            |fault: &Fault| matches!(fault.kind, Kind::Busy | Kind::Unavailable | Kind::Overloaded);
+        self.fault().is_some_and(is_refusal)
+    }
+
     /// The region it is about, if it is one.
     pub const fn region(&self) -> Option<RegionId> {
         match self {

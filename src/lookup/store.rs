@@ -174,10 +174,13 @@ impl Store {
         self.memory.absent.add(&id, region);
         self.memory.results.forget(&id, only);
         let Some(mut known) = self.memory.known(&id) else { return };
-        let was_last = known.holders == only;
+        known.answered = known.answered.with(region);
+        if known.holders == only {
+            // Without a holder, what the other regions said is out of date: the id may be there now.
+            known.answered = only;
+            self.memory.absent.remove(&id, RegionSet::ALL.minus(only));
+        }
         known.holders = known.holders.minus(only);
-        // Without a holder, what the other regions said is out of date: the id may be there now.
-        known.answered = if was_last { only } else { known.answered.with(region) };
         self.memory.note(&id, known);
     }
 

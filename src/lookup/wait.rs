@@ -4,6 +4,7 @@
 //! final, this poller, another request, a callback or another replica, wakes all who wait.
 
 use std::collections::HashMap;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -14,9 +15,9 @@ use tokio::time::Instant;
 use super::ask::{Ask, Found, Missed};
 use super::find::Finder;
 use super::hint::Hint;
+use super::record::Entry;
 use super::runtime::{Mutex, MutexGuard, sleep_until, spawn};
 use super::table::Key;
-use crate::domain::failure::{Failure, Kind};
 use crate::domain::region::{RegionId, Route};
 use crate::domain::scope::CallerId;
 use crate::domain::signature_id::SignatureId;
@@ -99,13 +100,14 @@ impl Waits {
         Some(Waiter { waits: Arc::clone(self), caller })
     }
 
-    /// The polling of `key`, started by its first waiter; its first poll is at `due`.
-    fn poll(self: &Arc<Self>, key: Key, due: Instant) -> Arc<Poll> {
+    /// The polling of an id where `entry` is from, started by its first waiter; its first poll is when a fetch is due.
+    fn poll(self: &Arc<Self>, id: SignatureId, entry: &Entry) -> Arc<Poll> {
+        let (key, due) = ((id, entry.region()), entry.fresh_until());
         let mut polls = self.polls();
         if let Some(poll) = polls.get(&key).and_then(Weak::upgrade) {
             return poll;
         }
-        let watch = self.finder.fills.store.watch(key.0, due);
+        let watch = self.finder.fills.store.watch(id, due);
         let poller = Poller { waits: Arc::clone(self), key };
         let (stop, stopped) = oneshot::channel();
         spawn(poller.run(due, watch.due, stopped));
@@ -168,7 +170,7 @@ impl Waiter {
         mut end: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Found, Missed> {
         let ask = Ask { refresh: false, ..*ask };
-        let poll = self.waits.poll((ask.id, found.entry.region()), found.entry.fresh_until());
+        let mut poll = self.waits.poll(ask.id, &found.entry);
         let mut changes = poll.changes.clone();
         let mut newest = found;
         let no_span = Span::none();
@@ -180,7 +182,13 @@ impl Waiter {
                 // On the heap: what waits has no room for a search.
                 searched = Box::pin(self.waits.finder.search(&ask, &no_span)) => match searched {
                     Ok(found) if found.entry.is_final() => return Ok(found),
-                    Ok(found) => newest = found,
+                    Ok(found) => {
+                        if found.entry.region() != newest.entry.region() {
+                            // The id has moved; `changes` are those of the id, whatever its region.
+                            drop(mem::replace(&mut poll, self.waits.poll(ask.id, &found.entry)));
+                        }
+                        newest = found;
+                    }
                     Err(missed) if !missed.failure.is_no_answer() => return Err(missed),
                     Err(_) => {}
                 },
@@ -272,28 +280,16 @@ impl Poller {
         match self.waits.finder.search(&ask_for(id, region), &Span::none()).await {
             Ok(found) if found.entry.is_final() => (PollOutcome::Final, Instant::now()),
             Ok(found) => (PollOutcome::Pending, found.entry.fresh_until()),
-            Err(missed) => {
-                let outcome = failed(&missed.failure);
+            Err(Missed { failure, .. }) => {
                 // A region that was not asked needs no longer pause than it says.
-                let least = if outcome == PollOutcome::Skipped { BACKOFF.0 } else { backoff };
-                let asked_for = missed.failure.fault().and_then(|fault| fault.retry_after);
+                let (outcome, least) = if failure.was_not_asked() {
+                    (PollOutcome::Skipped, BACKOFF.0)
+                } else {
+                    (PollOutcome::Failed, backoff)
+                };
+                let asked_for = failure.fault().and_then(|fault| fault.retry_after);
                 (outcome, Instant::now() + asked_for.unwrap_or_default().max(least))
             }
         }
-    }
-}
-
-/// Whether a region failed, or was not asked at all.
-const fn failed(failure: &Failure) -> PollOutcome {
-    match failure {
-        Failure::Upstream(_, fault)
-            if matches!(fault.kind, Kind::Busy | Kind::Unavailable | Kind::Overloaded) =>
-        {
-            PollOutcome::Skipped
-        }
-        Failure::Upstream(..)
-        | Failure::NotFound(_)
-        | Failure::Ambiguous
-        | Failure::RegionUndetermined(..) => PollOutcome::Failed,
     }
 }

@@ -296,6 +296,18 @@ async fn an_id_that_left_its_region_is_looked_for_everywhere() {
 }
 
 #[tokio::test]
+async fn where_an_id_did_not_exist_a_moment_ago_is_asked_again_when_it_has_left_its_region() {
+    let (my, ph) = upstreams().await;
+    my.answer("S1", [passed("S1"), absent()]);
+    ph.answer("S1", [absent(), passed("S1")]);
+    let gateway = gateway(&my, &ph, "[cache]\nfinal_ttl = \"1ms\"\nincomplete_ttl = \"1ms\"").await;
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
+    let has_moved = async || found(&gateway.get("/idv/S1").await) == found_in("ph");
+    eventually("the new region, within cache.not_found_ttl", has_moved).await;
+    assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 2));
+}
+
+#[tokio::test]
 async fn an_id_that_left_every_region_is_gone() {
     let (my, ph) = upstreams().await;
     my.answer("S1", [passed("S1"), absent()]);

@@ -186,6 +186,19 @@ async fn a_wait_for_an_id_that_is_gone_ends_with_404() {
     assert_eq!(answer.header("preference-applied"), Some("wait=20"));
 }
 
+#[tokio::test]
+async fn an_id_that_moves_to_another_region_is_waited_for_there() {
+    let (my, ph) = (Upstream::start().await, Upstream::start().await);
+    let absent = || Reply::json(bodies::not_exist());
+    my.answer("S1", [pending("S1"), absent()]);
+    ph.answer("S1", [absent(), pending("S1"), passed("S1")]);
+    let polls = "[cache]\npending_ttl = \"300ms\"\n";
+    let gateway = Gateway::with(&[OPEN, polls, &region("my", &my), &region("ph", &ph)]).await;
+    let answer = get(&gateway, "/idv/S1", "10").await;
+    assert_eq!(answer.gist(), (200, "passed".to_owned()));
+    assert_eq!((my.hits("S1"), ph.hits("S1")), (2, 3));
+}
+
 /// With the default schedule: at 0, 2, 4, 6, 9, 13.5 s.
 #[tokio::test]
 async fn two_hundred_waiters_cost_as_few_calls_as_one() {
