@@ -51,8 +51,9 @@ impl Oracle<'_> {
 /// The kind of an answer: its word, and where it came from.
 pub fn kind(read: &Read) -> String {
     let (status, word) = read.answer.gist();
+    let waited = if read.answer.header("preference-applied").is_some() { " waited" } else { "" };
     if status != 200 {
-        return word;
+        return word + waited;
     }
     let cache = read.answer.cache_status();
     let source = match read.answer.ttl() {
@@ -63,6 +64,5 @@ pub fn kind(read: &Read) -> String {
         None if cache.contains("request") => "refresh",
         None => "miss",
     };
-    let waited = if read.answer.header("preference-applied").is_some() { " waited" } else { "" };
     format!("{word} {source}{waited}")
 }
