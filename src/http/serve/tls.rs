@@ -34,6 +34,8 @@ pub(crate) struct Tls {
 /// What the files held when they were last taken into use.
 struct Loaded {
     contents: Contents,
+    /// When our own certificate ends.
+    own_end: Timestamp,
     /// When the first authority of callers' certificates ends.
     client_ca_end: Option<Timestamp>,
 }
@@ -52,11 +54,10 @@ impl Tls {
     /// # Errors
     /// A file cannot be read or used; the message names its key in the configuration.
     pub(crate) fn new(files: settings::Tls, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let contents = read(&files)?;
-        let (config, ends) = config(&contents)?;
-        metrics.certificate_expiry.set(ends.own.as_second());
-        let loaded = Mutex::new(Loaded { contents, client_ca_end: ends.client_ca });
-        Ok(Arc::new(Self { files, config: ArcSwap::from_pointee(config), loaded, metrics }))
+        let (config, loaded) = load(read(&files)?)?;
+        metrics.certificate_expiry.set(loaded.own_end.as_second());
+        let (config, loaded) = (ArcSwap::from_pointee(config), Mutex::new(loaded));
+        Ok(Arc::new(Self { files, config, loaded, metrics }))
     }
 
     /// Reads the files again. Returns whether their contents have changed.
@@ -70,10 +71,10 @@ impl Tls {
             loaded.client_ca_end.map_or(Ok(()), check_end)?;
             return Ok(false);
         }
-        let (config, ends) = config(&contents)?;
+        let (config, new) = load(contents)?;
         self.config.store(Arc::new(config));
-        self.metrics.certificate_expiry.set(ends.own.as_second());
-        *loaded = Loaded { contents, client_ca_end: ends.client_ca };
+        self.metrics.certificate_expiry.set(new.own_end.as_second());
+        *loaded = new;
         Ok(true)
     }
 
@@ -92,24 +93,16 @@ fn read(files: &settings::Tls) -> io::Result<Contents> {
     })
 }
 
-/// When certificates end.
-struct Ends {
-    /// Our own.
-    own: Timestamp,
-    /// The first of the authorities of callers' certificates.
-    client_ca: Option<Timestamp>,
-}
-
-fn config(contents: &Contents) -> io::Result<(ServerConfig, Ends)> {
+fn load(contents: Contents) -> io::Result<(ServerConfig, Loaded)> {
     let certificates = certificates(CERT_FILE, &contents.cert)?;
-    let own = certificates.first().and_then(|own| certificate::not_after(own));
-    let own = own.ok_or_else(|| named(CERT_FILE, "the certificate does not say when it ends"))?;
+    let own_end = certificates.first().and_then(|own| certificate::not_after(own));
+    let own_end = own_end.ok_or_else(|| named(CERT_FILE, "the certificate does not say when it ends"))?;
     let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| named(KEY_FILE, error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let (builder, client_ca) = match &contents.client_ca {
+    let (builder, client_ca_end) = match &contents.client_ca {
         None => (builder.with_no_client_auth(), None),
         Some(authorities) => {
             let (roots, end) = client_authorities(authorities)?;
@@ -118,24 +111,24 @@ fn config(contents: &Contents) -> io::Result<(ServerConfig, Ends)> {
             (builder.with_client_cert_verifier(verifier), Some(end))
         }
     };
-    let config = builder.with_single_cert(certificates, key);
-    let mut config = config.map_err(|error| {
-        if matches!(error, rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) {
-            named(
-                KEY_FILE,
-                "is not the key of the certificate in server.tls.cert_file; name two that belong together",
-            )
-        } else {
-            named(KEY_FILE, error)
-        }
-    })?;
+    let mut config = builder.with_single_cert(certificates, key).map_err(unusable_key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if client_ca.is_some() {
+    if client_ca_end.is_some() {
         // A resumed session would not look at the client's certificate again, which may have ended.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    Ok((config, Ends { own, client_ca }))
+    Ok((config, Loaded { contents, own_end, client_ca_end }))
+}
+
+fn unusable_key(error: rustls::Error) -> io::Error {
+    if !matches!(error, rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) {
+        return named(KEY_FILE, error);
+    }
+    named(
+        KEY_FILE,
+        "is not the key of the certificate in server.tls.cert_file; name two that belong together",
+    )
 }
 
 /// The authorities of callers' certificates, and when the first of them ends.
