@@ -83,7 +83,7 @@ pub fn check(config: &Config) -> io::Result<()> {
 }
 
 /// Checks every region of a configuration and its second tier at the same time, in the way a gateway uses them, within
-/// `time_limit`. Returns the checks of each region, and those of the second tier; none if there is none.
+/// `time_limit`. Returns the checks of each region, and those of the second tier, if there is one.
 ///
 /// # Errors
 /// A configured file can no longer be read.

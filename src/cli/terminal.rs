@@ -58,7 +58,7 @@ pub(super) fn end(outcome: Outcome) -> ExitCode {
     })
 }
 
-/// Writes to standard output. A reader that went away is no reason to fail; a full disk is.
+/// Writes to standard output. A closed pipe is not a failure; a full disk is.
 pub(super) fn say(text: impl Display) -> Result<(), String> {
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

@@ -86,7 +86,7 @@ fn own_regions(section: &mut Section<'_>, all: &[Option<Region>]) -> Option<Vec<
         // A region that is missing, or whose name is wrong, may be the one that is meant.
         let is_known = known.contains(&text) || known.len() < all.len() || all.is_empty();
         let name = RegionName::parse(text).filter(|_| is_known);
-        name.ok_or_else(|| format!("is none of [[regions]]; {}", hint(text, &known)))
+        name.ok_or_else(|| format!("is not one of [[regions]]; {}", hint(text, &known)))
     };
     let regions = section.list("regions", texts, parse)?;
     if regions.is_empty() {

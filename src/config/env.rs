@@ -6,9 +6,9 @@ use toml::{Table, Value};
 use super::mistake::{Mistake, Place};
 use super::source::{Origins, join};
 
-/// What every variable of ours starts with.
+/// What each of our variables starts with.
 const PREFIX: &str = "IDV__";
-/// What every standard variable of OpenTelemetry starts with.
+/// What each standard variable of OpenTelemetry starts with.
 const STANDARD_PREFIX: &str = "OTEL_";
 
 /// Keys that are two spellings of one setting: a variable for one replaces the other of the file.

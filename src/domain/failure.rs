@@ -33,7 +33,7 @@ pub struct UpstreamSaid {
     pub transaction_id: Option<String>,
 }
 
-/// What one exchange with a region came to, other than a verification.
+/// How one exchange with a region ended, other than with a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The region does not have the id.
@@ -70,7 +70,7 @@ pub enum Kind {
     Unavailable,
     /// The region's queue is full.
     Overloaded,
-    /// A defect of ours.
+    /// Our own defect.
     Internal,
 }
 

@@ -15,7 +15,7 @@ use super::admin::{self, Admin};
 use super::callback::Callbacks;
 use super::public::{self, Public};
 
-/// The body of an answer of ours, or of one of the admin listener's router.
+/// The body of one of our answers, or of one of the admin listener's router.
 pub(crate) type SiteBody = Either<Full<Bytes>, Body>;
 
 /// What a listener serves.

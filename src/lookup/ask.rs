@@ -111,7 +111,7 @@ pub(super) enum Recall {
     Done { brought: bool },
 }
 
-/// What a fill came to, and whether memory keeps it.
+/// The outcome of a fill, and whether memory keeps it.
 #[derive(Clone)]
 pub(super) enum Landed {
     Found { entry: Arc<Entry>, stored: bool, shared: bool },
@@ -146,7 +146,7 @@ impl Progress {
         self.waits_for = self.waits_for.or(regions);
     }
 
-    /// Takes in what one region's fill came to.
+    /// Takes in the outcome of one region's fill.
     pub(super) fn take(&mut self, Heard { region, landed, joined }: Heard) {
         self.waits_for = self.waits_for.minus(RegionSet::only(region));
         match landed {

@@ -41,7 +41,7 @@ impl Fills {
     /// Spawns the task of a fill that was started, for the caller whose request started it.
     pub(super) fn spawn(self: &Arc<Self>, ticket: Ticket, caller: Option<CallerId>) {
         self.metrics.lookups.fills_in_flight.inc();
-        // On the heap at once: a task is moved some times before and after it runs.
+        // On the heap at once: a task is moved several times before and after it runs.
         spawn(Box::pin(Fill { fills: Arc::clone(self), ticket }.run(caller)));
     }
 
@@ -120,7 +120,7 @@ impl Fill {
         }
     }
 
-    /// Waits for its turn and asks the region. `None`: no request waits any more, and the region was not asked.
+    /// Waits for its turn and asks the region. `None`: no request waits for it any longer, and the region was not asked.
     async fn fetch(&self, caller: Option<CallerId>) -> Option<Result<Box<Verification>, Fault>> {
         let (id, region) = self.ticket.key;
         let Fills { upstream, fill_timeout, .. } = &*self.fills;
@@ -202,7 +202,7 @@ impl Drop for Fill {
     }
 }
 
-/// What a fill came to. A fill that panicked or was cut off is a defect of ours.
+/// The outcome of a fill. One that panicked or was cut off is our own defect.
 pub(super) async fn landing(mut receiver: Receiver) -> Landed {
     match receiver.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(landed)) => landed.clone(),

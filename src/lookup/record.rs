@@ -88,7 +88,7 @@ pub(crate) struct SharedRecord {
     pub record: Record,
     /// How long it has been shared.
     pub age: Duration,
-    /// How long it goes on.
+    /// How long it has left.
     pub left: Duration,
     /// The last purge that it comes after.
     pub epoch: u64,

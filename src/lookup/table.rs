@@ -15,16 +15,16 @@ use crate::telemetry::traces::{Link, Span};
 
 /// The most fills under way; each region has an equal share. Measured by `bench/concurrency`: a fill takes 9 KiB while it
 /// queues for its region, and 34 KiB with its connection while it asks. At the default concurrency nearly all of them
-/// queue: about 100 MiB at the most.
+/// queue: at most about 100 MiB.
 pub(super) const MAX_FILLS: usize = 10_000;
 
 /// What a fill is for.
 pub(super) type Key = (SignatureId, RegionId);
 
-/// Where those who wait for a fill learn what it came to; closed without a value if the fill panicked.
+/// Where those who wait for a fill learn its outcome; closed without a value if the fill panicked.
 pub(super) type Receiver = watch::Receiver<Option<Landed>>;
 
-/// What became of a request to fill.
+/// The result of asking for a fill.
 pub(super) enum Joined {
     /// A new fill: its task is to be spawned.
     Started(Ticket, Receiver),

@@ -25,7 +25,7 @@ use crate::telemetry::Limit;
 use crate::telemetry::metrics::{CallbackOutcome, Metrics, PollOutcome};
 use crate::telemetry::traces::Span;
 
-/// How long a poller pauses after a poll that failed, at the least and at the most; doubled each time.
+/// How long a poller pauses after a poll that failed, at least and at most; doubled each time.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// The most hints that wait for their fetch.
 const MAX_HINTS: usize = 1_000;
@@ -162,7 +162,7 @@ impl Waiter {
     /// Waits until the result that was found is final, or until `end`; then gives the newest there is.
     ///
     /// # Errors
-    /// The id is no longer what it was: another region has it, too, or its region does not know it any more.
+    /// The id has changed: another region has it, too, or its region no longer knows it.
     pub(crate) async fn until_final(
         &self,
         ask: &Ask,

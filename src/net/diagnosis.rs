@@ -11,11 +11,11 @@ pub(crate) struct Check {
     pub step: &'static str,
     /// How long it took.
     pub took: Duration,
-    /// What came of it.
+    /// The result.
     pub finding: Finding,
 }
 
-/// What came of a check.
+/// The result of a check.
 pub(crate) enum Finding {
     /// It is as it should be.
     Good(String),
@@ -75,7 +75,7 @@ impl Trial {
         self.checks.push(Check { step, took: Duration::ZERO, finding });
     }
 
-    /// The checks, with those of `steps` that were not come to.
+    /// The checks, followed by those of `steps` that were not reached.
     pub(crate) fn finish(mut self, steps: &[&'static str]) -> Vec<Check> {
         for step in &steps[self.checks.len()..] {
             self.note(step, Finding::Unknown("not tried"));

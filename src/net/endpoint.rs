@@ -72,7 +72,7 @@ struct Connection {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
     meter: Arc<Meter>,
-    /// When it is not kept any more.
+    /// From then on it is not kept.
     renew_at: Instant,
     /// When it is given up unless it is used.
     idle_until: Instant,

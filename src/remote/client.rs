@@ -174,7 +174,7 @@ impl Client {
                 }
             }
             if std::mem::replace(&mut was_up, false) {
-                tracing::warn!("the second tier is away; this replica works alone");
+                tracing::warn!("the second tier is unavailable; this replica works alone");
             }
             self.stage.send_replace(Stage::Off);
             let _ = timeout(OFF, servers.changed()).await;

@@ -56,7 +56,7 @@ impl Commands {
         self.0.cmd("SET").arg(key).arg(value).arg("PX").arg(millis(life));
     }
 
-    /// Writes a value where there is none: nothing if there is one.
+    /// Writes a value unless there is one: then the reply is nothing.
     pub(crate) fn write_new(&mut self, key: &str, value: &[u8], life: Duration) {
         self.0.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(millis(life));
     }

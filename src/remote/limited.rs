@@ -6,7 +6,7 @@ use crate::net::{Watch, Watched};
 
 /// The longest reply, in bytes. The longest of an honest server is the log of a thousand purges.
 const MAX_REPLY: usize = 2 << 20;
-/// The longest line of one. Strings have lines of their own, and those in it are short: errors, at the most. The crate reads
+/// The longest line of one. Strings have lines of their own, and the other lines are short: errors, at most. The crate reads
 /// a line from its beginning with each piece that arrives.
 const MAX_LINE: usize = 16 << 10;
 /// The most bytes of messages between two heartbeats.

@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-/// A message, if it is one of ours.
+/// A message, if a replica of ours sealed it.
 fn open(vaults: &Vaults, name: &str, sealed: &[u8]) -> Option<Received> {
     let vault = vaults.iter().find(|vault| channel(vault) == name)?;
     vault.open(name, sealed).ok()?.map(Received::Message)

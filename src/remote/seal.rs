@@ -11,7 +11,7 @@ use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The version of every value: its envelope and what is inside. A value of another version is none.
+/// The version of every value: its envelope and what is inside. A value of another version is ignored.
 const VERSION: u8 = 4;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;

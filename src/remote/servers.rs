@@ -57,7 +57,7 @@ impl Servers {
     /// The servers of the setting. TLS trusts the authorities in `ca`, and no others; without any, the bundled ones.
     ///
     /// # Errors
-    /// A URL is none, or there is no certificate in `ca`.
+    /// One of the URLs is not valid, or there is no certificate in `ca`.
     pub(crate) fn new(servers: &RedisServers, ca: Option<&[u8]>) -> io::Result<Self> {
         let nodes = servers.urls.iter().map(|url| url.as_str().into_connection_info());
         let nodes = nodes.collect::<RedisResult<Vec<_>>>().map_err(|_| not_a_url())?;

@@ -217,7 +217,7 @@ fn no_token(refusal: &Refusal, host: &Host, [access, secret]: [&str; 2]) -> Prob
     };
     let strange = || {
         let advice = "check token_url (else base_url), and that no proxy answers for it; if both are right, ask the vendor";
-        Problem::new("an answer, but none of a token endpoint", advice)
+        Problem::new("an answer, but not from a token endpoint", advice)
     };
     match refusal.fault.kind {
         Kind::Auth | Kind::Refused | Kind::NotFound => match refusal.hint {

@@ -1,4 +1,4 @@
-//! What one request to a region came to.
+//! The outcome of one request to a region.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::domain::signature_id::SignatureId;
 use crate::domain::verification::{Verdict, Verification};
 use crate::net::Answer;
 
-/// What one request came to.
+/// The outcome of one request.
 pub(super) enum Reply {
     /// An answer about the id.
     Found(Box<Verification>),

@@ -51,7 +51,7 @@ struct StoredToken {
     life: u64,
 }
 
-/// What a look at the second tier came to.
+/// The outcome of a look at the second tier.
 enum Look {
     /// Another token than the one in use here.
     Other(FetchedToken),

@@ -76,7 +76,7 @@ impl Tokens {
     /// A token to use now, for a fill with that span.
     ///
     /// # Errors
-    /// There is none, and the token endpoint gave none, or failed so recently that it is not asked again yet.
+    /// There is no token, and the token endpoint gave none, or failed so recently that it is not asked again yet.
     pub(super) async fn get(self: &Arc<Self>, fill: &Span) -> Result<Arc<Token>, Fault> {
         let (refresh, rejected) = {
             let mut state = self.state.lock();
@@ -174,7 +174,7 @@ impl Tokens {
                 tokens.join_refresh(&mut tokens.state.lock(), &Span::none());
             }
         });
-        // The one before has nothing to wait for any more.
+        // The keeper before has nothing left to wait for.
         if let Some(before) = state.keeper.replace(task.abort_handle()) {
             before.abort();
         }

@@ -18,7 +18,7 @@ use super::settings::Keys;
 
 /// The longest life the vendor gives a token.
 const MAX_LIFE: Duration = Duration::from_secs(86_400);
-/// Below this a life is none: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
+/// A shorter life is not believed: `Date` is cut to whole seconds, and a refresh for every call would be a loop.
 const SMALLEST_LIFE: i64 = 1_000;
 
 /// What a token is asked for with.

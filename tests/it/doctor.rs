@@ -177,8 +177,8 @@ async fn a_refused_token_is_put_down_to_keys_clock_account_or_vendor() {
         (refusal("SERVICE_BUSY", "x"), "busy", "wait a minute"),
         (refusal("NEVER_SEEN", "hunter2-never"), "refused", "check access_key"),
         (refusal("ERROR", "hunter2"), "says that it failed", "try again; if it stays so, ask the vendor"),
-        (Reply::text(501, "hunter2"), "none of a token endpoint", "check token_url (else base_url)"),
-        (html, "none of a token endpoint", "check token_url"),
+        (Reply::text(501, "hunter2"), "not from a token endpoint", "check token_url (else base_url)"),
+        (html, "not from a token endpoint", "check token_url"),
         (Reply::Reset, "connection broke", "firewall or proxy"),
     ];
     for (reply, detail, advice) in table {

@@ -6,7 +6,7 @@ use strum::IntoStaticStr;
 
 use super::families::Families;
 
-/// A listener of ours.
+/// One of our listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]

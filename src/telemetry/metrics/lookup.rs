@@ -83,7 +83,7 @@ pub enum PollOutcome {
     Skipped,
 }
 
-/// What came of one callback.
+/// How one callback ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum CallbackOutcome {

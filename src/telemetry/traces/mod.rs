@@ -1,6 +1,6 @@
 //! Traces: the spans of requests, sent to an OTLP collector. Without a collector they are off, and cost nothing.
 //!
-//! Spans say where the time went and how it ended, in words of ours; an id appears as it does in logs. They hold nothing
+//! Spans say where the time went and how it ended, in our own words; an id appears as it does in logs. They hold nothing
 //! that a caller or the upstream sent, `tracestate` included. Trace headers are not forwarded: the vendor is another
 //! company and has no use for them.
 

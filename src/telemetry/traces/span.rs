@@ -20,7 +20,7 @@ use crate::telemetry::metrics::{Operation, UpstreamOutcome};
 pub(super) struct Pipeline {
     pub(super) tracer: SdkTracer,
     pub(super) regions: Box<[RegionName]>,
-    /// Tells the task that sends them to come to an end.
+    /// Tells the task that sends them to end.
     pub(super) stop: Arc<Notify>,
     /// That task.
     pub(super) sending: tokio::sync::Mutex<JoinSet<()>>,

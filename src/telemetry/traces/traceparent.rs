@@ -1,5 +1,5 @@
 //! The W3C header `traceparent`: which span of a caller's a request belongs to. Read strictly; what is not exactly one
-//! is none, and no reason to refuse the request.
+//! is ignored: it is no reason to refuse the request.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 

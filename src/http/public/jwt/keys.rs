@@ -84,7 +84,7 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no key.
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -142,7 +142,7 @@ struct Jwk {
 }
 
 impl Jwk {
-    /// The key, if it is for verifying signatures of ours and well-formed.
+    /// The key, if it is well-formed and for verifying signatures that we accept.
     fn usable(self) -> Option<Key> {
         let verifies = self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         let is_for_signatures = self.r#use.as_ref().is_none_or(|used| used == "sig") && verifies;

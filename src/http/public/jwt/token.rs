@@ -60,7 +60,7 @@ enum Audience {
 }
 
 impl<'a> Token<'a> {
-    /// Reads a token. `None` if it is none, or if checking it takes what we do not know: another algorithm, or a
+    /// Reads a token. `None` if it is not one, or if checking it takes what we do not know: another algorithm, or a
     /// critical extension (RFC 7515, 4.1.11).
     pub(super) fn read(text: &'a [u8]) -> Option<Self> {
         let text = str::from_utf8(text).ok()?;
