@@ -1,5 +1,4 @@
-//! Text that people read: invisible characters must not change what a line seems to say. Text that JSON writes as it is. And
-//! bytes as hexadecimal digits.
+//! Text that people read: invisible characters must not change what a line seems to say. And bytes as hexadecimal digits.
 
 use std::fmt::Write;
 
@@ -34,24 +33,4 @@ pub fn hex<const BYTES: usize, const DIGITS: usize>(bytes: &[u8; BYTES]) -> [u8;
         pair[1] = digit(byte & 15);
     }
     digits
-}
-
-/// How many bytes come before the first quote, backslash or control character: JSON writes them as they are. Eight bytes are
-/// looked at in one step: the lowest bit that is set in `found` is that of the first such byte.
-#[inline]
-pub fn plain_length(bytes: &[u8]) -> usize {
-    const EACH: u64 = u64::MAX / 255;
-    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (n, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // With this bit turned over a quote comes right after the control characters, and the others stay behind it.
-        let control_or_quote = below(word ^ (EACH * 2), 0x21);
-        let found = control_or_quote | below(word ^ (EACH * u64::from(b'\\')), 1);
-        if found != 0 {
-            return 8 * n + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
-    bytes.len() - rest.len() + rest.iter().take_while(is_plain).count()
 }
