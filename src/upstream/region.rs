@@ -231,12 +231,9 @@ impl Region {
     }
 
     fn check_pause(&self) -> Result<(), Fault> {
-        let paused_until = *self.paused_until.lock();
-        let now = Instant::now();
-        match paused_until {
-            Some(until) if now < until => Err(Fault::new(Kind::Busy).retry_after(until - now)),
-            _ => Ok(()),
-        }
+        let Some(until) = *self.paused_until.lock() else { return Ok(()) };
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Ok(()) } else { Err(Fault::new(Kind::Busy).retry_after(left)) }
     }
 
     fn pause(&self, pause: Duration) {
