@@ -108,10 +108,10 @@ fn servers(url: &str) -> Parsed<RedisServers> {
     let (topology, database) = topology(form, path)?;
     let hosts = hosts.split(',');
     let urls: Vec<String> = hosts.map(|host| format!("{scheme}://{user}{host}/{database}")).collect();
-    let is_one_server = |url: &String| match Url::parse(url).as_ref().map(Url::host) {
-        Ok(Some(Host::Domain(name))) => is_host_name(name),
-        Ok(host) => host.is_some(),
-        Err(_) => false,
+    let is_one_server = |url: &String| match Url::parse(url).as_ref().map(|url| (url.host(), url.port())) {
+        Ok((None, _) | (_, Some(0))) | Err(_) => false,
+        Ok((Some(Host::Domain(name)), _)) => is_host_name(name),
+        Ok((Some(Host::Ipv4(_) | Host::Ipv6(_)), _)) => true,
     };
     let count_fits = topology != Topology::Single || urls.len() == 1;
     if count_fits && urls.iter().all(is_one_server) {
@@ -176,6 +176,7 @@ mod tests {
             "http://hunter2",
             "redis://",
             "redis://a:hunter2",
+            "redis://a:0",
             "redis://a,b",
             "redis://a/hunter2",
             "redis://a#insecure",

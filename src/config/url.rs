@@ -23,6 +23,9 @@ pub(super) fn document_url(raw: &Raw) -> Parsed<Url> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a user name or password in a URL is not allowed; remove it".to_owned());
     }
+    if url.port() == Some(0) {
+        return Err("nothing listens on port 0; write the server's port".to_owned());
+    }
     if url.fragment().is_some() {
         return Err("a fragment is not allowed here; end the URL before the #".to_owned());
     }
@@ -83,6 +86,7 @@ mod tests {
             ("https://host/?a=b", "query"),
             ("https://host#top", "fragment"),
             ("https://host:99999", "port"),
+            ("https://host:0", "port 0"),
             ("https://ho st", "invalid international domain name"),
             ("https://1.2.3.256", "IPv4"),
             ("https://[::g]", "IPv6"),
