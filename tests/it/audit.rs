@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::gateway::{EVERY_SCOPE, caller, region, region_at};
 use crate::support::process::{self, Finished, Scratch, Served, text};
-use crate::support::{Reply, Upstream, bodies};
+use crate::support::{Reply, Upstream};
 
 fn callers() -> String {
     [
@@ -21,9 +21,9 @@ fn callers() -> String {
 async fn upstream() -> Upstream {
     let upstream = Upstream::start().await;
     for id in ["S1", "S2"] {
-        upstream.answer(id, [Reply::json(bodies::passed(id))]);
+        upstream.pass(id);
     }
-    upstream.answer("BROKEN", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);
+    upstream.answer("BROKEN", [Reply::refusal("PARAMETER_ERROR", "no")]);
     upstream
 }
 
@@ -105,7 +105,7 @@ async fn what_shows_nobody_leaves_no_line() {
 #[tokio::test]
 async fn a_stale_answer_is_shown_data_too() {
     let upstream = upstream().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), Reply::text(500, "{}")]);
+    upstream.answer("S1", [Reply::passed("S1"), Reply::text(500, "{}")]);
     let served = serve(&upstream, "").await;
     assert_eq!(ask(&served, "pictures", "GET", "/idv/S1", "fresh").await, 200);
     let headers =
@@ -118,7 +118,7 @@ async fn a_stale_answer_is_shown_data_too() {
 #[tokio::test]
 async fn lines_name_nobody_and_no_id() {
     let upstream = Upstream::start().await;
-    upstream.answer("MARKED-77", [Reply::json(bodies::passed("MARKED-77"))]);
+    upstream.pass("MARKED-77");
     let served = serve(&upstream, "[telemetry]\nlog = \"trace\"").await;
     assert_eq!(ask(&served, "everything", "GET", "/idv/MARKED-77", "a").await, 200);
     let ended = served.stop().await;

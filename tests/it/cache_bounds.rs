@@ -14,7 +14,7 @@ async fn crowded() -> (Upstream, Gateway) {
     let upstream = Upstream::start().await;
     for n in 0..MANY {
         let id = format!("S{n}");
-        upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
+        upstream.pass(&id);
     }
     let gateway = Gateway::with_cache(&upstream, "max_bytes = \"256KiB\"").await;
     (upstream, gateway)
@@ -114,7 +114,7 @@ async fn a_result_that_is_purged_as_soon_as_it_is_final_leaves_the_weight_of_the
     let before = bytes(&gateway).await;
     for n in 0..5 {
         let id = format!("S{n}");
-        upstream.answer(&id, [Reply::json(bodies::pending(&id)), Reply::json(with_fields(&id, 50))]);
+        upstream.answer(&id, [Reply::pending(&id), Reply::json(with_fields(&id, 50))]);
         gateway.get(&format!("/idv/{id}")).await;
         assert!(bytes(&gateway).await > before);
         gateway.send("GET", &format!("/idv/{id}"), NO_CACHE).await;
@@ -138,8 +138,8 @@ async fn a_result_that_is_larger_than_the_cache_is_served_and_not_kept() {
 #[tokio::test]
 async fn what_is_replaced_purged_or_past_its_time_is_counted_so() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream.answer("S2", [Reply::json(bodies::pending("S2"))]);
+    upstream.pass("S1");
+    upstream.answer("S2", [Reply::pending("S2")]);
     let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"100ms\"").await;
     gateway.get("/idv/S1").await;
     gateway.send("GET", "/idv/S1", NO_CACHE).await;
@@ -158,7 +158,7 @@ async fn what_is_replaced_purged_or_past_its_time_is_counted_so() {
 #[tokio::test]
 async fn a_scan_of_unknown_ids_takes_no_room_from_results() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let gateway = Gateway::with_cache(&upstream, "max_bytes = \"8KiB\"").await;
     gateway.get("/idv/S1").await;
     let before = bytes(&gateway).await;

@@ -62,7 +62,7 @@ async fn past_its_time_each_kind_of_answer_is_asked_for_again() {
     );
     let gateway = Gateway::with_cache(&upstream, &cache).await;
     for (id, body, _) in kinds() {
-        upstream.answer(id, [Reply::json(body), Reply::json(bodies::failed(id, "STRATEGY_HIT"))]);
+        upstream.answer(id, [Reply::json(body), Reply::failed(id, "STRATEGY_HIT")]);
         gateway.get(&format!("/idv/{id}")).await;
     }
     for (id, ..) in kinds() {
@@ -84,7 +84,7 @@ async fn what_is_filled_together_does_not_expire_together() {
         for n in 0..40 {
             let id = format!("{found}-{n}");
             if found {
-                upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
+                upstream.pass(&id);
             }
             gateway.get(&format!("/idv/{id}")).await;
             ttls.push(ttl(&gateway.get(&format!("/idv/{id}")).await));
@@ -98,7 +98,7 @@ async fn what_is_filled_together_does_not_expire_together() {
 async fn cache_status_says_hit_miss_or_request() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::over(&upstream).await;
     let first = gateway.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -115,7 +115,7 @@ async fn cache_status_says_hit_miss_or_request() {
 #[tokio::test]
 async fn cache_status_of_not_found_and_of_errors_is_theirs_too() {
     let upstream = Upstream::start().await;
-    upstream.answer("broken", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);
+    upstream.answer("broken", [Reply::refusal("PARAMETER_ERROR", "no")]);
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(gateway.get("/idv/absent").await.cache_status(), "idv-gateway; fwd=miss; stored");
     let hit = gateway.get("/idv/absent").await;
@@ -132,7 +132,7 @@ async fn cache_status_of_not_found_and_of_errors_is_theirs_too() {
 async fn cache_status_of_a_conflict_says_whether_it_was_known() {
     let regions = [Upstream::start().await, Upstream::start().await];
     for upstream in &regions {
-        upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+        upstream.pass("S1");
     }
     let [my, ph] = &regions;
     let gateway = Gateway::with(&[OPEN, &region("my", my), &region("ph", ph)]).await;
@@ -145,7 +145,7 @@ async fn cache_status_of_a_conflict_says_whether_it_was_known() {
 #[tokio::test]
 async fn a_refresh_replaces_what_is_kept() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::passed("S1")]);
     let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"1h\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "pending".to_owned()));
     assert_eq!(gateway.send("GET", "/idv/S1", NO_CACHE).await.gist(), (200, "passed".to_owned()));
@@ -157,7 +157,7 @@ async fn a_refresh_replaces_what_is_kept() {
 #[tokio::test]
 async fn a_refresh_sees_an_id_that_did_not_exist_a_moment_ago_and_one_that_no_longer_does() {
     let upstream = Upstream::start().await;
-    let (gone, there) = (Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1")));
+    let (gone, there) = (Reply::absent(), Reply::passed("S1"));
     upstream.answer("S1", [gone.clone(), there, gone]);
     let gateway = Gateway::with_cache(&upstream, "not_found_ttl = \"1h\"").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
@@ -171,7 +171,7 @@ async fn a_refresh_sees_an_id_that_did_not_exist_a_moment_ago_and_one_that_no_lo
 #[tokio::test]
 async fn that_an_id_did_not_exist_is_forgotten_once_it_was_seen() {
     let upstream = Upstream::start().await;
-    let (gone, there) = (Reply::json(bodies::not_exist()), Reply::json(bodies::pending("S1")));
+    let (gone, there) = (Reply::absent(), Reply::pending("S1"));
     upstream.answer("S1", [gone, there]);
     let gateway = Gateway::with_cache(&upstream, "not_found_ttl = \"1h\"\npending_ttl = \"30ms\"").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
@@ -187,8 +187,8 @@ async fn that_an_id_did_not_exist_is_forgotten_once_it_was_seen() {
 async fn lookups_are_counted_by_how_they_were_answered() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    upstream.answer("broken", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
+    upstream.answer("broken", [Reply::refusal("PARAMETER_ERROR", "no")]);
     let gateway = Gateway::over(&upstream).await;
     let callers = [gateway.ask("/idv/S1", &[]).await, gateway.ask("/idv/S1", &[]).await];
     gate.open();
@@ -201,7 +201,7 @@ async fn lookups_are_counted_by_how_they_were_answered() {
     for target in ["/idv/broken", "/idv/absent", "/idv/absent"] {
         gateway.get(target).await;
     }
-    let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
+    let broken = Reply::refusal("PARAMETER_ERROR", "no");
     upstream.answer("S1", [broken]);
     assert_eq!(gateway.send("GET", "/idv/S1", NO_CACHE).await.status, 200);
     let expected = [("filled", 2.0), ("joined", 1.0), ("hit", 4.0), ("failed", 1.0), ("stale", 1.0)];
@@ -214,9 +214,9 @@ async fn lookups_are_counted_by_how_they_were_answered() {
 #[tokio::test]
 async fn a_result_is_counted_once_per_id_when_it_is_first_seen_final() {
     let upstream = Upstream::start().await;
-    let pending = Reply::json(bodies::pending("S1"));
-    upstream.answer("S1", [pending.clone(), pending, Reply::json(bodies::passed("S1"))]);
-    upstream.answer("S2", [Reply::json(bodies::failed("S2", "LIVENESS_ATTACK"))]);
+    let pending = Reply::pending("S1");
+    upstream.answer("S1", [pending.clone(), pending, Reply::passed("S1")]);
+    upstream.answer("S2", [Reply::failed("S2", "LIVENESS_ATTACK")]);
     let gateway = Gateway::over(&upstream).await;
     let passed = r#"idv_results_total{region="my",status="passed",reason="none"}"#;
     let failed = r#"idv_results_total{region="my",status="failed",reason="LIVENESS_ATTACK"}"#;

@@ -4,7 +4,7 @@ use crate::support::client;
 use crate::support::gateway::{OPEN, caller, region};
 use crate::support::process::Scratch;
 use crate::support::upstream::Gate;
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
+use crate::support::{Answer, Gateway, Reply, Upstream, eventually};
 
 const RARE_POLLS: &str = "[cache]\npending_ttl = \"60s\"\npending_ttl_max = \"60s\"\n";
 
@@ -41,10 +41,7 @@ async fn outcomes(gateway: &Gateway, outcome: &str) -> f64 {
 #[tokio::test]
 async fn a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
     let upstream = Upstream::start().await;
-    upstream.answer(
-        "S1",
-        [Reply::json(bodies::pending("S1")), Reply::json(bodies::failed("S1", "STRATEGY_HIT"))],
-    );
+    upstream.answer("S1", [Reply::pending("S1"), Reply::failed("S1", "STRATEGY_HIT")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
@@ -60,7 +57,7 @@ async fn a_callback_causes_one_fetch_whose_result_answers_those_who_wait() {
 #[tokio::test]
 async fn a_callback_for_an_id_that_did_not_exist_a_moment_ago_has_it_fetched() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::absent(), Reply::passed("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), "[cache]\nnot_found_ttl = \"60s\"\n").await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
     assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
@@ -73,8 +70,8 @@ async fn a_callback_for_an_id_that_did_not_exist_a_moment_ago_has_it_fetched() {
 async fn a_callback_during_the_first_fetch_of_an_id_has_it_fetched_again() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let pending = Reply::json(bodies::pending("S1")).gated(&gate);
-    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let pending = Reply::pending("S1").gated(&gate);
+    upstream.answer("S1", [pending, Reply::passed("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -92,8 +89,8 @@ async fn callbacks_that_come_together_take_turns_and_none_is_lost() {
     let gate = Gate::default();
     let ids = ["S1", "S2", "S3"];
     for id in ids {
-        let passed = Reply::json(bodies::passed(id)).gated(&gate);
-        upstream.answer(id, [Reply::json(bodies::pending(id)), passed]);
+        let passed = Reply::passed(id).gated(&gate);
+        upstream.answer(id, [Reply::pending(id), passed]);
         gateway.get(&format!("/idv/{id}")).await;
     }
     for id in ids {
@@ -110,8 +107,7 @@ async fn callbacks_that_come_together_take_turns_and_none_is_lost() {
 #[tokio::test]
 async fn a_callback_soon_after_another_is_fetched_when_its_turn_comes() {
     let upstream = Upstream::start().await;
-    let pending = || Reply::json(bodies::pending("S1"));
-    upstream.answer("S1", [pending(), pending(), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::pending("S1"), Reply::passed("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
@@ -128,7 +124,7 @@ async fn a_callback_whose_turn_comes_after_a_purge_does_not_bring_the_id_back() 
     let upstream = Upstream::start().await;
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     for id in ["S1", "S2"] {
-        upstream.answer(id, [Reply::json(bodies::pending(id))]);
+        upstream.answer(id, [Reply::pending(id)]);
         gateway.get(&format!("/idv/{id}")).await;
         for _ in 0..2 {
             assert_eq!(call(&gateway, MY, &completed(id)).await.status, 200);
@@ -148,8 +144,8 @@ async fn a_callback_for_a_region_that_was_purged_does_not_bring_it_back_while_an
     let config = [callers, region("my", &my), region("ph", &ph), RARE_POLLS.to_owned()].concat();
     let (gateway, _keys) = gateway_of(&config).await;
     for id in ["S1", "S2"] {
-        my.answer(id, [Reply::json(bodies::pending(id))]);
-        ph.answer(id, [Reply::json(bodies::pending(id))]);
+        my.answer(id, [Reply::pending(id)]);
+        ph.answer(id, [Reply::pending(id)]);
         assert_eq!(gateway.get_as("all", &format!("/idv/{id}")).await.status, 409);
         for _ in 0..2 {
             assert_eq!(call(&gateway, MY, &completed(id)).await.status, 200);
@@ -165,7 +161,7 @@ async fn a_callback_for_a_region_that_was_purged_does_not_bring_it_back_while_an
 #[tokio::test]
 async fn a_callback_answers_those_who_wait_for_an_id_that_was_purged_meanwhile() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::passed("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     eventually("a waiter", async || gateway.metric("idv_waiters").await == 1.0).await;
@@ -177,7 +173,7 @@ async fn a_callback_answers_those_who_wait_for_an_id_that_was_purged_meanwhile()
 #[tokio::test]
 async fn repeated_callbacks_cause_one_fetch() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     gateway.get("/idv/S1").await;
     for _ in 0..100 {
@@ -192,7 +188,7 @@ async fn repeated_callbacks_cause_one_fetch() {
 #[tokio::test]
 async fn what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refused() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let (gateway, _keys) = gateway(&region("my", &upstream), "").await;
     assert_eq!(call(&gateway, MY, &completed("S1")).await.status, 200);
     assert_eq!((upstream.hits("S1"), outcomes(&gateway, "unknown").await), (0, 1.0));
@@ -218,7 +214,7 @@ async fn what_nobody_asked_about_is_not_fetched_and_what_is_no_callback_is_refus
 #[tokio::test]
 async fn without_a_valid_key_nothing_happens() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let (gateway, _keys) = gateway(&region("my", &upstream), RARE_POLLS).await;
     gateway.get("/idv/S1").await;
     let twice = format!("{MY}&key=callback-key-one-0123456789");
@@ -238,8 +234,7 @@ async fn without_a_valid_key_nothing_happens() {
 #[tokio::test]
 async fn a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() {
     let upstream = Upstream::start().await;
-    let pending = || Reply::json(bodies::pending("S1"));
-    upstream.answer("S1", [pending(), pending(), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::pending("S1"), Reply::passed("S1")]);
     let polls = "[cache]\npending_ttl = \"500ms\"\n";
     let (gateway, _keys) = gateway(&region("my", &upstream), polls).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
@@ -252,7 +247,7 @@ async fn a_callback_that_comes_before_the_result_leaves_the_waiting_as_it_was() 
 #[tokio::test]
 async fn a_callback_for_the_wrong_region_is_fetched_where_the_id_is() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    my.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::passed("S1"))]);
+    my.answer("S1", [Reply::pending("S1"), Reply::passed("S1")]);
     let regions = region("my", &my) + &region("ph", &ph);
     let (gateway, _keys) = gateway(&regions, RARE_POLLS).await;
     gateway.get("/idv/S1").await;

@@ -25,7 +25,7 @@ fn parts(answer: &Answer) -> Vec<&'static str> {
 #[tokio::test]
 async fn whoever_has_no_key_of_ours_gets_one_and_the_same_answer() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let gateway = gateway_of(&[caller("known", &["purge"], "")], &upstream).await;
     assert_eq!(gateway.get_as("known", "/idv/x").await.status, 200);
     let hash = sha256("known");
@@ -102,7 +102,7 @@ async fn the_scheme_has_no_case_and_the_key_has() {
 #[tokio::test]
 async fn every_key_of_a_caller_is_that_caller_while_it_rotates() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let rotating = format!(
         "[[callers]]\nname = \"rotating\"\nkey_sha256 = [\"{}\", \"{}\"]\nscopes = [\"checks\"]\n",
         sha256("old"),
@@ -143,7 +143,7 @@ async fn a_key_that_is_revoked_in_its_file_is_worth_nothing_any_more() {
 #[tokio::test]
 async fn with_auth_none_everybody_has_every_scope_and_keys_are_not_looked_at() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let gateway = Gateway::with(&[OPEN, &region("my", &upstream)]).await;
     for headers in [&[][..], &[("Authorization", "Bearer whatever")], &[("Authorization", "nonsense")]] {
         assert_eq!(parts(&gateway.send("GET", "/idv/x", headers).await), PARTS);
@@ -162,7 +162,7 @@ fn scope_sets() -> Vec<Vec<&'static str>> {
 #[tokio::test]
 async fn each_scope_shows_its_own_part_and_a_part_without_scope_is_absent_not_null() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let callers: Vec<_> = scope_sets().iter().map(|set| caller(&set.join("."), set, "")).skip(1).collect();
     let nothing = caller("nothing", &["refresh", "purge"], "");
     let gateway = gateway_of(&[callers.concat(), nothing], &upstream).await;
@@ -193,7 +193,7 @@ async fn each_scope_shows_its_own_part_and_a_part_without_scope_is_absent_not_nu
 async fn callers_of_different_scopes_who_wait_for_one_fill_each_see_their_own_part() {
     let upstream = Upstream::start().await;
     let gate = crate::support::upstream::Gate::default();
-    upstream.answer("x", [Reply::json(bodies::passed("x")).gated(&gate)]);
+    upstream.answer("x", [Reply::passed("x").gated(&gate)]);
     let sets: Vec<_> = scope_sets().into_iter().skip(1).collect();
     let callers: Vec<_> = sets.iter().map(|set| caller(&set.join("."), set, "")).collect();
     let gateway = gateway_of(&callers, &upstream).await;
@@ -210,7 +210,7 @@ async fn callers_of_different_scopes_who_wait_for_one_fill_each_see_their_own_pa
 #[tokio::test]
 async fn a_region_that_is_not_the_callers_is_refused_and_never_asked() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    ph.answer("x", [Reply::json(bodies::passed("x"))]);
+    ph.pass("x");
     let callers = [caller("my-only", &["refresh"], "regions = [\"my\"]"), caller("both", &[], "")].concat();
     let gateway = Gateway::with(&[&callers, &region("my", &my), &region("ph", &ph)]).await;
     let forbidden = (403, "region_forbidden".to_owned());
@@ -271,7 +271,7 @@ async fn a_burst_of_one_seconds_worth_is_served() {
 #[tokio::test]
 async fn to_forget_takes_the_scope_purge() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let all_but = ["checks", "identity", "media", "refresh"];
     let callers = [caller("reader", &all_but, ""), caller("purger", &["purge"], "")];
     let gateway = gateway_of(&callers, &upstream).await;
@@ -293,7 +293,7 @@ async fn to_forget_takes_the_scope_purge() {
 #[tokio::test]
 async fn no_cache_without_the_scope_refresh_is_ignored_and_cache_status_tells() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let callers = [caller("reader", &["checks"], ""), caller("refresher", &["refresh"], "")];
     let gateway = gateway_of(&callers, &upstream).await;
     let ask_anew = async |key: &str, directive: &str| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::client;
 use crate::support::gateway::{self, OPEN, metric_at, region, sha256};
 use crate::support::process::{Process, Scratch, Served, free_address, run, run_with, text};
-use crate::support::{Gateway, Reply, Upstream, bodies};
+use crate::support::{Gateway, Upstream};
 
 /// Where a demo that is killed leaves the file of its callback key.
 const DEMO: &[(&str, &str)] = &[("TMPDIR", env!("CARGO_TARGET_TMPDIR"))];
@@ -260,7 +260,7 @@ async fn a_made_key_opens_the_gateway_that_holds_its_hash() {
     assert_ne!(run(&["hash-key"]).await.stdout, finished.stdout, "a key is made once");
 
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let caller = format!("[[callers]]\nname = \"a\"\nkey_sha256 = [\"{hash}\"]\n");
     let gateway = Gateway::with(&[&region("my", &upstream), &caller]).await;
     assert_eq!(gateway.get_as(key, "/idv/S1").await.gist(), (200, "passed".to_owned()));
@@ -350,7 +350,7 @@ async fn what_is_no_host_and_port_is_asked_nothing() {
 #[tokio::test]
 async fn variables_override_the_file_that_is_served() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let public = free_address();
     let env = [
         ("IDV__SERVER__LISTEN", public.to_string()),

@@ -13,7 +13,7 @@ use crate::support::{Dice, Gateway, Reply, Upstream, bodies};
 async fn a_thousand_callers_of_a_cold_id_cost_one_call_and_one_token() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 1000).await;
     assert_eq!(gateway.fills().await, 1.0);
@@ -33,7 +33,7 @@ async fn a_thousand_callers_of_a_cold_id_cost_one_call_and_one_token() {
 async fn when_all_callers_hang_up_the_fill_lands_and_the_next_caller_hits() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 50).await;
     gateway.wait_for_fills(1).await;
@@ -50,7 +50,7 @@ async fn when_all_callers_hang_up_the_fill_lands_and_the_next_caller_hits() {
 async fn when_the_first_caller_hangs_up_those_who_joined_are_answered_and_more_may_join() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let first = gateway.crowd("/idv/S1", 1).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -70,7 +70,7 @@ async fn when_the_first_caller_hangs_up_those_who_joined_are_answered_and_more_m
 async fn three_hundred_callers_who_hang_up_in_a_row_cost_one_call_and_harm_nobody() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     for _ in 0..300 {
         gateway.ask("/idv/S1", &[]).await.hang_up().await;
@@ -89,7 +89,7 @@ async fn three_hundred_callers_who_hang_up_in_a_row_cost_one_call_and_harm_nobod
 async fn a_caller_whose_time_is_up_gets_504_and_the_fill_goes_on() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let timeout = "[request]\ntimeout = \"100ms\"\nfill_timeout = \"15s\"\n";
     let gateway = Gateway::with(&[OPEN, timeout, &region("my", &upstream)]).await;
     let late = answers(gateway.crowd("/idv/S1", 3).await).await;
@@ -106,7 +106,7 @@ async fn a_caller_whose_time_is_up_gets_504_and_the_fill_goes_on() {
 #[tokio::test]
 async fn a_fill_ends_at_its_own_deadline_and_is_off_the_table() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::Stall(Vec::new()), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::Stall(Vec::new()), Reply::passed("S1")]);
     let timeout = "[request]\nfill_timeout = \"150ms\"\n";
     let gateway = Gateway::with(&[OPEN, timeout, &region("my", &upstream)]).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (504, "upstream_timeout".to_owned()));
@@ -118,8 +118,8 @@ async fn a_fill_ends_at_its_own_deadline_and_is_off_the_table() {
 async fn a_failure_is_shared_with_those_present_and_never_kept() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let refusal = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
-    upstream.answer("S1", [refusal.gated(&gate), Reply::json(bodies::passed("S1"))]);
+    let refusal = Reply::refusal("PARAMETER_ERROR", "no");
+    upstream.answer("S1", [refusal.gated(&gate), Reply::passed("S1")]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 50).await;
     gate.open();
@@ -139,7 +139,7 @@ async fn a_failure_is_shared_with_those_present_and_never_kept() {
 async fn not_found_is_shared_like_any_answer() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::not_exist()).gated(&gate)]);
+    upstream.answer("S1", [Reply::absent().gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 50).await;
     gate.open();
@@ -152,7 +152,7 @@ async fn not_found_is_shared_like_any_answer() {
 async fn callers_of_a_pending_id_share_one_call() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::pending("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::pending("S1").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let asked = gateway.crowd("/idv/S1", 200).await;
     gate.open();
@@ -169,7 +169,7 @@ async fn callers_of_a_pending_id_share_one_call() {
 #[tokio::test]
 async fn many_pollers_of_a_pending_id_cost_one_call_per_pending_ttl() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway =
         Gateway::with(&[OPEN, "[cache]\npending_ttl = \"300ms\"\n", &region("my", &upstream)]).await;
     let started = Instant::now();
@@ -188,9 +188,9 @@ async fn many_pollers_of_a_pending_id_cost_one_call_per_pending_ttl() {
 async fn fills_in_flight_counts_ids_and_returns_to_zero() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    upstream.answer("S2", [Reply::json(bodies::not_exist()).gated(&gate)]);
-    upstream.answer("S3", [Reply::json(bodies::refusal("PARAMETER_ERROR", "no")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
+    upstream.answer("S2", [Reply::absent().gated(&gate)]);
+    upstream.answer("S3", [Reply::refusal("PARAMETER_ERROR", "no").gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     let mut asked = Vec::new();
     for target in ["/idv/S1", "/idv/S2", "/idv/S3"] {
@@ -232,7 +232,7 @@ async fn refreshes_join_no_older_fill_and_share_the_next_one() {
 async fn a_refresh_under_way_does_not_keep_others_from_the_cache() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let passed = Reply::json(bodies::passed("S1"));
+    let passed = Reply::passed("S1");
     upstream.answer("S1", [passed.clone(), passed.gated(&gate)]);
     let gateway = Gateway::patient(&upstream).await;
     gateway.get("/idv/S1").await;
@@ -249,7 +249,7 @@ async fn a_landing_between_look_and_join_costs_no_second_call() {
     let upstream = Upstream::start().await;
     let ids: Vec<String> = (0..200).map(|n| format!("S{n}")).collect();
     for id in &ids {
-        upstream.answer(id, [Reply::json(bodies::passed(id))]);
+        upstream.pass(id);
     }
     let (gateway, dice) = (Gateway::patient(&upstream).await, Dice::new());
     for ids in ids.chunks(20) {

@@ -103,7 +103,7 @@ async fn dead_links_cost_at_most_one_call_per_pending_ttl_and_id() {
 #[tokio::test]
 async fn when_the_renewal_fails_the_decision_is_served_without_the_dead_links() {
     let upstream = Upstream::start().await;
-    let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
+    let broken = Reply::refusal("PARAMETER_ERROR", "no");
     upstream.answer("S1", [Reply::json(with_face_link_until("S1", DEAD)), broken]);
     let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"100ms\"").await;
     let started = Instant::now();

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::bodies::{self, fixture};
+use crate::support::bodies::fixture;
 use crate::support::dialect::{Drift, settled};
 use crate::support::{Answer, Dialect, Reply};
 
@@ -394,7 +394,7 @@ fn nobody() -> Value {
 async fn a_token_goes_into_the_header_of_the_next_call() {
     let dialect = Dialect::start().await;
     dialect.upstream.answer_tokens([ok("t1_token.json")]);
-    assert_eq!(dialect.hear(Reply::json(bodies::passed("case-0"))).await.status, 200);
+    assert_eq!(dialect.hear(Reply::passed("case-0")).await.status, 200);
     let received = dialect.upstream.received();
     let asked = received.iter().find(|request| request.path.ends_with("/get-result"));
     let token = asked.and_then(|request| request.header("x-access-token"));

@@ -121,7 +121,7 @@ async fn what_is_no_clean_json_with_data_is_malformed_and_not_kept() {
         let start: String = body.chars().take(60).collect();
         assert_eq!(answer.gist(), (502, "upstream_malformed".to_owned()), "{start}");
         assert_eq!(dialect.upstream.hits(&id), 1, "{start}");
-        let healed = dialect.hear_of(&id, Reply::json(bodies::passed(&id))).await;
+        let healed = dialect.hear_of(&id, Reply::passed(&id)).await;
         assert_eq!(healed.gist(), (200, "passed".to_owned()), "{start}");
     }
     assert_eq!(dialect.drift().await, Drift::new());
@@ -268,14 +268,14 @@ async fn an_envelope_code_is_read_whatever_its_case_and_the_blanks_around_it() {
     let mut body = success(json!({ "idvResult": "PASS" }));
     body["code"] = json!(" Success");
     assert_eq!(dialect.hear(Reply::json(body)).await.gist(), (200, "passed".to_owned()));
-    let gone = dialect.hear(Reply::json(bodies::refusal("signature_not_exist\n", ""))).await;
+    let gone = dialect.hear(Reply::refusal("signature_not_exist\n", "")).await;
     assert_eq!(gone.gist(), (404, "signature_not_found".to_owned()));
 }
 
 #[tokio::test]
 async fn an_envelope_code_that_nobody_documented_is_counted_and_not_echoed() {
     let dialect = Dialect::start().await;
-    let answer = dialect.hear(Reply::json(bodies::refusal("CANARY_CODE", "CANARY message"))).await;
+    let answer = dialect.hear(Reply::refusal("CANARY_CODE", "CANARY message")).await;
     assert_eq!(answer.gist(), (502, "upstream_error".to_owned()));
     assert_eq!(answer.json()["upstream"], json!({ "transactionId": "b6d722f7e9f553ae" }));
     assert!(!answer.text().contains("CANARY"), "{}", answer.text());
@@ -304,7 +304,7 @@ async fn an_answer_for_another_id_is_dropped_whole_and_never_kept() {
     absent["data"] = json!({ "signatureId": "S2" });
     let answer = dialect.hear_of("S1", Reply::json(absent)).await;
     assert_eq!(answer.gist(), (502, "upstream_id_mismatch".to_owned()), "that another id does not exist");
-    let healed = dialect.hear_of("S1", Reply::json(bodies::passed("S1"))).await;
+    let healed = dialect.hear_of("S1", Reply::passed("S1")).await;
     assert_eq!(healed.gist(), (200, "passed".to_owned()));
     assert_eq!(healed.header("cache-status"), Some("idv-gateway; fwd=miss; stored"));
     assert!(!healed.text().contains("S2"));

@@ -160,7 +160,7 @@ async fn a_certificate_that_is_not_to_be_trusted_is_named_for_what_it_is() {
 #[tokio::test]
 async fn a_refused_token_is_put_down_to_keys_clock_account_or_vendor() {
     let html = Reply::Http(404, vec![("content-type", "text/html".to_owned())], b"<html>".to_vec());
-    let refusal = |code: &str, message: &str| Reply::json(bodies::refusal(code, message));
+    let refusal = Reply::refusal;
     let table = [
         (
             refusal("PARAMETER_ERROR", "Signature error"),
@@ -227,7 +227,7 @@ async fn the_upstreams_clock_is_compared_with_ours() {
     }
     // A refusal tells the time too.
     let upstream = Upstream::start().await;
-    let signature = Reply::json(bodies::refusal("PARAMETER_ERROR", "Signature error"));
+    let signature = Reply::refusal("PARAMETER_ERROR", "Signature error");
     upstream.answer_tokens([signature.header("date", &date_in(0))]);
     let finished = doctor(&[&region("my", &upstream)], &[]).await;
     assert_eq!(results(&finished)[3..], ["token FAILED", "skew ok"]);
@@ -279,7 +279,7 @@ async fn no_key_and_no_token_is_shown() {
     let (scratch, canary) = (Scratch::new(), "canary-5e0c");
     let mut token = bodies::token(1);
     token["data"]["token"] = format!("{canary}-token").into();
-    let refusal = Reply::json(bodies::refusal("PARAMETER_ERROR", &format!("Signature error {canary}")));
+    let refusal = Reply::refusal("PARAMETER_ERROR", &format!("Signature error {canary}"));
     let secret = scratch.write("secret", &format!("{canary}-secret"));
     let keys = format!("access_key = \"{canary}-access\"\nsecret_key_file = \"{}\"\n", text(&secret));
     let region = format!(

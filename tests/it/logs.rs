@@ -33,8 +33,8 @@ async fn an_access_line_says_in_one_word_why_the_upstream_gave_no_result() {
     for (id, reply) in answers {
         upstream.answer(id, [reply]);
     }
-    upstream.answer("stale", [Reply::json(bodies::passed("stale")), Reply::Reset]);
-    upstream.answer("good", [Reply::json(bodies::passed("good"))]);
+    upstream.answer("stale", [Reply::passed("stale"), Reply::Reset]);
+    upstream.pass("good");
     // Bound but not listening, and listening without TLS.
     let closed = TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -102,9 +102,9 @@ async fn the_first_time_a_limit_is_reached_a_line_names_its_setting() {
     let upstream = Upstream::start().await;
     for n in 0..40 {
         let id = format!("S{n}");
-        upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
+        upstream.pass(&id);
     }
-    upstream.answer("W", [Reply::json(bodies::pending("W"))]);
+    upstream.answer("W", [Reply::pending("W")]);
     let settings = "max_connections = 6\n[wait]\nmax_waiters = 2\n[cache]\nmax_bytes = \"16KiB\"\n";
     let callers =
         [caller("often", &[], "requests_per_second = 1"), caller("waits", &[], ""), caller("scans", &[], "")];

@@ -167,15 +167,15 @@ async fn every_metric_is_there_from_the_start_with_every_label_set_at_zero_and_n
 /// Requests and answers of every sort that comes to mind, and some that do not.
 async fn storm(gateway: &Gateway, my: &Upstream, ph: &Upstream) {
     let key = ("Authorization", "Bearer onboarding");
-    my.answer("pass", [Reply::json(bodies::passed("pass"))]);
-    my.answer("fail", [Reply::json(bodies::failed("fail", "A_NEW_REASON"))]);
+    my.pass("pass");
+    my.answer("fail", [Reply::failed("fail", "A_NEW_REASON")]);
     my.answer("new", [Reply::json(bodies::verdict("new", "REVIEW".into(), "NEVER_SEEN".into()))]);
-    my.answer("other", [Reply::json(bodies::passed("another"))]);
-    my.answer("code", [Reply::json(bodies::refusal("A_NEW_CODE", "never seen"))]);
+    my.answer("other", [Reply::passed("another")]);
+    my.answer("code", [Reply::refusal("A_NEW_CODE", "never seen")]);
     my.answer("html", [Reply::Http(418, vec![], b"<html>".to_vec())]);
     my.answer("reset", [Reply::Reset]);
-    my.answer("both", [Reply::json(bodies::passed("both"))]);
-    ph.answer("both", [Reply::json(bodies::passed("both"))]);
+    my.pass("both");
+    ph.pass("both");
     for id in ["pass", "fail", "new", "other", "code", "html", "reset", "both", "both", "none", "pass"] {
         for query in ["", "?region=my", "?region=ph", "?region=xx", "?view=decision", "?view=x", "?a=b"] {
             gateway.send("GET", &format!("/idv/{id}{query}"), &[key]).await;
@@ -219,7 +219,7 @@ async fn whatever_callers_and_upstream_do_the_series_stay_the_same() {
 #[tokio::test]
 async fn a_request_counts_once_under_its_own_labels_and_the_admin_listeners_not_at_all() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let gateway = Gateway::over(&upstream).await;
     gateway.get("/idv/S1").await;
     gateway.get("/idv/S1?view=decision").await;
@@ -298,7 +298,7 @@ type Line<'a> =
 #[tokio::test]
 async fn every_log_line_is_json_and_every_request_has_exactly_one() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let served = Served::with(&[&region("my", &upstream), &caller("onboarding", &[], ""), LOGS]).await;
     let (known, who) = (("Authorization", "Bearer onboarding"), Some("onboarding"));
     let hash = sha256("S1")[..16].to_owned();

@@ -137,12 +137,9 @@ fn sum(metrics: &Answer, name: &str, labels: &[&str]) -> u64 {
 async fn the_figures_are_those_of_the_metrics() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
     for n in 0..6 {
-        my.answer(&format!("p{n}"), [Reply::json(bodies::passed(&format!("p{n}")))]);
-        my.answer(&format!("f{n}"), [Reply::json(bodies::failed(&format!("f{n}"), "LIVENESS_ATTACK"))]);
-        ph.answer(
-            &format!("b{n}"),
-            [Reply::json(bodies::refusal("SERVICE_BUSY", "later")), Reply::text(200, "<html>")],
-        );
+        my.pass(&format!("p{n}"));
+        my.answer(&format!("f{n}"), [Reply::failed(&format!("f{n}"), "LIVENESS_ATTACK")]);
+        ph.answer(&format!("b{n}"), [Reply::refusal("SERVICE_BUSY", "later"), Reply::text(200, "<html>")]);
     }
     let slow = caller("slow", &[], "requests_per_second = 1");
     let gateway =

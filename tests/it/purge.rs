@@ -26,13 +26,13 @@ async fn purge(gateway: &Gateway, id: &str) {
 async fn a_purged_result_is_asked_for_again_and_other_ids_are_left_alone() {
     let upstream = Upstream::start().await;
     for id in ["S1", "S2"] {
-        upstream.answer(id, [Reply::json(bodies::passed(id))]);
+        upstream.pass(id);
     }
     let gateway = over(&upstream).await;
     for id in ["S1", "S2"] {
         gateway.get(&format!("/idv/{id}")).await;
     }
-    upstream.answer("S1", [Reply::json(bodies::failed("S1", "STRATEGY_HIT"))]);
+    upstream.answer("S1", [Reply::failed("S1", "STRATEGY_HIT")]);
     purge(&gateway, "S1").await;
     assert_eq!(gateway.metric("idv_cache_entries").await, 1.0);
     let again = gateway.get("/idv/S1").await;
@@ -57,7 +57,7 @@ async fn a_purge_forgets_that_the_id_does_not_exist() {
     let upstream = Upstream::start().await;
     let gateway = over(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.status, 404);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     assert_eq!(gateway.get("/idv/S1").await.status, 404, "it is remembered");
     purge(&gateway, "S1").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), (200, "passed".to_owned()));
@@ -66,7 +66,7 @@ async fn a_purge_forgets_that_the_id_does_not_exist() {
 #[tokio::test]
 async fn a_purge_forgets_the_learned_region() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    ph.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    ph.pass("S1");
     let gateway = over_two(&my, &ph).await;
     assert_eq!(gateway.get("/idv/S1").await.json()["region"], "ph");
     gateway.wait_for_fills(0).await;
@@ -81,8 +81,8 @@ async fn a_purge_forgets_the_learned_region() {
 #[tokio::test]
 async fn a_purge_forgets_that_two_regions_hold_the_id() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    my.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    ph.answer("S1", [Reply::json(bodies::passed("S1")), Reply::json(bodies::not_exist())]);
+    my.pass("S1");
+    ph.answer("S1", [Reply::passed("S1"), Reply::absent()]);
     let gateway = over_two(&my, &ph).await;
     gateway.get("/idv/S1").await;
     gateway.wait_for_fills(0).await;
@@ -142,7 +142,7 @@ async fn a_call_after_the_purge_does_not_join_the_fill_before_it() {
 async fn a_fill_that_was_purged_leaves_no_mark_that_the_id_does_not_exist() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::not_exist()).gated(&gate), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::absent().gated(&gate), Reply::passed("S1")]);
     let gateway = over(&upstream).await;
     let waiting = gateway.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -157,8 +157,8 @@ async fn a_fill_that_was_purged_leaves_no_mark_that_the_id_does_not_exist() {
 async fn a_fill_that_was_purged_teaches_no_region_and_no_conflict() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
     let gate = Gate::default();
-    my.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate), Reply::json(bodies::not_exist())]);
-    ph.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    my.answer("S1", [Reply::passed("S1").gated(&gate), Reply::absent()]);
+    ph.pass("S1");
     let gateway = over_two(&my, &ph).await;
     gateway.get("/idv/S1").await;
     my.wait_for_hits("S1", 1).await;
@@ -176,7 +176,7 @@ async fn a_fill_that_was_purged_teaches_no_region_and_no_conflict() {
 async fn a_refresh_under_way_does_not_bring_a_purged_result_back() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let passed = Reply::json(bodies::passed("S1"));
+    let passed = Reply::passed("S1");
     upstream.answer("S1", [passed.clone(), passed.clone().gated(&gate), passed]);
     let gateway = over(&upstream).await;
     gateway.get("/idv/S1").await;
@@ -192,8 +192,8 @@ async fn a_refresh_under_way_does_not_bring_a_purged_result_back() {
 #[tokio::test]
 async fn a_purged_stale_result_answers_no_more() {
     let upstream = Upstream::start().await;
-    let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken]);
+    let broken = Reply::refusal("PARAMETER_ERROR", "no");
+    upstream.answer("S1", [Reply::passed("S1"), broken]);
     let cache = "[cache]\nfinal_ttl = \"30ms\"\n";
     let gateway = Gateway::with(&[OPEN, cache, &region("my", &upstream)]).await;
     eventually("staleness", async || gateway.get("/idv/S1").await.json()["stale"] == true).await;
@@ -205,8 +205,8 @@ async fn a_purged_stale_result_answers_no_more() {
 async fn a_purge_while_a_refresh_fails_leaves_nothing_to_fall_back_on() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let broken = Reply::json(bodies::refusal("PARAMETER_ERROR", "no"));
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken.gated(&gate)]);
+    let broken = Reply::refusal("PARAMETER_ERROR", "no");
+    upstream.answer("S1", [Reply::passed("S1"), broken.gated(&gate)]);
     let gateway = over(&upstream).await;
     gateway.get("/idv/S1").await;
     let refresh = gateway.ask("/idv/S1", NO_CACHE).await;

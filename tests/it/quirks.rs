@@ -150,7 +150,7 @@ async fn quirk_08_null_may_stand_at_every_level() {
     );
     let unchecked = json!({ "idvResult": null, "docDetail": { "forgeryLabels": null } });
     assert_eq!(dialect.read(unchecked).await["checks"]["document"]["forgeryLabels"], null, "not checked yet");
-    let nothing = dialect.hear(Reply::json(bodies::not_exist())).await;
+    let nothing = dialect.hear(Reply::absent()).await;
     assert_eq!(nothing.gist(), (404, "signature_not_found".to_owned()));
 }
 
@@ -200,7 +200,7 @@ async fn quirk_14_what_the_flow_was_started_with_is_nobodys_business() {
 #[tokio::test]
 async fn quirk_16_only_the_documented_word_for_it_says_that_an_id_does_not_exist() {
     let dialect = Dialect::start().await;
-    let gone = dialect.hear(Reply::json(bodies::refusal("SIGNATURE_NOT_EXIST", "whatever it says"))).await;
+    let gone = dialect.hear(Reply::refusal("SIGNATURE_NOT_EXIST", "whatever it says")).await;
     assert_eq!(gone.gist(), (404, "signature_not_found".to_owned()));
     for (code, message) in [
         ("SIGNATURE_ID_NOT_EXIST", "SignatureId is not exist"),
@@ -208,7 +208,7 @@ async fn quirk_16_only_the_documented_word_for_it_says_that_an_id_does_not_exist
         ("PARAMETER_ERROR", "SIGNATURE_NOT_EXIST"),
         ("NOT_FOUND", "This signatureId is not exist"),
     ] {
-        let answer = dialect.hear(Reply::json(bodies::refusal(code, message))).await;
+        let answer = dialect.hear(Reply::refusal(code, message)).await;
         assert_eq!(answer.gist(), (502, "upstream_error".to_owned()), "{code} {message}");
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::client::{Connection, parse, raw, request};
 use crate::support::gateway::{caller, region};
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, within};
+use crate::support::{Answer, Gateway, Reply, Upstream, within};
 
 /// A request line of any bytes, and the least of a head.
 fn get(target: &[u8]) -> Vec<u8> {
@@ -339,7 +339,7 @@ fn new_request_id(answer: &Answer, given: &str) -> String {
 #[tokio::test]
 async fn no_answer_may_be_stored_and_every_one_has_a_request_id() {
     let upstream = Upstream::start().await;
-    upstream.answer("passed", [Reply::json(bodies::passed("passed"))]);
+    upstream.pass("passed");
     upstream.answer("broken", [Reply::text(200, "<html>")]);
     let gateway = Gateway::over(&upstream).await;
     for method in ["GET", "HEAD", "DELETE", "POST", "TRACE"] {
@@ -376,8 +376,8 @@ fn check_common_headers(answer: &Answer, target: &str) {
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let upstream = Upstream::start().await;
-    upstream.answer("passed", [Reply::json(bodies::passed("passed"))]);
-    upstream.answer("pending", [Reply::json(bodies::pending("pending"))]);
+    upstream.pass("passed");
+    upstream.answer("pending", [Reply::pending("pending")]);
     let gateway = Gateway::over(&upstream).await;
     let mut connection = gateway.connect().await;
     for target in ["/idv/passed", "/idv/pending", "/idv/none", "/idv/a.b", "/idv/x?y=z", "/nothing"] {
@@ -403,7 +403,7 @@ fn lasting_headers(answer: &Answer) -> Vec<&(String, String)> {
 async fn a_connection_serves_request_after_request_and_pipelined_ones_in_order() {
     let upstream = Upstream::start().await;
     for id in ["first", "second", "third"] {
-        upstream.answer(id, [Reply::json(bodies::passed(id)).after(Duration::from_millis(20))]);
+        upstream.answer(id, [Reply::passed(id).after(Duration::from_millis(20))]);
     }
     let gateway = Gateway::over(&upstream).await;
     let mut connection = gateway.connect().await;
@@ -472,7 +472,7 @@ async fn a_client_that_does_not_finish_a_head_is_dropped_and_an_idle_one_is_kept
 #[tokio::test]
 async fn after_an_error_that_takes_no_rights_a_connection_idles_for_five_seconds_only() {
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let gateway = Gateway::with(&[&caller("somebody", &[], ""), &region("my", &upstream)]).await;
     let key = ("Authorization", "Bearer somebody");
     let stays = [
@@ -558,7 +558,7 @@ async fn a_client_that_never_reads_is_soon_read_no_more_and_harms_nobody() {
     /// More than the kernel buffers of both sides take of requests, once nobody reads them.
     const ENOUGH: usize = 64 << 20;
     let upstream = Upstream::start().await;
-    upstream.answer("x", [Reply::json(bodies::passed("x"))]);
+    upstream.pass("x");
     let gateway = Gateway::over(&upstream).await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");

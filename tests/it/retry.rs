@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 use crate::support::bodies::{http_date, not_exist, refusal};
 use crate::support::client::{gist, pass};
 use crate::support::gateway::{BREAKER, OPEN, RETRIES, region, region_at};
-use crate::support::upstream::{Gate, passed};
+use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 fn coded(status: u16, code: &str) -> Reply {
@@ -72,7 +72,7 @@ async fn what_a_second_attempt_can_help_gets_exactly_one() {
     ];
     for (name, reply, status, code) in cases {
         let upstream = Upstream::start().await;
-        upstream.answer("S1", [reply.clone(), passed("S1")]);
+        upstream.answer("S1", [reply.clone(), Reply::passed("S1")]);
         upstream.answer("S2", [reply]);
         let gateway = Gateway::over(&upstream).await;
         assert_eq!(gateway.get("/idv/S1").await.gist(), pass(), "{name}");
@@ -125,7 +125,7 @@ async fn what_a_second_attempt_cannot_help_gets_none() {
         ("429 with HTML", html(429), 503, "upstream_busy", true),
         ("429 without a body", Reply::Http(429, vec![], vec![]), 503, "upstream_busy", true),
         ("busy in HTTP 503", coded(503, "SERVICE_BUSY"), 503, "upstream_busy", true),
-        ("not exist", Reply::json(not_exist()), 404, "signature_not_found", true),
+        ("not exist", Reply::absent(), 404, "signature_not_found", true),
         ("not exist in HTTP 404", coded(404, "SIGNATURE_NOT_EXIST"), 404, "signature_not_found", true),
         ("not exist in HTTP 500", coded(500, "SIGNATURE_NOT_EXIST"), 404, "signature_not_found", true),
         ("parameter", coded(200, "PARAMETER_ERROR"), 502, "upstream_error", false),
@@ -147,11 +147,11 @@ async fn what_a_second_attempt_cannot_help_gets_none() {
         ("half a JSON", closed_amid_json(), 502, "upstream_malformed", true),
         ("no HTTP", Reply::Bytes(b"\x00\x01garbage\r\n\r\n".to_vec()), 502, "upstream_malformed", true),
         ("another protocol", Reply::Bytes(b"220 mail ESMTP\r\n".to_vec()), 502, "upstream_malformed", true),
-        ("another id", Reply::json(bodies::passed("S2")), 502, "upstream_id_mismatch", false),
+        ("another id", Reply::passed("S2"), 502, "upstream_id_mismatch", false),
     ];
     for (name, reply, status, code, retryable) in cases {
         let upstream = Upstream::start().await;
-        upstream.answer("S1", [reply, passed("S1")]);
+        upstream.answer("S1", [reply, Reply::passed("S1")]);
         let gateway = Gateway::over(&upstream).await;
         let answer = gateway.get("/idv/S1").await;
         assert_eq!(answer.gist(), gist(status, code), "{name}");
@@ -201,7 +201,7 @@ async fn a_502_says_when_to_come_back_only_if_the_upstream_does() {
 #[tokio::test]
 async fn errors_are_not_kept() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [coded(200, "PARAMETER_ERROR"), html(200), passed("S1")]);
+    upstream.answer("S1", [coded(200, "PARAMETER_ERROR"), html(200), Reply::passed("S1")]);
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_error"));
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"));
@@ -242,9 +242,9 @@ async fn callers_are_told_when_to_come_back_however_the_upstream_says_it() {
 #[tokio::test]
 async fn a_busy_region_is_left_alone_for_as_long_as_it_asks() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    my.answer("S1", [coded(200, "SERVICE_BUSY").header("retry-after", "2"), passed("S1")]);
-    my.answer("S2", [passed("S2")]);
-    ph.answer("S3", [passed("S3")]);
+    my.answer("S1", [coded(200, "SERVICE_BUSY").header("retry-after", "2"), Reply::passed("S1")]);
+    my.pass("S2");
+    ph.pass("S3");
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
     let asked = Instant::now();
     assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(503, "upstream_busy"));
@@ -294,7 +294,7 @@ async fn an_upstream_that_is_too_slow_is_given_up_in_time() {
     for (name, reply) in cases {
         let upstream = Upstream::start().await;
         upstream.answer("S1", [reply]);
-        upstream.answer("S2", [passed("S2")]);
+        upstream.pass("S2");
         let gateway = Gateway::with_settings(&upstream, "attempt_timeout = \"100ms\"").await;
         let asked = Instant::now();
         let answer = gateway.get("/idv/S1").await;
@@ -381,7 +381,7 @@ async fn a_body_just_below_the_limit_is_read() {
 #[tokio::test]
 async fn every_request_names_the_gateway_and_its_version() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [html(500), passed("S1")]);
+    upstream.answer("S1", [html(500), Reply::passed("S1")]);
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     let agent = format!("idv-gateway/{}", env!("CARGO_PKG_VERSION"));
@@ -393,13 +393,13 @@ async fn every_request_names_the_gateway_and_its_version() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Upstream::start().await;
-    elsewhere.answer("S1", [passed("S1")]);
+    elsewhere.pass("S1");
     for status in [301, 302, 303, 307, 308] {
         let upstream = Upstream::start().await;
         let path = "/intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result";
         let location = format!("{}{path}", elsewhere.base_url());
         upstream.answer("S1", [html(status).header("location", &location)]);
-        upstream.answer_tokens([Reply::json(bodies::token(1)), html(status).header("location", &location)]);
+        upstream.answer_tokens([Reply::token(1), html(status).header("location", &location)]);
         let gateway = Gateway::over(&upstream).await;
         assert_eq!(gateway.get("/idv/S1").await.gist(), gist(502, "upstream_malformed"), "{status}");
         assert_eq!(upstream.hits("S1"), 1, "{status}");
@@ -438,7 +438,7 @@ async fn a_second_answer_on_the_wire_is_nobodys() {
         let mut bytes = answer_bytes(&bodies::passed(&first));
         bytes.extend(answer_bytes(&if n % 2 == 0 { not_exist() } else { bodies::success(json!({})) }));
         upstream.answer(&first, [Reply::Raw(bytes)]);
-        upstream.answer(&next, [passed(&next)]);
+        upstream.pass(&next);
         assert_eq!(gateway.get(&format!("/idv/{first}")).await.gist(), pass(), "{first}");
         assert_eq!(gateway.get(&format!("/idv/{next}")).await.gist(), pass(), "{next}");
     }
@@ -469,8 +469,8 @@ async fn a_region_that_mostly_fails_is_left_alone_until_a_probe_finds_it_well() 
     let ids: Vec<String> = (0..40).map(|n| format!("F{n}")).collect();
     ids.iter().for_each(|id| upstream.answer(id, [html(500)]));
     let gate = Gate::default();
-    upstream.answer("P", [passed("P").gated(&gate)]);
-    upstream.answer("Q", [passed("Q")]);
+    upstream.answer("P", [Reply::passed("P").gated(&gate)]);
+    upstream.pass("Q");
     let mut answers = Vec::new();
     for id in &ids {
         answers.push(gateway.get(&format!("/idv/{id}")).await);
@@ -544,7 +544,7 @@ async fn refusals_and_unreadable_answers_open_no_breaker() {
     let gateway = Gateway::over(&upstream).await;
     for n in 0..60 {
         let id = format!("S{n}");
-        let reply = [coded(200, "PARAMETER_ERROR"), html(200), Reply::json(not_exist())][n % 3].clone();
+        let reply = [coded(200, "PARAMETER_ERROR"), html(200), Reply::absent()][n % 3].clone();
         upstream.answer(&id, [reply]);
         assert_ne!(gateway.get(&format!("/idv/{id}")).await.status, 503, "{id}");
     }

@@ -5,15 +5,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::support::bodies::{not_exist, refusal};
 use crate::support::client::{NO_CACHE, gist};
 use crate::support::gateway::{EVERY_SCOPE, OPEN, caller, region};
-use crate::support::upstream::{Gate, passed};
-use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
-
-fn absent() -> Reply {
-    Reply::json(not_exist())
-}
+use crate::support::upstream::Gate;
+use crate::support::{Answer, Gateway, Reply, Upstream, eventually};
 
 fn down() -> Reply {
     Reply::Http(503, vec![("content-type", "text/html".to_owned())], b"<html>down</html>".to_vec())
@@ -53,8 +48,8 @@ async fn conflicts(gateway: &Gateway) -> f64 {
 #[tokio::test]
 async fn a_named_region_alone_is_asked() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
-    ph.answer("S2", [passed("S2")]);
+    my.pass("S1");
+    ph.pass("S2");
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(found(&gateway.get("/idv/S2?region=ph").await), found_in("ph"));
     assert_eq!(found(&gateway.get("/idv/S1?region=my").await), found_in("my"));
@@ -69,8 +64,8 @@ async fn a_named_region_alone_is_asked() {
 async fn an_unknown_id_is_asked_for_in_every_region_at_once() {
     let (my, ph) = upstreams().await;
     let gate = Gate::default();
-    my.answer("S1", [absent().gated(&gate)]);
-    ph.answer("S1", [passed("S1").gated(&gate)]);
+    my.answer("S1", [Reply::absent().gated(&gate)]);
+    ph.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = gateway(&my, &ph, "").await;
     let open = async {
         my.wait_for_hits("S1", 1).await;
@@ -86,8 +81,8 @@ async fn an_unknown_id_is_asked_for_in_every_region_at_once() {
 async fn the_first_region_that_has_the_id_answers_and_is_the_only_one_asked_from_then_on() {
     let (my, ph) = upstreams().await;
     let gate = Gate::default();
-    my.answer("S1", [absent().gated(&gate)]);
-    ph.answer("S1", [passed("S1")]);
+    my.answer("S1", [Reply::absent().gated(&gate)]);
+    ph.pass("S1");
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "while my still thinks");
     my.wait_for_hits("S1", 1).await;
@@ -106,8 +101,8 @@ async fn the_first_region_that_has_the_id_answers_and_is_the_only_one_asked_from
 async fn a_second_region_that_has_the_id_makes_it_ambiguous_however_late_it_answers() {
     let (my, ph) = upstreams().await;
     let gate = Gate::default();
-    my.answer("S1", [passed("S1")]);
-    ph.answer("S1", [Reply::json(bodies::failed("S1", "LIVENESS_ATTACK")).gated(&gate)]);
+    my.pass("S1");
+    ph.answer("S1", [Reply::failed("S1", "LIVENESS_ATTACK").gated(&gate)]);
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     assert!(gateway.get("/idv/S1").await.is_hit());
@@ -131,15 +126,15 @@ async fn a_second_region_that_has_the_id_makes_it_ambiguous_however_late_it_answ
 #[tokio::test]
 async fn two_regions_that_have_the_id_at_the_same_time_end_in_a_conflict() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
-    ph.answer("S1", [passed("S1")]);
+    my.pass("S1");
+    ph.pass("S1");
     let gateway = gateway(&my, &ph, "").await;
     let first = gateway.get("/idv/S1").await;
     assert!([200, 409].contains(&first.status), "{first:?}");
     eventually("the conflict", async || gateway.get("/idv/S1").await.status == 409).await;
     assert_eq!((my.hits("S1"), ph.hits("S1"), conflicts(&gateway).await), (1, 1, 1.0));
     // DELETE forgets the mark with everything else.
-    ph.answer("S1", [absent()]);
+    ph.answer("S1", [Reply::absent()]);
     assert_eq!(gateway.send("DELETE", "/idv/S1", &[]).await.status, 204);
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     ph.wait_for_hits("S1", 2).await;
@@ -149,8 +144,8 @@ async fn two_regions_that_have_the_id_at_the_same_time_end_in_a_conflict() {
 #[tokio::test]
 async fn a_conflict_found_by_naming_the_other_region_counts_too() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
-    ph.answer("S1", [absent(), passed("S1")]);
+    my.pass("S1");
+    ph.answer("S1", [Reply::absent(), Reply::passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     eventually("the answer of ph", async || gateway.get("/idv/S1?region=ph").await.status == 200).await;
@@ -160,7 +155,7 @@ async fn a_conflict_found_by_naming_the_other_region_counts_too() {
 
 #[tokio::test]
 async fn not_found_is_never_said_while_a_region_could_not_be_asked() {
-    let coded = |code: &str| Reply::json(refusal(code, ""));
+    let coded = |code: &str| Reply::refusal(code, "");
     let cases = [
         ("down", down()),
         ("reset", Reply::Reset),
@@ -172,12 +167,12 @@ async fn not_found_is_never_said_while_a_region_could_not_be_asked() {
         ("unknown", coded("FOO")),
         ("malformed", Reply::text(200, "<html>")),
         ("404 with HTML", Reply::Http(404, vec![], b"<html>404</html>".to_vec())),
-        ("another id", passed("S2")),
+        ("another id", Reply::passed("S2")),
         ("slow", Reply::Stall(vec![])),
     ];
     for (name, reply) in cases {
         let (my, ph) = upstreams().await;
-        my.answer("S1", [absent().after(Duration::from_millis(20))]);
+        my.answer("S1", [Reply::absent().after(Duration::from_millis(20))]);
         ph.answer("S1", [reply.clone()]);
         let slow = "attempt_timeout = \"150ms\"";
         let gateway = gateway(&my, &ph, slow).await;
@@ -189,7 +184,7 @@ async fn not_found_is_never_said_while_a_region_could_not_be_asked() {
             assert!(answer.header("retry-after").is_some(), "{name}");
         }
         assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(404, "signature_not_found"));
-        ph.answer("S1", [passed("S1")]);
+        ph.pass("S1");
         eventually("an answer of ph", async || gateway.get("/idv/S1").await.status == 200).await;
         assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"), "{name}");
     }
@@ -199,7 +194,7 @@ async fn not_found_is_never_said_while_a_region_could_not_be_asked() {
 async fn a_region_that_is_down_hides_no_id_of_another() {
     let (my, ph) = upstreams().await;
     my.answer("S1", [down()]);
-    ph.answer("S1", [passed("S1")]);
+    ph.pass("S1");
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"));
 }
@@ -208,8 +203,8 @@ async fn a_region_that_is_down_hides_no_id_of_another() {
 async fn a_caller_who_runs_out_of_time_is_not_told_that_the_id_does_not_exist() {
     let (my, ph) = upstreams().await;
     let gate = Gate::default();
-    my.answer("S1", [absent()]);
-    ph.answer("S1", [passed("S1").gated(&gate)]);
+    my.answer("S1", [Reply::absent()]);
+    ph.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = gateway(&my, &ph, "[request]\ntimeout = \"200ms\"\nfill_timeout = \"10s\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(503, "region_undetermined"));
     // The fill goes on, and what it brings is kept.
@@ -221,7 +216,7 @@ async fn a_caller_who_runs_out_of_time_is_not_told_that_the_id_does_not_exist() 
 #[tokio::test]
 async fn a_region_that_a_result_was_not_held_for_any_longer_has_not_said_that_the_id_does_not_exist() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1"), absent()]);
+    my.answer("S1", [Reply::passed("S1"), Reply::absent()]);
     ph.answer("S1", [Reply::Stall(vec![])]);
     let request = "[request]\ntimeout = \"1500ms\"\ndiscovery_wait = \"500ms\"\n";
     let gateway = gateway(&my, &ph, request).await;
@@ -245,7 +240,7 @@ async fn an_id_that_no_region_has_is_remembered_for_a_while() {
     assert_eq!(again.gist(), gist(404, "signature_not_found"));
     assert!(again.is_hit(), "{}", again.cache_status());
     assert_eq!((my.hits("S1"), ph.hits("S1")), (1, 1));
-    my.answer("S1", [passed("S1")]);
+    my.pass("S1");
     eventually("the end of the memory", async || gateway.get("/idv/S1").await.status == 200).await;
     assert!(asked.elapsed() >= Duration::from_millis(900), "{:?}", asked.elapsed());
 }
@@ -255,7 +250,7 @@ async fn no_cache_sees_at_once_that_an_id_exists_now() {
     let (my, ph) = upstreams().await;
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(404, "signature_not_found"));
-    ph.answer("S1", [passed("S1")]);
+    ph.pass("S1");
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(404, "signature_not_found"), "from memory");
     let fresh = gateway.send("GET", "/idv/S1", NO_CACHE).await;
     assert_eq!((found(&fresh), fresh.cache_status()), (found_in("ph"), "idv-gateway; fwd=request"));
@@ -267,7 +262,7 @@ async fn no_cache_sees_at_once_that_an_id_exists_now() {
 #[tokio::test]
 async fn what_one_region_does_not_have_says_nothing_of_another() {
     let (my, ph) = upstreams().await;
-    ph.answer("S1", [passed("S1")]);
+    ph.pass("S1");
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(404, "signature_not_found"));
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("ph"));
@@ -280,8 +275,8 @@ async fn what_one_region_does_not_have_says_nothing_of_another() {
 #[tokio::test]
 async fn an_id_that_left_its_region_is_looked_for_everywhere() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1"), absent()]);
-    ph.answer("S1", [absent(), passed("S1")]);
+    my.answer("S1", [Reply::passed("S1"), Reply::absent()]);
+    ph.answer("S1", [Reply::absent(), Reply::passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     ph.wait_for_hits("S1", 1).await;
@@ -298,8 +293,8 @@ async fn an_id_that_left_its_region_is_looked_for_everywhere() {
 #[tokio::test]
 async fn where_an_id_did_not_exist_a_moment_ago_is_asked_again_when_it_has_left_its_region() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1"), absent()]);
-    ph.answer("S1", [absent(), passed("S1")]);
+    my.answer("S1", [Reply::passed("S1"), Reply::absent()]);
+    ph.answer("S1", [Reply::absent(), Reply::passed("S1")]);
     let gateway = gateway(&my, &ph, "[cache]\nfinal_ttl = \"1ms\"\nincomplete_ttl = \"1ms\"").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     let has_moved = async || found(&gateway.get("/idv/S1").await) == found_in("ph");
@@ -310,7 +305,7 @@ async fn where_an_id_did_not_exist_a_moment_ago_is_asked_again_when_it_has_left_
 #[tokio::test]
 async fn an_id_that_left_every_region_is_gone() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1"), absent()]);
+    my.answer("S1", [Reply::passed("S1"), Reply::absent()]);
     let gateway = gateway(&my, &ph, "").await;
     assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
     let gone = gateway.send("GET", "/idv/S1", NO_CACHE).await;
@@ -321,7 +316,7 @@ async fn an_id_that_left_every_region_is_gone() {
 #[tokio::test]
 async fn a_learned_region_fails_with_its_own_error() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [Reply::json(bodies::pending("S1")), down()]);
+    my.answer("S1", [Reply::pending("S1"), down()]);
     let gateway = gateway(&my, &ph, "[cache]\npending_ttl = \"1ms\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), gist(200, "pending"));
     ph.wait_for_hits("S1", 1).await;
@@ -347,7 +342,7 @@ async fn one_of_several_regions_fails_with_its_own_error_if_it_is_named() {
 #[tokio::test]
 async fn naming_another_region_than_the_entrys_is_a_miss_that_leaves_the_entry_alone() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
+    my.pass("S1");
     let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
     assert_eq!(found(&gateway.get("/idv/S1?region=my").await), found_in("my"));
     let missed = gateway.get("/idv/S1?region=ph").await;
@@ -369,9 +364,9 @@ async fn naming_another_region_than_the_entrys_is_a_miss_that_leaves_the_entry_a
 #[tokio::test]
 async fn an_entry_of_a_region_that_a_caller_may_not_use_does_not_exist_for_him() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
+    my.pass("S1");
     ph.answer("S2", [down()]);
-    my.answer("S2", [passed("S2")]);
+    my.pass("S2");
     let gateway = gateway_for_callers(&my, &ph).await;
     for id in ["S1", "S2"] {
         assert_eq!(found(&gateway.get_as("only-my", &format!("/idv/{id}")).await), found_in("my"));
@@ -395,8 +390,8 @@ async fn an_entry_of_a_region_that_a_caller_may_not_use_does_not_exist_for_him()
 #[tokio::test]
 async fn a_conflict_is_one_only_for_those_who_may_use_both_regions() {
     let (my, ph) = upstreams().await;
-    my.answer("S1", [passed("S1")]);
-    ph.answer("S1", [Reply::json(bodies::failed("S1", "STRATEGY_HIT"))]);
+    my.pass("S1");
+    ph.answer("S1", [Reply::failed("S1", "STRATEGY_HIT")]);
     let gateway = gateway_for_callers(&my, &ph).await;
     let check_everybody = async || {
         let in_my = gateway.get_as("only-my", "/idv/S1").await;
@@ -419,8 +414,8 @@ async fn a_region_that_hangs_takes_no_room_from_another() {
     let gate = Gate::default();
     let ids: Vec<String> = (0..50).map(|n| format!("S{n}")).collect();
     for id in &ids {
-        my.answer(id, [absent().gated(&gate)]);
-        ph.answer(id, [passed(id)]);
+        my.answer(id, [Reply::absent().gated(&gate)]);
+        ph.pass(id);
     }
     let few = format!("{}concurrency = 2\n", region("my", &my));
     let gateway = Gateway::with(&[OPEN, &few, &region("ph", &ph)]).await;

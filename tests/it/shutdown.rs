@@ -9,7 +9,7 @@ use crate::support::client::Connection;
 use crate::support::gateway::{OPEN, region, sha256};
 use crate::support::process::{Finished, Served, text};
 use crate::support::upstream::Gate;
-use crate::support::{Answer, Reply, Upstream, bodies, eventually};
+use crate::support::{Answer, Reply, Upstream, eventually};
 
 fn drain(delay: &str, deadline: &str) -> String {
     format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"{deadline}\"\n")
@@ -40,8 +40,8 @@ async fn ended(served: &mut Served) -> Finished {
 async fn asked_to_stop_it_is_not_ready_at_once_serves_on_closes_the_door_and_finishes() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
-    upstream.answer("S2", [Reply::json(bodies::passed("S2")).gated(&gate)]);
+    upstream.pass("S1");
+    upstream.answer("S2", [Reply::passed("S2").gated(&gate)]);
     let mut served = served(&upstream, "2s", "20s").await;
     let mut idle = Connection::open(served.public).await;
     assert_eq!(get(&mut idle, "/idv/S1").await.status, 200);
@@ -75,7 +75,7 @@ async fn asked_to_stop_it_is_not_ready_at_once_serves_on_closes_the_door_and_fin
 async fn an_interrupt_is_as_good_as_a_termination() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let mut served = served(&upstream, "0s", "20s").await;
     let mut under_way = Connection::open(served.public).await;
     under_way.ask("GET", "/idv/S1", &[]).await;
@@ -119,7 +119,7 @@ async fn half_a_head_holds_the_end_up_no_longer_than_the_deadline() {
 #[tokio::test]
 async fn half_a_head_that_is_completed_in_time_is_still_answered() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let mut served = served(&upstream, "0s", "20s").await;
     let mut half = Connection::open(served.public).await;
     half.send(b"GET /idv/S1 HTTP/1.1\r\nHost: lo").await;
@@ -135,7 +135,7 @@ async fn half_a_head_that_is_completed_in_time_is_still_answered() {
 #[tokio::test]
 async fn a_request_that_hangs_is_told_so_before_the_hard_stop() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&Gate::default())]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&Gate::default())]);
     let mut served = served(&upstream, "0s", "2s").await;
     let mut hanging = Connection::open(served.public).await;
     hanging.ask("GET", "/idv/S1", &[]).await;
@@ -169,7 +169,7 @@ fn caller(hash_file: &std::path::Path) -> String {
 #[tokio::test]
 async fn a_hangup_reads_key_files_again_and_stops_nothing() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let scratch = crate::support::process::Scratch::new();
     let file = scratch.write("keys", &sha256("key-0"));
     let served = Served::with(&[&region("my", &upstream), &caller(&file)]).await;
@@ -201,7 +201,7 @@ async fn a_hangup_reads_key_files_again_and_stops_nothing() {
 #[tokio::test]
 async fn a_broken_pipe_ends_nothing() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let mut served = Served::unread(&[OPEN, &region("my", &upstream)]).await;
     served.process.signal("PIPE");
     served.process.close_stdout();

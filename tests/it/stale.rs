@@ -17,27 +17,27 @@ fn is_stale(answer: &Answer) -> bool {
 
 /// An answer of the upstream that is none.
 fn broken() -> Reply {
-    Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))
+    Reply::refusal("PARAMETER_ERROR", "no")
 }
 
 #[tokio::test]
 async fn while_the_upstream_is_broken_in_any_way_a_final_result_answers_past_its_time() {
     let ways = [
         ("refusal", broken()),
-        ("error", Reply::json(bodies::refusal("ERROR", "no"))),
-        ("balance", Reply::json(bodies::refusal("INSUFFICIENT_BALANCE", "no"))),
+        ("error", Reply::refusal("ERROR", "no")),
+        ("balance", Reply::refusal("INSUFFICIENT_BALANCE", "no")),
         ("html", Reply::Http(500, Vec::new(), b"<html>".to_vec())),
         ("reset", Reply::Reset),
         ("garbage", Reply::text(200, "{\"code\"")),
         ("silence", Reply::Stall(Vec::new())),
         // Last: it pauses the region.
-        ("busy", Reply::json(bodies::refusal("SERVICE_BUSY", "later"))),
+        ("busy", Reply::refusal("SERVICE_BUSY", "later")),
     ];
     let upstream = Upstream::start().await;
     let cache = "[request]\ntimeout = \"300ms\"\n[cache]\nfinal_ttl = \"30ms\"\nstale_max = \"1h\"\n";
     let gateway = Gateway::with(&[OPEN, cache, &region("my", &upstream)]).await;
     for (id, way) in &ways {
-        upstream.answer(id, [Reply::json(bodies::passed(id)), way.clone()]);
+        upstream.answer(id, [Reply::passed(id), way.clone()]);
         assert_eq!(gateway.get(&format!("/idv/{id}")).await.json()["stale"], false, "{id}");
     }
     for (id, _) in &ways {
@@ -82,7 +82,7 @@ async fn every_kind_of_final_result_may_be_stale() {
 #[tokio::test]
 async fn a_stale_answer_ends_at_stale_max_and_then_the_failure_is_the_answer() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
+    upstream.answer("S1", [Reply::passed("S1"), broken()]);
     let gateway = Gateway::with_cache(&upstream, "final_ttl = \"30ms\"\nstale_max = \"1500ms\"").await;
     let mut was_stale = false;
     eventually("the end of the stale time", async || {
@@ -98,7 +98,7 @@ async fn a_stale_answer_ends_at_stale_max_and_then_the_failure_is_the_answer() {
 #[tokio::test]
 async fn stale_max_zero_means_never() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
+    upstream.answer("S1", [Reply::passed("S1"), broken()]);
     let gateway = Gateway::with_cache(&upstream, "final_ttl = \"50ms\"\nstale_max = \"0s\"").await;
     eventually("the failure", async || {
         let answer = gateway.get("/idv/S1").await;
@@ -136,8 +136,8 @@ async fn pending_unrecognized_and_not_found_are_never_stale() {
 #[tokio::test]
 async fn a_refresh_that_fails_is_answered_with_what_is_there_marked_stale() {
     let upstream = Upstream::start().await;
-    upstream.answer("final", [Reply::json(bodies::passed("final")), broken()]);
-    upstream.answer("pending", [Reply::json(bodies::pending("pending")), broken()]);
+    upstream.answer("final", [Reply::passed("final"), broken()]);
+    upstream.answer("pending", [Reply::pending("pending"), broken()]);
     let gateway = Gateway::with_cache(&upstream, "pending_ttl = \"1h\"").await;
     for id in ["final", "pending"] {
         gateway.get(&format!("/idv/{id}")).await;
@@ -162,11 +162,11 @@ async fn a_refresh_that_fails_is_answered_with_what_is_there_marked_stale() {
 async fn an_answer_of_the_upstream_ends_staleness_whatever_it_says() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::with_cache(&upstream, "final_ttl = \"30ms\"\nnot_found_ttl = \"1h\"").await;
-    let passed = |id: &str| Reply::json(bodies::passed(id));
-    let wrong_id = Reply::json(bodies::passed("another"));
+    let passed = |id: &str| Reply::passed(id);
+    let wrong_id = Reply::passed("another");
     let answers = [
-        ("healed", Reply::json(bodies::failed("healed", "STRATEGY_HIT")), (200, "failed")),
-        ("gone", Reply::json(bodies::not_exist()), (404, "signature_not_found")),
+        ("healed", Reply::failed("healed", "STRATEGY_HIT"), (200, "failed")),
+        ("gone", Reply::absent(), (404, "signature_not_found")),
         ("another-id", wrong_id, (502, "upstream_id_mismatch")),
     ];
     for (id, reply, (status, word)) in answers {
@@ -182,7 +182,7 @@ async fn an_answer_of_the_upstream_ends_staleness_whatever_it_says() {
 #[tokio::test]
 async fn a_stale_answer_grows_older() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), broken()]);
+    upstream.answer("S1", [Reply::passed("S1"), broken()]);
     let gateway = Gateway::with_cache(&upstream, "final_ttl = \"20ms\"").await;
     for seconds in 1..=2 {
         eventually("age", async || age(&gateway.get("/idv/S1").await) == Some(seconds)).await;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::support::bodies::{http_date, refusal, token_until};
 use crate::support::client::{gist, pass};
 use crate::support::gateway::{OPEN, region, region_at, sha256};
-use crate::support::upstream::{Gate, Received, passed};
+use crate::support::upstream::{Gate, Received};
 use crate::support::{Gateway, Reply, Upstream, bodies, eventually};
 
 /// Answers each of `ids` with these replies in order.
@@ -24,7 +24,7 @@ fn ids(prefix: &str, n: usize) -> Vec<String> {
 }
 
 fn iam_failed() -> Reply {
-    Reply::json(refusal("IAM_FAILED", "Token not found or expired"))
+    Reply::refusal("IAM_FAILED", "Token not found or expired")
 }
 
 /// The tokens that the requests for `id` carried.
@@ -51,7 +51,7 @@ async fn all(gateway: &Gateway, ids: &[String]) -> Vec<(u16, String)> {
 #[tokio::test]
 async fn a_token_is_asked_for_with_the_vendors_signature_and_carried_by_the_call() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     let gateway = Gateway::with_settings(&upstream, "token_period = \"90s\"").await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     let body = signed_request(&upstream, 0, "test-access-key", "test-secret-key");
@@ -71,7 +71,7 @@ async fn a_token_is_asked_for_with_the_vendors_signature_and_carried_by_the_call
 #[tokio::test]
 async fn tokens_come_from_the_token_url_if_there_is_one() {
     let (upstream, token_host) = (Upstream::start().await, Upstream::start().await);
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     let gateway =
         Gateway::with_settings(&upstream, &format!("token_url = \"{}/auth-host\"", token_host.base_url()))
             .await;
@@ -85,8 +85,8 @@ async fn tokens_come_from_the_token_url_if_there_is_one() {
 async fn a_hundred_callers_at_cold_start_cost_one_token_call() {
     let upstream = Upstream::start().await;
     let (ids, gate) = (ids("S", 100), Gate::default());
-    answer_all(&upstream, &ids, |id| vec![passed(id)]);
-    upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
+    answer_all(&upstream, &ids, |id| vec![Reply::passed(id)]);
+    upstream.answer_tokens([Reply::token(1).gated(&gate)]);
     let gateway = Gateway::with_settings(&upstream, "concurrency = 100").await;
     let open = async {
         gateway.wait_for_fills(100).await;
@@ -101,8 +101,8 @@ async fn a_hundred_callers_at_cold_start_cost_one_token_call() {
 async fn a_hundred_refusals_of_one_token_cost_one_refresh_however_late_they_come() {
     let upstream = Upstream::start().await;
     let (ids, gate) = (ids("S", 100), Gate::default());
-    upstream.answer("W", [passed("W")]);
-    answer_all(&upstream, &ids, |id| vec![iam_failed().gated(&gate), passed(id)]);
+    upstream.pass("W");
+    answer_all(&upstream, &ids, |id| vec![iam_failed().gated(&gate), Reply::passed(id)]);
     let gateway = Gateway::with_settings(&upstream, "concurrency = 100").await;
     assert_eq!(gateway.get("/idv/W").await.gist(), pass());
     let refuse = async {
@@ -126,14 +126,14 @@ async fn a_hundred_refusals_of_one_token_cost_one_refresh_however_late_they_come
 async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    let next = Reply::json(bodies::token(2)).gated(&gate);
+    let next = Reply::token(2).gated(&gate);
     upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(5)), next]);
     let gateway = Gateway::with_settings(&upstream, "token_period = \"60s\"").await;
     let mut asked = 0;
     let mut ask = async || {
         asked += 1;
         let id = format!("S{asked}");
-        upstream.answer(&id, [passed(&id)]);
+        upstream.pass(&id);
         assert_eq!(gateway.get(&format!("/idv/{id}")).await.gist(), pass(), "{id}");
         tokens_carried(&upstream, &id)
     };
@@ -153,15 +153,10 @@ async fn a_token_is_renewed_early_and_nobody_waits_for_that() {
 #[tokio::test]
 async fn the_token_of_an_idle_region_is_renewed_after_a_growing_pause_where_that_fails() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
-    upstream.answer("S2", [passed("S2")]);
+    upstream.pass("S1");
+    upstream.pass("S2");
     let down = || Reply::text(500, "<html>down</html>");
-    upstream.answer_tokens([
-        Reply::token_living(1, Duration::from_secs(1)),
-        down(),
-        down(),
-        Reply::json(bodies::token(2)),
-    ]);
+    upstream.answer_tokens([Reply::token_living(1, Duration::from_secs(1)), down(), down(), Reply::token(2)]);
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     upstream.wait_for_token_hits(3).await;
@@ -188,7 +183,7 @@ async fn a_token_endpoint_that_is_down_disturbs_nobody_while_the_old_token_lives
     let mut ask = async || {
         asked += 1;
         let id = format!("S{asked}");
-        upstream.answer(&id, [passed(&id)]);
+        upstream.pass(&id);
         gateway.get(&format!("/idv/{id}")).await
     };
     eventually("a failed refresh", async || {
@@ -219,7 +214,7 @@ async fn a_refused_token_is_replaced_once_and_the_call_made_again() {
     ];
     for (name, refused) in refusals {
         let upstream = Upstream::start().await;
-        upstream.answer("S1", [refused, passed("S1")]);
+        upstream.answer("S1", [refused, Reply::passed("S1")]);
         let gateway = Gateway::over(&upstream).await;
         assert_eq!(gateway.get("/idv/S1").await.gist(), pass(), "{name}");
         assert_eq!(tokens_carried(&upstream, "S1"), ["test-token-1", "test-token-2"], "{name}");
@@ -235,7 +230,7 @@ async fn a_second_refusal_is_an_error_that_costs_few_tokens_and_harms_no_other_i
     let upstream = Upstream::start().await;
     let (refused, good) = (ids("R", 200), ids("G", 20));
     answer_all(&upstream, &refused, |_| vec![iam_failed()]);
-    answer_all(&upstream, &good, |id| vec![passed(id)]);
+    answer_all(&upstream, &good, |id| vec![Reply::passed(id)]);
     let gateway = Gateway::over(&upstream).await;
     let answer = gateway.get("/idv/R0").await;
     assert_eq!(answer.gist(), gist(502, "upstream_auth"));
@@ -275,7 +270,7 @@ async fn refreshes_back_off_while_tokens_are_refused() {
 async fn a_region_that_refuses_our_tokens_leaves_the_others_alone() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
     my.answer("S1", [iam_failed()]);
-    ph.answer("S2", [passed("S2")]);
+    ph.pass("S2");
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
     assert_eq!(gateway.get("/idv/S1?region=my").await.gist(), gist(502, "upstream_auth"));
     assert_eq!(gateway.get("/idv/S2?region=ph").await.gist(), pass());
@@ -286,7 +281,7 @@ async fn a_region_that_refuses_our_tokens_leaves_the_others_alone() {
 async fn without_a_token_everybody_is_answered_at_once_while_the_endpoint_is_left_alone() {
     let upstream = Upstream::start().await;
     let ids = ids("S", 50);
-    answer_all(&upstream, &ids, |id| vec![passed(id)]);
+    answer_all(&upstream, &ids, |id| vec![Reply::passed(id)]);
     upstream.answer_tokens([Reply::text(500, "<html>down</html>")]);
     let gateway = Gateway::over(&upstream).await;
     let answer = gateway.get("/idv/S0").await;
@@ -299,14 +294,14 @@ async fn without_a_token_everybody_is_answered_at_once_while_the_endpoint_is_lef
     let refreshes = (started.elapsed().as_secs_f64() + 1.0).log2().ceil() as usize;
     assert!(upstream.token_hits() <= 2 + 2 * refreshes, "{} token calls", upstream.token_hits());
     assert_eq!(upstream.result_hits(), 0, "no call without a token");
-    upstream.answer_tokens([Reply::json(bodies::token(9))]);
+    upstream.answer_tokens([Reply::token(9)]);
     eventually("recovery", async || gateway.get("/idv/S0").await.gist() == pass()).await;
 }
 
 #[tokio::test]
 async fn a_token_endpoint_that_cannot_be_reached_makes_the_region_unavailable() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     // Bound but not listening: connections are refused, and nobody else gets the port.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -320,8 +315,8 @@ async fn a_token_endpoint_that_cannot_be_reached_makes_the_region_unavailable() 
 #[tokio::test]
 async fn a_busy_token_endpoint_is_left_alone_for_as_long_as_it_asks() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
-    let busy = Reply::json(refusal("SERVICE_BUSY", "Rate limit is exceeded")).header("retry-after", "7s");
+    upstream.pass("S1");
+    let busy = Reply::refusal("SERVICE_BUSY", "Rate limit is exceeded").header("retry-after", "7s");
     upstream.answer_tokens([busy]);
     let gateway = Gateway::over(&upstream).await;
     for seconds in [7..=7, 2..=7] {
@@ -338,15 +333,15 @@ async fn a_timestamp_error_teaches_the_upstreams_clock_from_its_date() {
     for skew in [600, -600] {
         let upstream = Upstream::start().await;
         let there = Timestamp::now() + SignedDuration::from_secs(skew);
-        let wrong_time = Reply::json(refusal("PARAMETER_ERROR", "Timestamp error"));
+        let wrong_time = Reply::refusal("PARAMETER_ERROR", "Timestamp error");
         let token = token_until(1, there.as_millisecond() + 3_600_000);
         upstream.answer_tokens([
             wrong_time.header("date", &http_date(there)),
             Reply::json(token).header("date", &http_date(there)),
-            Reply::json(bodies::token(2)),
+            Reply::token(2),
         ]);
-        upstream.answer("S1", [passed("S1")]);
-        upstream.answer("S2", [iam_failed(), passed("S2")]);
+        upstream.pass("S1");
+        upstream.answer("S2", [iam_failed(), Reply::passed("S2")]);
         let gateway = Gateway::over(&upstream).await;
         assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
         assert_eq!(upstream.token_hits(), 2);
@@ -365,7 +360,7 @@ async fn a_timestamp_error_teaches_the_upstreams_clock_from_its_date() {
 
 #[tokio::test]
 async fn a_timestamp_error_is_corrected_once() {
-    let wrong_time = || Reply::json(refusal("PARAMETER_ERROR", "Timestamp error"));
+    let wrong_time = || Reply::refusal("PARAMETER_ERROR", "Timestamp error");
     let there = http_date(Timestamp::now() + SignedDuration::from_secs(600));
     let cases = [
         ("a clock that is wrong again", wrong_time().header("date", &there), 2),
@@ -408,7 +403,7 @@ async fn an_odd_lifetime_starts_no_refresh_loop() {
         upstream.answer_tokens([Reply::json(token_until(1, lifetime.clone())).header("date", &date)]);
         let gateway = Gateway::over(&upstream).await;
         for id in ids("S", 20) {
-            upstream.answer(&id, [passed(&id)]);
+            upstream.pass(&id);
             assert_eq!(gateway.get(&format!("/idv/{id}")).await.gist(), pass(), "{lifetime}");
         }
         assert_eq!(upstream.token_hits(), 1, "{lifetime}");
@@ -419,7 +414,7 @@ async fn an_odd_lifetime_starts_no_refresh_loop() {
 async fn an_answer_without_a_usable_token_is_no_token() {
     for token in [json!(null), json!(""), json!(7), json!("two\r\nlines: 1"), json!({})] {
         let upstream = Upstream::start().await;
-        upstream.answer("S1", [passed("S1")]);
+        upstream.pass("S1");
         upstream.answer_tokens([Reply::json(bodies::success(json!({ "token": token, "expiredTime": 1 })))]);
         let gateway = Gateway::over(&upstream).await;
         assert_eq!(gateway.get("/idv/S1").await.gist(), gist(503, "upstream_unavailable"), "{token}");
@@ -498,9 +493,9 @@ async fn keys_taken_up(gateway: &Gateway) {
 async fn keys_that_change_on_disk_sign_the_next_token_and_the_old_one_serves_until_then() {
     let upstream = Upstream::start().await;
     let files = KeyFiles::new("rotated");
-    upstream.answer("S1", [passed("S1")]);
-    upstream.answer("S2", [passed("S2")]);
-    upstream.answer("S3", [iam_failed(), passed("S3")]);
+    upstream.pass("S1");
+    upstream.pass("S2");
+    upstream.answer("S3", [iam_failed(), Reply::passed("S3")]);
     let gateway = files.gateway(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     files.write("new");
@@ -517,10 +512,10 @@ async fn keys_that_change_on_disk_sign_the_next_token_and_the_old_one_serves_unt
 async fn the_keys_before_are_tried_when_the_new_ones_are_refused() {
     let upstream = Upstream::start().await;
     let files = KeyFiles::new("refused");
-    let refused = Reply::json(refusal("PARAMETER_ERROR", "Signature error"));
-    upstream.answer_tokens([Reply::json(bodies::token(1)), refused, Reply::json(bodies::token(2))]);
-    upstream.answer("S1", [passed("S1")]);
-    upstream.answer("S2", [iam_failed(), passed("S2")]);
+    let refused = Reply::refusal("PARAMETER_ERROR", "Signature error");
+    upstream.answer_tokens([Reply::token(1), refused, Reply::token(2)]);
+    upstream.pass("S1");
+    upstream.answer("S2", [iam_failed(), Reply::passed("S2")]);
     let gateway = files.gateway(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     files.write("new");
@@ -536,9 +531,9 @@ async fn the_keys_before_are_tried_when_the_new_ones_are_refused() {
 async fn new_keys_are_tried_at_once_after_refused_ones() {
     let upstream = Upstream::start().await;
     let files = KeyFiles::new("repaired");
-    let refused = || Reply::json(refusal("PARAMETER_ERROR", "Signature error"));
+    let refused = || Reply::refusal("PARAMETER_ERROR", "Signature error");
     upstream.answer_tokens([refused()]);
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     let gateway = files.gateway(&upstream).await;
     // Two failures, so that the next refresh may be further away than the new keys.
     eventually("a second refresh", async || {
@@ -548,7 +543,7 @@ async fn new_keys_are_tried_at_once_after_refused_ones() {
     .await;
     files.write("new");
     keys_taken_up(&gateway).await;
-    upstream.answer_tokens([Reply::json(bodies::token(1))]);
+    upstream.answer_tokens([Reply::token(1)]);
     assert_eq!(gateway.get("/idv/S1").await.gist(), pass());
     signed_request(&upstream, upstream.token_hits() - 1, "new-access", "new-secret");
 }
@@ -557,8 +552,8 @@ async fn new_keys_are_tried_at_once_after_refused_ones() {
 async fn a_caller_who_hangs_up_ends_nobodys_refresh() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("S2", [passed("S2")]);
-    upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
+    upstream.pass("S2");
+    upstream.answer_tokens([Reply::token(1).gated(&gate)]);
     let gateway = Gateway::over(&upstream).await;
     let mut leader = TcpStream::connect(gateway.public).await.unwrap();
     leader.write_all(b"GET /idv/S1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
@@ -576,7 +571,7 @@ async fn a_caller_who_hangs_up_ends_nobodys_refresh() {
 #[tokio::test]
 async fn a_token_that_no_header_could_carry_is_no_token_and_the_next_one_is_asked_for() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     let mut endless = token_until(1, Timestamp::now().as_millisecond() + 3_600_000);
     endless["data"]["token"] = "t".repeat(9_000).into();
     upstream.answer_tokens([Reply::json(endless.clone()), Reply::token_living(2, Duration::from_secs(3600))]);

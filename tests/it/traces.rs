@@ -10,7 +10,7 @@ use crate::support::collector::{Collector, Span};
 use crate::support::gateway::{OPEN, caller, metric_at, region, region_at, sha256};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Gateway, Reply, Upstream, bodies, eventually, within};
+use crate::support::{Gateway, Reply, Upstream, eventually, within};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -34,7 +34,7 @@ async fn traced(collector: &Collector, upstream: &Upstream) -> Served {
 
 async fn knows(id: &str) -> Upstream {
     let upstream = Upstream::start().await;
-    upstream.answer(id, [Reply::json(bodies::passed(id))]);
+    upstream.pass(id);
     upstream
 }
 
@@ -57,7 +57,7 @@ fn said(span: &Span) -> Vec<(&str, &str)> {
 #[tokio::test]
 async fn a_cold_id_is_one_trace_from_the_request_to_the_attempts() {
     let (collector, upstream) = (Collector::start().await, Upstream::start().await);
-    upstream.answer("T1", [Reply::json(bodies::refusal("ERROR", "")), Reply::json(bodies::passed("T1"))]);
+    upstream.answer("T1", [Reply::refusal("ERROR", ""), Reply::passed("T1")]);
     let pieces = [&caller("onboarding", &[], ""), &region("my", &upstream), &collector.piece()];
     let served = Served::with_env(&pieces.map(String::as_str), &[AT_ONCE]).await;
     let parent = traceparent("01");
@@ -134,7 +134,7 @@ async fn a_hit_is_a_request_and_a_lookup() {
 #[tokio::test]
 async fn who_joins_a_fill_points_at_it() {
     let (collector, upstream, gate) = (Collector::start().await, Upstream::start().await, Gate::default());
-    upstream.answer("T1", [Reply::json(bodies::passed("T1")).gated(&gate)]);
+    upstream.answer("T1", [Reply::passed("T1").gated(&gate)]);
     let mut gateway = Gateway::with(&[OPEN, &region("my", &upstream), &collector.piece()]).await;
     let (first, second) = (gateway.ask("/idv/T1", &[]).await, gateway.ask("/idv/T1", &[]).await);
     gate.open();

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::support::client::NO_CACHE;
 use crate::support::gateway::{OPEN, caller, region};
-use crate::support::upstream::{Gate, passed};
+use crate::support::upstream::Gate;
 use crate::support::{Answer, Gateway, Reply, Upstream, bodies, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,10 +28,6 @@ async fn wait_for_waiters(gateway: &Gateway, n: usize) {
     eventually("as many waiters", async || waiters(gateway).await == n as f64).await;
 }
 
-fn pending(id: &str) -> Reply {
-    Reply::json(bodies::pending(id))
-}
-
 /// A gateway that polls every 300 ms.
 async fn gateway(upstream: &Upstream) -> Gateway {
     Gateway::with(&[OPEN, "[cache]\npending_ttl = \"300ms\"\n", &region("my", upstream)]).await
@@ -51,7 +47,7 @@ async fn a_result_that_is_too_large_to_keep_is_polled_no_more_often_than_others(
 #[tokio::test]
 async fn a_waiter_is_answered_when_the_result_becomes_final() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1"), pending("S1"), passed("S1")]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::pending("S1"), Reply::passed("S1")]);
     let gateway = gateway(&upstream).await;
     let answer = get(&gateway, "/idv/S1", "20").await;
     assert_eq!(answer.gist(), (200, "passed".to_owned()));
@@ -67,7 +63,7 @@ async fn a_waiter_is_answered_when_the_result_becomes_final() {
 #[tokio::test]
 async fn a_waiter_gets_the_pending_answer_when_its_time_is_up() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway = gateway(&upstream).await;
     let started = Instant::now();
     let answer = get(&gateway, "/idv/S1", "1").await;
@@ -80,7 +76,7 @@ async fn a_waiter_gets_the_pending_answer_when_its_time_is_up() {
 #[tokio::test]
 async fn a_final_result_and_an_unknown_id_are_answered_at_once() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     let gateway = gateway(&upstream).await;
     for (target, gist) in [("/idv/S1", (200, "passed")), ("/idv/S2", (404, "signature_not_found"))] {
         let answer = get(&gateway, target, "30").await;
@@ -92,7 +88,7 @@ async fn a_final_result_and_an_unknown_id_are_answered_at_once() {
 #[tokio::test]
 async fn a_head_request_and_a_malformed_preference_do_not_wait() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway = gateway(&upstream).await;
     for preference in ["wait=-5", "wait=soon", "wait=0", "respond-async"] {
         let answer = gateway.send("GET", "/idv/S1", &[("Prefer", preference)]).await;
@@ -106,7 +102,7 @@ async fn a_head_request_and_a_malformed_preference_do_not_wait() {
 #[tokio::test]
 async fn a_wait_longer_than_the_limit_is_lowered_to_it() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway = Gateway::with(&[OPEN, "[wait]\nmax = \"1s\"\n", &region("my", &upstream)]).await;
     let answer = get(&gateway, "/idv/S1", "99999999999999999999").await;
     assert_eq!(answer.gist(), (200, "pending".to_owned()));
@@ -116,7 +112,7 @@ async fn a_wait_longer_than_the_limit_is_lowered_to_it() {
 #[tokio::test]
 async fn a_refresh_is_answered_afresh_and_then_waits() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1"), pending("S1"), passed("S1")]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::pending("S1"), Reply::passed("S1")]);
     let gateway = gateway(&upstream).await;
     gateway.get("/idv/S1").await;
     let headers = [NO_CACHE[0], ("Prefer", "wait=20")];
@@ -133,7 +129,7 @@ async fn a_waiter_is_polled_for_by_the_newest_result_whoever_fetched_it() {
         body["data"]["submissionCompleted"] = is.into();
         Reply::json(body)
     };
-    upstream.answer("S1", [submitted(false), submitted(true), passed("S1")]);
+    upstream.answer("S1", [submitted(false), submitted(true), Reply::passed("S1")]);
     let polls = "[cache]\npending_ttl = \"2s\"\n";
     let gateway = Gateway::with(&[OPEN, polls, &region("my", &upstream)]).await;
     let waiting = gateway.ask("/idv/S1", &[("Prefer", "wait=4")]).await;
@@ -146,7 +142,7 @@ async fn a_waiter_is_polled_for_by_the_newest_result_whoever_fetched_it() {
 #[tokio::test]
 async fn another_requests_final_result_wakes_a_waiter() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1"), passed("S1")]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::passed("S1")]);
     let rare = "[cache]\npending_ttl = \"60s\"\npending_ttl_max = \"60s\"\n";
     let gateway = Gateway::with(&[OPEN, rare, &region("my", &upstream)]).await;
     let waiting = async { get(&gateway, "/idv/S1", "30").await };
@@ -163,8 +159,8 @@ async fn another_requests_final_result_wakes_a_waiter() {
 async fn a_second_regions_answer_ends_a_wait_with_409() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
     let gate = Gate::default();
-    my.answer("S1", [pending("S1")]);
-    ph.answer("S1", [passed("S1").gated(&gate)]);
+    my.answer("S1", [Reply::pending("S1")]);
+    ph.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
     let waiting = async { get(&gateway, "/idv/S1", "30").await };
     let open = async {
@@ -179,7 +175,7 @@ async fn a_second_regions_answer_ends_a_wait_with_409() {
 #[tokio::test]
 async fn a_wait_for_an_id_that_is_gone_ends_with_404() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1"), Reply::json(bodies::not_exist())]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::absent()]);
     let gateway = gateway(&upstream).await;
     let answer = get(&gateway, "/idv/S1", "20").await;
     assert_eq!(answer.gist(), (404, "signature_not_found".to_owned()));
@@ -189,9 +185,8 @@ async fn a_wait_for_an_id_that_is_gone_ends_with_404() {
 #[tokio::test]
 async fn an_id_that_moves_to_another_region_is_waited_for_there() {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    let absent = || Reply::json(bodies::not_exist());
-    my.answer("S1", [pending("S1"), absent()]);
-    ph.answer("S1", [absent(), pending("S1"), passed("S1")]);
+    my.answer("S1", [Reply::pending("S1"), Reply::absent()]);
+    ph.answer("S1", [Reply::absent(), Reply::pending("S1"), Reply::passed("S1")]);
     let polls = "[cache]\npending_ttl = \"300ms\"\n";
     let gateway = Gateway::with(&[OPEN, polls, &region("my", &my), &region("ph", &ph)]).await;
     let answer = get(&gateway, "/idv/S1", "10").await;
@@ -203,7 +198,7 @@ async fn an_id_that_moves_to_another_region_is_waited_for_there() {
 #[tokio::test]
 async fn two_hundred_waiters_cost_as_few_calls_as_one() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway = Gateway::over(&upstream).await;
     let answers = join_all((0..200).map(|_| get(&gateway, "/idv/S1", "15"))).await;
     assert!(answers.iter().all(|answer| answer.gist() == (200, "pending".to_owned())));
@@ -213,7 +208,7 @@ async fn two_hundred_waiters_cost_as_few_calls_as_one() {
 #[tokio::test]
 async fn beyond_the_limit_the_pending_answer_comes_at_once() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let callers = [caller("one", &[], ""), caller("two", &[], "")].concat();
     let gateway = Gateway::with(&["[wait]\nmax_waiters = 4\n", &region("my", &upstream), &callers]).await;
     let ask = async |key: &str| {
@@ -234,7 +229,7 @@ async fn beyond_the_limit_the_pending_answer_comes_at_once() {
 #[tokio::test]
 async fn a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_polling() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let gateway = gateway(&upstream).await;
     let one = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
     let other = gateway.ask("/idv/S1", &[("Prefer", "wait=30")]).await;
@@ -251,7 +246,7 @@ async fn a_waiter_that_hangs_up_frees_its_place_and_the_last_one_ends_the_pollin
 #[tokio::test]
 async fn waiters_leave_connections_for_short_requests() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let few = "[server]\nmax_connections = 20\n";
     let gateway = Gateway::with(&[OPEN, few, &region("my", &upstream)]).await;
     let mut waiting = Vec::new();
@@ -266,7 +261,7 @@ async fn waiters_leave_connections_for_short_requests() {
 #[tokio::test]
 async fn a_drain_answers_waiters_at_once_and_announces_the_end() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1")]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let drain = "[drain]\ndelay = \"10s\"\ndeadline = \"20s\"\n";
     let mut gateway = Gateway::with(&[OPEN, drain, &region("my", &upstream)]).await;
     let mut waiting = Vec::new();
@@ -291,7 +286,7 @@ async fn polls_that_are_due_together_take_turns_and_none_is_put_off() {
     let upstream = Upstream::start().await;
     let ids: Vec<_> = (0..12).map(|n| format!("S{n}")).collect();
     for id in &ids {
-        upstream.answer(id, [pending(id), passed(id).after(Duration::from_millis(20))]);
+        upstream.answer(id, [Reply::pending(id), Reply::passed(id).after(Duration::from_millis(20))]);
     }
     let one_poll_at_once = region("my", &upstream) + "concurrency = 2\n";
     let gateway = Gateway::with(&[OPEN, "[cache]\npending_ttl = \"300ms\"\n", &one_poll_at_once]).await;
@@ -304,8 +299,8 @@ async fn polls_that_are_due_together_take_turns_and_none_is_put_off() {
 #[tokio::test]
 async fn a_region_that_is_busy_is_polled_as_soon_as_it_says() {
     let upstream = Upstream::start().await;
-    let busy = || Reply::json(bodies::refusal("SERVICE_BUSY", "slow down")).header("Retry-After", "1");
-    upstream.answer("S1", [pending("S1"), busy(), busy(), passed("S1")]);
+    let busy = || Reply::refusal("SERVICE_BUSY", "slow down").header("Retry-After", "1");
+    upstream.answer("S1", [Reply::pending("S1"), busy(), busy(), Reply::passed("S1")]);
     let gateway = gateway(&upstream).await;
     let answer = get(&gateway, "/idv/S1", "6").await;
     assert_eq!(answer.gist(), (200, "passed".to_owned()), "with two pauses of the shortest time");
@@ -315,7 +310,7 @@ async fn a_region_that_is_busy_is_polled_as_soon_as_it_says() {
 #[tokio::test]
 async fn a_region_that_fails_is_polled_less_and_less_and_the_waiter_gets_what_was_known() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [pending("S1"), Reply::json(bodies::refusal("PARAMETER_ERROR", "no"))]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::refusal("PARAMETER_ERROR", "no")]);
     let gateway = gateway(&upstream).await;
     let answer = get(&gateway, "/idv/S1", "4").await;
     assert_eq!(answer.gist(), (200, "pending".to_owned()));

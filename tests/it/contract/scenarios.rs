@@ -52,8 +52,8 @@ pub(super) async fn all(ledger: &Ledger) {
 async fn verdicts(ledger: &Ledger) {
     let upstream = Upstream::start().await;
     let mut ids = vec!["passed".to_owned(), "pending".to_owned(), "unrecognized".to_owned()];
-    upstream.answer("passed", [Reply::json(bodies::passed("passed"))]);
-    upstream.answer("pending", [Reply::json(bodies::pending("pending"))]);
+    upstream.pass("passed");
+    upstream.answer("pending", [Reply::pending("pending")]);
     let unknown_word = bodies::verdict("unrecognized", json!("REVIEW"), Value::Null);
     upstream.answer("unrecognized", [Reply::json(unknown_word)]);
     for reason in Reason::iter() {
@@ -102,7 +102,7 @@ fn key(scopes: &[&str]) -> String {
 async fn stale(ledger: &Ledger) {
     let upstream = Upstream::start().await;
     let down = Reply::text(500, "{}");
-    upstream.answer("old", [Reply::json(bodies::failed("old", "SIMILARITY_FAIL")), down]);
+    upstream.answer("old", [Reply::failed("old", "SIMILARITY_FAIL"), down]);
     let cache = "[cache]\nfinal_ttl = \"5ms\"\nincomplete_ttl = \"5ms\"\n";
     let gateway = Gateway::with(&[OPEN, cache, &region("my", &upstream)]).await;
     assert_eq!(ledger.ask(&gateway, "/idv/old").await.gist(), (200, "failed".to_owned()));
@@ -115,9 +115,8 @@ async fn stale(ledger: &Ledger) {
 /// A wait that ends with a final result, and one that ends before.
 async fn waiting(ledger: &Ledger) {
     let upstream = Upstream::start().await;
-    let pending = |id| Reply::json(bodies::pending(id));
-    upstream.answer("soon", [pending("soon"), Reply::json(bodies::passed("soon"))]);
-    upstream.answer("later", [pending("later")]);
+    upstream.answer("soon", [Reply::pending("soon"), Reply::passed("soon")]);
+    upstream.answer("later", [Reply::pending("later")]);
     let gateway = Gateway::with(&[OPEN, "[cache]\npending_ttl = \"50ms\"\n", &region("my", &upstream)]).await;
     for (id, status, wait) in [("soon", "passed", "wait=20"), ("later", "pending", "wait=1")] {
         let answer = ledger.ask_with(&gateway, &format!("/idv/{id}"), &[("Prefer", wait)]).await;
@@ -217,9 +216,9 @@ async fn traced(ledger: &Ledger) {
 /// What several regions can say together.
 async fn two_regions(ledger: &Ledger) {
     let (my, ph) = (Upstream::start().await, Upstream::start().await);
-    my.answer("both", [Reply::json(bodies::passed("both"))]);
-    ph.answer("both", [Reply::json(bodies::passed("both"))]);
-    ph.answer("unsure", [Reply::json(bodies::refusal("ACCESS_DENIED", "no"))]);
+    my.pass("both");
+    ph.pass("both");
+    ph.answer("unsure", [Reply::refusal("ACCESS_DENIED", "no")]);
     let gateway = Gateway::with(&[OPEN, &region("my", &my), &region("ph", &ph)]).await;
     assert_eq!(ledger.ask(&gateway, "/idv/nowhere").await.code(), "signature_not_found");
     assert_eq!(ledger.ask(&gateway, "/idv/nowhere?region=my").await.code(), "signature_not_found");
@@ -231,7 +230,7 @@ async fn two_regions(ledger: &Ledger) {
 
 /// What one region's own failure is called.
 async fn upstream_failures(ledger: &Ledger) {
-    let says = |code: &str| Reply::json(bodies::refusal(code, "said by the upstream"));
+    let says = |code: &str| Reply::refusal(code, "said by the upstream");
     let malformed = || Reply::text(200, "<html>");
     let no_data =
         Reply::json(json!({ "code": "SUCCESS", "data": null, "transactionId": "b6d722f7e9f553ae" }));
@@ -252,7 +251,7 @@ async fn upstream_failures(ledger: &Ledger) {
         (says("OVER_QUERY_LIMIT"), "upstream_account"),
         (says("ACCOUNT_DISABLED"), "upstream_account"),
         (says("SERVICE_DISABLED"), "upstream_account"),
-        (Reply::json(bodies::passed("somebody-else")), "upstream_id_mismatch"),
+        (Reply::passed("somebody-else"), "upstream_id_mismatch"),
         (says("SERVICE_BUSY"), "upstream_busy"),
         (says("RETRY_LATER").header("retry-after", "7"), "upstream_busy"),
         (Reply::text(429, ""), "upstream_busy"),
@@ -281,7 +280,7 @@ async fn overload(ledger: &Ledger) {
     const SHARE: usize = 10_000 / REGIONS;
     let upstream = Upstream::start().await;
     let silence = Gate::default();
-    upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&silence)]);
+    upstream.answer_tokens([Reply::token(1).gated(&silence)]);
     let region = |n| {
         let region = region_at(&format!("r{n}"), &format!("{}/{n}", upstream.base_url()));
         format!("{region}attempt_timeout = \"60s\"\n")
@@ -306,7 +305,7 @@ async fn drain(ledger: &Ledger) {
     let upstream = Upstream::start().await;
     let silence = Gate::default();
     for method in ["GET", "HEAD"] {
-        upstream.answer(method, [Reply::json(bodies::passed(method)).gated(&silence)]);
+        upstream.answer(method, [Reply::passed(method).gated(&silence)]);
     }
     let drain = "[drain]\ndelay = \"100ms\"\ndeadline = \"2s\"\n";
     let mut gateway = Gateway::with(&[OPEN, drain, &region("my", &upstream)]).await;

@@ -10,7 +10,7 @@ use crate::support::client::{Asked, Connection};
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, within};
+use crate::support::{Reply, Upstream, within};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -33,7 +33,7 @@ const IDLE: usize = 1000;
 #[tokio::test]
 async fn f122_what_an_idle_connection_costs() {
     let upstream = Upstream::start().await;
-    upstream.answer("F122", [Reply::json(bodies::passed("F122"))]);
+    upstream.pass("F122");
     let served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     served.get("/idv/F122").await;
     let resident = async || served.metric("process_resident_memory_bytes").await;
@@ -70,7 +70,7 @@ async fn f131_callers_who_go_at_once() {
     let ids: Vec<String> = (0..IDS).map(|n| format!("F131-{n:02}")).collect();
     for id in &ids {
         trial.truly_passes(id);
-        trial.upstream().answer(id, [Reply::json(bodies::passed(id)).gated(&gate)]);
+        trial.upstream().answer(id, [Reply::passed(id).gated(&gate)]);
     }
     for (n, id) in ids.iter().enumerate() {
         let caller = Asked::get(trial.gateway.public, &format!("/idv/{id}"), &[]).await;

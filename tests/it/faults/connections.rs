@@ -13,7 +13,7 @@ use crate::support::gateway::{OPEN, caller, region};
 use crate::support::process::Served;
 use crate::support::tls::{self, Client};
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Reply, Upstream, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -165,7 +165,7 @@ async fn open(to: SocketAddr, count: usize, bytes: &[u8]) -> Vec<Connection> {
 #[tokio::test]
 async fn f164_at_the_limit_silent_and_erring_clients_make_room_for_callers() {
     let upstream = Upstream::start().await;
-    upstream.answer("F164", [Reply::json(bodies::passed("F164"))]);
+    upstream.pass("F164");
     let served = with_limit(LIMIT, &upstream).await;
     let mut kept = Connection::open(served.public).await;
     for bytes in [
@@ -192,8 +192,8 @@ async fn f164_at_the_limit_silent_and_erring_clients_make_room_for_callers() {
 async fn f164_at_the_limit_an_idle_caller_makes_room_and_one_who_is_being_answered_does_not() {
     let upstream = Upstream::start().await;
     let gate = Gate::default();
-    upstream.answer("F164", [Reply::json(bodies::passed("F164"))]);
-    upstream.answer("SLOW", [Reply::json(bodies::passed("SLOW")).gated(&gate)]);
+    upstream.pass("F164");
+    upstream.answer("SLOW", [Reply::passed("SLOW").gated(&gate)]);
     let served = with_limit(3, &upstream).await;
     let mut busy = Connection::open(served.public).await;
     busy.ask("GET", "/idv/SLOW", &KEY).await;
@@ -249,7 +249,7 @@ async fn keep_busy(public: SocketAddr) -> usize {
 #[tokio::test]
 async fn f170_the_end_of_busy_connections_is_announced_and_no_request_is_lost() {
     let upstream = Upstream::start().await;
-    upstream.answer("F170", [Reply::json(bodies::passed("F170"))]);
+    upstream.pass("F170");
     for delay in ["0s", "1s"] {
         let drain = format!("[drain]\ndelay = \"{delay}\"\ndeadline = \"20s\"\n");
         let mut served = Served::with(&[OPEN, &region("my", &upstream), &drain]).await;

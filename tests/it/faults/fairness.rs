@@ -84,7 +84,7 @@ async fn f165_fills_that_nobody_waits_for_are_dropped() {
     let gate = Gate::default();
     let ids: Vec<String> = (0..LEFT).map(|n| format!("F165-{n:03}")).collect();
     for id in &ids {
-        trial.upstream().answer(id, [Reply::json(bodies::not_exist()).gated(&gate)]);
+        trial.upstream().answer(id, [Reply::absent().gated(&gate)]);
     }
     let mut callers = Vec::new();
     for id in &ids {
@@ -111,7 +111,7 @@ async fn f165_an_attempt_that_its_fill_cuts_short_says_nothing_about_the_region(
     let ids: Vec<String> = (0..QUEUED).map(|n| format!("F165-{n:03}")).collect();
     let mut callers = Vec::new();
     for id in &ids {
-        trial.upstream().answer(id, [Reply::json(bodies::not_exist()).after(Duration::from_millis(310))]);
+        trial.upstream().answer(id, [Reply::absent().after(Duration::from_millis(310))]);
     }
     for id in &ids {
         callers.push((id, trial.crowd(id, 1).await));
@@ -190,7 +190,7 @@ async fn f171_what_a_server_says_before_it_closes_a_kept_connection() {
         let id = format!("F171-{status}");
         trial.truly_passes(&id);
         let last = Reply::Http(status, vec![("connection", "close".to_owned())], Vec::new()).then_close();
-        trial.upstream().answer(&id, [last, Reply::json(bodies::passed(&id))]);
+        trial.upstream().answer(&id, [last, Reply::passed(&id)]);
         assert_eq!(trial.ask(&id).await.gist(), gist(200, "passed"), "{status}");
         assert_eq!(trial.upstream().hits(&id), 2, "{status}");
     }

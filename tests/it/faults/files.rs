@@ -3,7 +3,7 @@
 use super::rows::{Row, row};
 use crate::support::gateway::{caller, metric_at, region, sha256};
 use crate::support::process::{Scratch, Served, run, text};
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Upstream, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -39,7 +39,7 @@ async fn status(served: &Served, key: &str) -> u16 {
 #[tokio::test]
 async fn f162_a_file_that_cannot_be_read_stops_no_other_reload() {
     let (upstream, scratch) = (Upstream::start().await, Scratch::new());
-    upstream.answer("F162", [Reply::json(bodies::passed("F162"))]);
+    upstream.pass("F162");
     for (name, content) in [("access", "test-access-key"), ("a", &sha256("a-old")), ("b", &sha256("b0"))] {
         scratch.write(name, content);
     }
@@ -98,7 +98,7 @@ async fn f163_a_key_file_is_trimmed_or_refused_at_start_and_at_reload() {
         let refused = async || metric_at(served.admin, "idv_reloads_total{outcome=\"refused\"}").await;
         eventually("the refusal", async || refused().await > n as f64).await;
     }
-    upstream.answer("F163", [Reply::json(bodies::passed("F163"))]);
+    upstream.pass("F163");
     assert_eq!(served.get_as("a", "/idv/F163").await.status, 200);
     assert!(upstream.token_requests()[0].body.contains("\"test-access-key\""), "the trimmed key is in use");
 }

@@ -121,7 +121,7 @@ const BUSY: usize = 4;
 async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_takes_too_long() {
     let upstream = Upstream::start().await;
     for n in 0..50 {
-        upstream.answer(&format!("S{n}"), [Reply::json(bodies::passed("S")).gated(&Gate::default())]);
+        upstream.answer(&format!("S{n}"), [Reply::passed("S").gated(&Gate::default())]);
     }
     let pinned = ["taskset", "-c", "0"];
     let quick = "[request]\ntimeout = \"1s\"\nfill_timeout = \"2s\"\n";
@@ -149,7 +149,7 @@ async fn f139_with_a_fifth_of_a_processor_health_is_told_in_time_and_so_is_what_
 #[tokio::test]
 async fn f142_it_listens_on_ipv6_alone() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let scratch = Scratch::new();
     let [public, admin] = [(); 2].map(|()| free_address().port()).map(|port| format!("[::1]:{port}"));
     let server = format!("[server]\nlisten = \"{public}\"\nadmin_listen = \"{admin}\"\n");
@@ -168,7 +168,7 @@ async fn f142_it_listens_on_ipv6_alone() {
 #[tokio::test]
 async fn f142_it_needs_no_rights_and_no_place_to_write() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let pieces = [OPEN, &region("my", &upstream)];
     let is_root = std::fs::metadata("/proc/self").expect("there is /proc").uid() == 0;
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --no-new-privs";
@@ -192,7 +192,7 @@ const MEASURED: usize = 4_000;
 async fn f144_with_nobody_who_reads_the_metrics_memory_and_files_stay_flat() {
     let upstream = Upstream::start().await;
     for n in 0..20 {
-        upstream.answer(&format!("S{n:04}"), [Reply::json(bodies::passed(&format!("S{n:04}")))]);
+        upstream.pass(&format!("S{n:04}"));
     }
     let served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     let round = async |requests: usize| {
@@ -261,7 +261,7 @@ async fn f148_health_is_told_in_time_beside_a_lot_of_hostile_json() {
 async fn callers_who_take_all_open_files_leave_some_for_upstreams() {
     let upstream = Upstream::start().await;
     for id in ["S1", "S2"] {
-        upstream.answer(id, [Reply::json(bodies::passed(id))]);
+        upstream.pass(id);
     }
     let limited = ["bash", "-c", "ulimit -n 256; exec \"$@\"", "limited"];
     let mut served = Served::by(&limited, &[OPEN, &region("my", &upstream)], &[]).await;

@@ -44,7 +44,7 @@ async fn f082_a_scan_meets_the_limit_of_concurrency() {
     let gate = Gate::default();
     let ids: Vec<String> = (0..HELD_BACK).map(|n| format!("F082-{n:04}")).collect();
     for id in &ids {
-        trial.upstream().answer(id, [Reply::json(bodies::not_exist()).gated(&gate)]);
+        trial.upstream().answer(id, [Reply::absent().gated(&gate)]);
     }
     let mut crowds = Vec::new();
     for id in &ids {
@@ -89,7 +89,7 @@ async fn f082_a_scan_meets_the_callers_rate() {
 #[tokio::test]
 async fn f082_a_scan_of_large_results_does_not_grow_the_process() {
     let upstream = Upstream::start().await;
-    upstream.answer("F082-HOT", [Reply::json(bodies::passed("F082-HOT"))]);
+    upstream.pass("F082-HOT");
     for n in 0..LARGE {
         upstream.answer_by(&format!("F082-{n:04}"), || {
             let data = json!({ "idvResult": "PASS", "docDetail": { "ocrInfo": { "front": { "address": "x".repeat(LARGE_BYTES) } } } });

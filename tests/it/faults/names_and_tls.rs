@@ -13,7 +13,7 @@ use super::upstream::region_elsewhere;
 use crate::support::client::{gist, pass};
 use crate::support::front::Front;
 use crate::support::gateway::{region, region_at};
-use crate::support::{Reply, Upstream, bodies, tls};
+use crate::support::{Reply, Upstream, tls};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -155,7 +155,7 @@ async fn f061_the_certificate_is_renewed_while_it_runs() {
         asked += 1;
         let id = format!("F061-{asked:02}");
         trial.truly_passes(&id);
-        let reply = Reply::json(bodies::passed(&id));
+        let reply = Reply::passed(&id);
         trial.upstream().answer(&id, [if then_close { reply.then_close() } else { reply }]);
         assert_eq!(trial.ask(&id).await.gist(), pass(), "{id}");
     };

@@ -12,7 +12,7 @@ use tracing::{Event, Metadata, Subscriber};
 use super::rows::{Row, row};
 use super::trial::Trial;
 use crate::support::upstream::Gate;
-use crate::support::{Reply, bodies, eventually};
+use crate::support::{Reply, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -62,7 +62,7 @@ async fn f080_the_fill_panics() {
     let ids: Vec<String> = (0..40).map(|n| format!("F080-{n:02}")).collect();
     let mut crowds = Vec::new();
     for id in &ids {
-        let error = Reply::json(bodies::refusal("ERROR", "Internal error"));
+        let error = Reply::refusal("ERROR", "Internal error");
         trial.upstream().answer(id, [error.gated(&gate)]);
         crowds.push((id, trial.crowd(id, 3).await));
     }
@@ -91,7 +91,7 @@ async fn f080_the_fill_panics() {
 #[tokio::test(flavor = "current_thread")]
 async fn f080_a_refresh_of_a_token_panics() {
     let trial = Trial::patient(&["my"], "").await;
-    trial.upstream().answer_tokens([Reply::json(bodies::refusal("ACCOUNT_DISABLED", "no"))]);
+    trial.upstream().answer_tokens([Reply::refusal("ACCOUNT_DISABLED", "no")]);
     trial.passes("F080");
     let saboteur = Saboteur("idv_gateway::upstream::token_client", AtomicBool::new(false));
     let sabotage = tracing::subscriber::set_default(saboteur);
@@ -103,7 +103,7 @@ async fn f080_a_refresh_of_a_token_panics() {
     assert_eq!(trial.gateway.metric("idv_panics_total").await, 1.0);
     trial.gateway.wait_for_fills(0).await;
     assert_eq!(trial.upstream().token_hits(), 1, "the next refresh waits its time");
-    trial.upstream().answer_tokens([Reply::json(bodies::token(2))]);
+    trial.upstream().answer_tokens([Reply::token(2)]);
     eventually("a token", async || trial.ask("F080").await.status == 200).await;
     trial.says_nowhere("770101-F080").await;
     trial.invariants_hold().await;

@@ -35,7 +35,7 @@ pub fn rows() -> Vec<Row> {
 #[tokio::test]
 async fn f143_tls_to_an_upstream_needs_no_roots_of_the_system() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let front = Front::tls(&upstream, "upstream").await;
     let url = format!("https://{}", front.address);
     let bare = ["env", "-i", "SSL_CERT_FILE=/nonexistent", "SSL_CERT_DIR=/nonexistent"];
@@ -57,10 +57,10 @@ fn fault(id: &str, verdict: &serde_json::Value, kind: usize) -> Reply {
         0 => Reply::Reset,
         1 => Reply::Http(500, Vec::new(), b"<html>AMINAH CONTOH</html>".to_vec()),
         2 => Reply::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"code\":\"SUCC".to_vec()),
-        3 => Reply::json(bodies::refusal("ERROR", "an error")),
+        3 => Reply::refusal("ERROR", "an error"),
         4 => Reply::Stall(b"HTTP/1.1 200 OK\r\n".to_vec()),
-        5 => Reply::json(bodies::passed(&format!("{id}-other"))),
-        6 => Reply::json(bodies::pending(id)),
+        5 => Reply::passed(&format!("{id}-other")),
+        6 => Reply::pending(id),
         7 => Reply::json(verdict.clone()).after(Duration::from_millis(30)),
         8 => Reply::json(verdict.clone()).then_close(),
         9..12 => Reply::json(verdict.clone()),
@@ -110,7 +110,7 @@ async fn f146_a_proxy_in_the_environment_sees_nothing() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", proxy.local_addr().expect("bound"));
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let mut variables = names.map(|name| (name, url.as_str())).to_vec();
     variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
@@ -146,7 +146,7 @@ async fn f147_with_every_region_down_it_starts_is_ready_and_answers_at_once() {
 #[tokio::test]
 async fn f147_with_every_region_gone_later_what_is_known_is_still_served() {
     let upstream = Upstream::start().await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let gateway = Gateway::over(&upstream).await;
     assert_eq!(gateway.get("/idv/S1").await.status, 200);
     let address = upstream.address;

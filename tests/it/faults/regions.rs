@@ -50,7 +50,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn failed(id: &str) -> Reply {
-    Reply::json(bodies::failed(id, "LIVENESS_ATTACK"))
+    Reply::failed(id, "LIVENESS_ATTACK")
 }
 
 async fn conflicts(trial: &Trial) -> f64 {
@@ -123,7 +123,7 @@ async fn f150_the_second_region_refuses_the_connection() {
 async fn f151_a_region_that_was_silent_is_asked_again() {
     let trial = Trial::with(&["my", "ph"], "").await;
     trial.passes_in("my", "F151");
-    let error = || Reply::json(bodies::refusal("ERROR", ""));
+    let error = || Reply::refusal("ERROR", "");
     trial.region("ph").answer("F151", [error(), error(), failed("F151")]);
     assert_eq!(trial.ask("F151").await.gist(), gist(200, "passed"));
     eventually("the other region's answer", async || {

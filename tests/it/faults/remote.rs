@@ -14,7 +14,7 @@ use super::trial::Trial;
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::process::{Scratch, free_address};
 use crate::support::redis::{self, KEY, Redis};
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Reply, Upstream, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -296,7 +296,7 @@ async fn f097_messages_are_forged_repeated_and_too_many() {
     let pending = "[cache]\npending_ttl = \"30s\"\n";
     let trial = Trial::with(&["my"], &[pending, &redis.section()].concat()).await;
     up(&trial).await;
-    trial.upstream().answer("S1", [Reply::json(bodies::pending("S1"))]);
+    trial.upstream().answer("S1", [Reply::pending("S1")]);
     trial.ask("S1").await;
     let channels = redis.ask(&["PUBSUB", "CHANNELS"]).await.texts();
     let [channel] = &channels[..] else { panic!("one channel: {channels:?}") };
@@ -318,7 +318,7 @@ async fn f098_requests_give_up_while_redis_holds_replies_back() {
     let upstream = Upstream::start().await;
     for n in 0..CANCELLED {
         let id = format!("F098-{n:04}");
-        upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
+        upstream.pass(&id);
     }
     let pieces = [OPEN, &region("my", &upstream), &redis.section()];
     let (one, other) = (Gateway::with(&pieces).await, Gateway::with(&pieces).await);

@@ -15,7 +15,7 @@ use crate::support::client::{self, Connection};
 use crate::support::gateway::{OPEN, region};
 use crate::support::process::Served;
 use crate::support::upstream::Gate;
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Reply, Upstream, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -35,7 +35,7 @@ fn drain(delay: &str) -> String {
 #[tokio::test]
 async fn f134_a_killed_gateway_starts_again_on_its_ports_and_has_left_no_file_behind() {
     let upstream = Upstream::passing("S1").await;
-    upstream.answer("S2", [Reply::json(bodies::passed("S2")).gated(&Gate::default())]);
+    upstream.answer("S2", [Reply::passed("S2").gated(&Gate::default())]);
     let mut served = Served::with(&[OPEN, &region("my", &upstream)]).await;
     let mut under_way = Connection::open(served.public).await;
     under_way.ask("GET", "/idv/S2", &[]).await;
@@ -54,7 +54,7 @@ async fn f134_a_killed_gateway_starts_again_on_its_ports_and_has_left_no_file_be
 async fn f136_a_rolling_restart_behind_a_balancer_fails_no_request() {
     let upstream = Upstream::start().await;
     for n in 0..IDS {
-        upstream.answer(&format!("S{n}"), [Reply::json(bodies::passed(&format!("S{n}")))]);
+        upstream.pass(&format!("S{n}"));
     }
     let pieces = [OPEN, &region("my", &upstream), &drain("1s")];
     let mut instances = [Served::with(&pieces).await, Served::with(&pieces).await];

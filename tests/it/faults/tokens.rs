@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::rows::{Row, row};
 use super::trial::Trial;
-use crate::support::bodies::{passed, refusal};
 use crate::support::client::{NO_CACHE, gist, pass};
 use crate::support::gateway::region;
 use crate::support::{Reply, Upstream, eventually};
@@ -60,7 +59,7 @@ async fn f066_the_token_endpoint_hangs_while_the_old_token_lives() {
 #[tokio::test]
 async fn f071_a_signature_error() {
     let trial = Trial::with(&["f071"], "").await;
-    trial.upstream().answer_tokens([Reply::json(refusal("PARAMETER_ERROR", "Signature error"))]);
+    trial.upstream().answer_tokens([Reply::refusal("PARAMETER_ERROR", "Signature error")]);
     assert_eq!(trial.ask("F071").await.gist(), gist(502, "upstream_auth"));
     assert!(trial.has_logged(&["WARN", "token refresh failed", "f071", "Auth", "PARAMETER_ERROR"]).await);
     let counted = |outcome: &str| {
@@ -78,11 +77,11 @@ const BURST: usize = 3;
 #[tokio::test]
 async fn f174_refreshes_that_refusals_cause_are_limited() {
     let trial = Trial::with(&["f174"], "").await;
-    let ended = || Reply::json(refusal("IAM_FAILED", "Token not found or expired"));
+    let ended = || Reply::refusal("IAM_FAILED", "Token not found or expired");
     for n in 0..BURST {
         let id = format!("F174{n}");
         trial.truly_passes(&id);
-        trial.upstream().answer(&id, [ended(), Reply::json(passed(&id))]);
+        trial.upstream().answer(&id, [ended(), Reply::passed(&id)]);
         assert_eq!(trial.ask(&id).await.gist(), pass());
     }
     trial.upstream().answer("F174", [ended()]);

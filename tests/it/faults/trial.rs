@@ -12,7 +12,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Gateway, PATIENCE, Reply, Upstream, bodies, client, eventually, gateway};
+use crate::support::{Answer, Gateway, PATIENCE, Upstream, client, eventually, gateway};
 
 /// What no log, metric or error may ever hold. `bodies` gives every person one of these words.
 const CANARIES: &[&str] = &[
@@ -122,7 +122,7 @@ impl Trial {
     /// Scripts `id` to pass in the first region.
     pub fn passes(&self, id: &str) {
         self.truly_passes(id);
-        self.upstream().answer(id, [Reply::json(bodies::passed(id))]);
+        self.upstream().pass(id);
     }
 
     /// Notes that `passed` is the truth for `id`, however it is scripted.
@@ -172,7 +172,7 @@ impl Trial {
     /// Scripts `id` to pass in a region.
     pub fn passes_in(&self, region: &str, id: &str) {
         self.truly_passes(id);
-        self.region(region).answer(id, [Reply::json(bodies::passed(id))]);
+        self.region(region).pass(id);
     }
 
     /// One line of the logs of this process holds all these words.

@@ -13,7 +13,7 @@ use crate::support::client::{gist, pass};
 use crate::support::front::Front;
 use crate::support::gateway::{RETRIES, region, region_at};
 use crate::support::upstream::{Flow, Gate};
-use crate::support::{Reply, Upstream, bodies, eventually};
+use crate::support::{Reply, Upstream, eventually};
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -119,7 +119,7 @@ async fn f047_kept_connections_are_closed_just_as_they_are_used() {
     for (n, id) in ids.iter().enumerate() {
         trial.truly_passes(id);
         // At once, or a moment later: just when the connection is taken for the next request.
-        let reply = Reply::json(bodies::passed(id));
+        let reply = Reply::passed(id);
         let delay = Duration::from_millis(n as u64 % 3);
         let reply = if delay.is_zero() { reply.then_close() } else { reply.then_close_after(delay) };
         trial.upstream().answer(id, [reply]);
@@ -150,7 +150,7 @@ async fn f048_kept_connections_are_half_open() {
     let kept: Vec<String> = (0..KEPT).map(|n| format!("F048-KEPT-{n}")).collect();
     for id in &kept {
         trial.truly_passes(id);
-        trial.upstream().answer(id, [Reply::json(bodies::passed(id)).gated(&gate)]);
+        trial.upstream().answer(id, [Reply::passed(id).gated(&gate)]);
     }
     let all_at_once = async {
         for id in &kept {
@@ -187,7 +187,7 @@ async fn f049_one_region_is_slow() {
     let ids = |region: &str| -> Vec<String> { (0..20).map(|n| format!("F049-{region}-{n:02}")).collect() };
     for id in ids("my") {
         trial.truly_passes(&id);
-        let reply = Reply::json(bodies::passed(&id)).after(SLOW);
+        let reply = Reply::passed(&id).after(SLOW);
         trial.upstream().answer(&id, [reply]);
     }
     ids("ph").iter().for_each(|id| trial.passes_in("ph", id));

@@ -125,9 +125,9 @@ impl World {
             .then(|| rng.random_range(0..self.truth.len()));
         let (said, reply) = match (mood, said) {
             (Mood::Hangs, _) => (Said::Fault, Reply::Stall(Vec::new())),
-            (Mood::Errs, _) => (Said::Fault, Reply::json(bodies::refusal("ERROR", "no"))),
+            (Mood::Errs, _) => (Said::Fault, Reply::refusal("ERROR", "no")),
             (Mood::Resets, _) => (Said::Fault, Reply::Reset),
-            (_, Said::No) => (said, Reply::json(bodies::not_exist())),
+            (_, Said::No) => (said, Reply::absent()),
             (_, _) => match of_another.filter(|other| *other != id) {
                 Some(other) => (Said::Fault, Reply::json(body(other, region, number, said, true))),
                 None => {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::support::bodies;
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::redis::{Redis, replica_of};
 use crate::support::upstream::{Gate, Reply, Upstream};
@@ -29,7 +28,7 @@ async fn ask_four_replicas(upstream: &Upstream, redis: &Redis, callers: usize) -
 #[tokio::test]
 async fn four_replicas_and_a_thousand_callers_each_cost_one_upstream_call() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).after(Duration::from_millis(500))]);
+    upstream.answer("S1", [Reply::passed("S1").after(Duration::from_millis(500))]);
     assert!(ask_four_replicas(&upstream, &redis, 1_000).await.iter().all(|status| *status == 200));
     assert_eq!(upstream.hits("S1"), 1);
 }
@@ -37,7 +36,7 @@ async fn four_replicas_and_a_thousand_callers_each_cost_one_upstream_call() {
 #[tokio::test]
 async fn an_id_that_does_not_exist_costs_each_replica_one_call_and_one_at_a_time() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::not_exist()).after(Duration::from_millis(300))]);
+    upstream.answer("S1", [Reply::absent().after(Duration::from_millis(300))]);
     let started = Instant::now();
     // A crowd would keep this machine so busy that replies about the lease come late.
     assert_eq!(ask_four_replicas(&upstream, &redis, 1).await, [404; 4]);
@@ -49,8 +48,8 @@ async fn an_id_that_does_not_exist_costs_each_replica_one_call_and_one_at_a_time
 async fn a_replica_whose_call_fails_leaves_the_next_call_to_one_other() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::default();
-    let refused = Reply::json(bodies::refusal("PARAMETER_ERROR", "no")).gated(&gate);
-    upstream.answer("S1", [refused, Reply::json(bodies::passed("S1")).after(Duration::from_millis(300))]);
+    let refused = Reply::refusal("PARAMETER_ERROR", "no").gated(&gate);
+    upstream.answer("S1", [refused, Reply::passed("S1").after(Duration::from_millis(300))]);
     let replicas = join_all((0..4).map(|_| replica(&upstream, &redis, ""))).await;
     let first = replicas[0].ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -66,7 +65,7 @@ async fn a_replica_whose_call_fails_leaves_the_next_call_to_one_other() {
 /// The key of the lease that a fill of S1 takes.
 async fn lease(gateway: &Gateway, upstream: &Upstream, redis: &Redis) -> String {
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::not_exist()).gated(&gate), Reply::json(bodies::passed("S1"))]);
+    upstream.answer("S1", [Reply::absent().gated(&gate), Reply::passed("S1")]);
     let asked = gateway.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
     let lease = redis.key("*:lease:*").await;
@@ -118,7 +117,7 @@ async fn who_asks_is_answered_before_the_other_replicas_can_read_it() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let outstanding = async |n: usize| {
         let (id, gate) = (format!("S{n}"), Gate::default());
-        upstream.answer(&id, [Reply::json(bodies::passed(&id)).gated(&gate)]);
+        upstream.answer(&id, [Reply::passed(&id).gated(&gate)]);
         let gateway = replica(&upstream, &redis, "").await;
         let asked = gateway.ask(&format!("/idv/{id}"), &[]).await;
         upstream.wait_for_hits(&id, 1).await;

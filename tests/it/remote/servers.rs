@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::process::{Scratch, Served, free_address, text};
 use crate::support::redis::{self, KEY, Redis, Said, replica_of, section};
-use crate::support::upstream::{Reply, Upstream};
-use crate::support::{bodies, eventually, tls};
+use crate::support::upstream::Upstream;
+use crate::support::{eventually, tls};
 
 async fn replica(upstream: &Upstream, section: &str) -> Gateway {
     replica_of(&[OPEN, section, &region("my", upstream)]).await
@@ -17,7 +17,7 @@ async fn replica(upstream: &Upstream, section: &str) -> Gateway {
 
 /// What one replica fetches is a remote hit on another.
 async fn shares(upstream: &Upstream, section: &str, id: &str) {
-    upstream.answer(id, [Reply::json(bodies::passed(id))]);
+    upstream.pass(id);
     let (one, other) = (replica(upstream, section).await, replica(upstream, section).await);
     one.get(&format!("/idv/{id}")).await;
     let answer = other.get(&format!("/idv/{id}")).await;
@@ -116,7 +116,7 @@ async fn a_cluster_and_a_slot_that_moves() {
         shares(&upstream, &section, id).await;
     }
     let (one, other) = (replica(&upstream, &section).await, replica(&upstream, &section).await);
-    upstream.answer("S5", [Reply::json(bodies::passed("S5"))]);
+    upstream.pass("S5");
     one.get("/idv/S5").await;
     let mut held = None;
     for (at, node) in nodes.iter().enumerate() {
@@ -190,7 +190,7 @@ async fn sentinels_name_the_new_master_after_a_failover() {
     let gateway =
         replica(&upstream, &section(&scratch, &format!("redis+sentinel://{}/main", sentinel.address), KEY))
             .await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     gateway.get("/idv/S1").await;
     eventually("a failover", async || matches!(sentinel.ask("FAILOVER").await, Said::Text(_))).await;
     let port = replicated.address.port().to_string();
@@ -201,7 +201,7 @@ async fn sentinels_name_the_new_master_after_a_failover() {
     eventually("a result on the new master", async || {
         n += 1;
         let id = format!("S{n}");
-        upstream.answer(&id, [Reply::json(bodies::passed(&id))]);
+        upstream.pass(&id);
         assert_eq!(gateway.get(&format!("/idv/{id}")).await.status, 200);
         replicated.keys("*:result").await.len() > 1
     })

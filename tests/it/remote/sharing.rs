@@ -17,7 +17,7 @@ const NOT_FOUND: &str =
 #[tokio::test]
 async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     let fetched = one.get("/idv/S1").await;
     assert_eq!(fetched.cache_status(), "idv-gateway; fwd=miss; stored");
@@ -39,7 +39,7 @@ async fn a_result_that_one_replica_fetched_is_a_hit_on_another() {
 #[tokio::test]
 async fn a_purge_on_one_replica_is_a_purge_on_all() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
     other.get("/idv/S1").await;
@@ -59,7 +59,7 @@ async fn a_purge_on_one_replica_is_a_purge_on_all() {
 async fn a_fill_under_way_on_another_replica_does_not_put_back_what_was_purged() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::default();
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     let asked = one.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -73,7 +73,7 @@ async fn a_fill_under_way_on_another_replica_does_not_put_back_what_was_purged()
 #[tokio::test]
 async fn a_region_that_one_replica_learned_is_the_only_one_another_asks() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    ph.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    ph.answer("S1", [Reply::pending("S1")]);
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
     let cache = "[cache]\npending_ttl = \"100ms\"\n";
     let (one, other) = (
@@ -90,7 +90,7 @@ async fn a_region_that_one_replica_learned_is_the_only_one_another_asks() {
 async fn a_second_holder_that_another_replica_found_is_a_conflict_here() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
     for upstream in [&my, &ph] {
-        upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+        upstream.pass("S1");
     }
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -103,9 +103,9 @@ async fn a_second_holder_that_another_replica_found_is_a_conflict_here() {
 #[tokio::test]
 async fn a_holder_that_another_replica_found_meanwhile_stays_one() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    let (gate, pass) = (Gate::default(), Reply::json(bodies::passed("S1")));
-    let busy = Reply::json(bodies::refusal("SERVICE_BUSY", "later"));
-    my.answer("S1", [Reply::json(bodies::not_exist()), pass.clone(), busy]);
+    let (gate, pass) = (Gate::default(), Reply::passed("S1"));
+    let busy = Reply::refusal("SERVICE_BUSY", "later");
+    my.answer("S1", [Reply::absent(), pass.clone(), busy]);
     ph.answer("S1", [pass.clone().gated(&gate), pass]);
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -123,9 +123,9 @@ async fn a_holder_that_another_replica_found_meanwhile_stays_one() {
 async fn two_holders_that_two_replicas_find_at_once_are_a_conflict() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
     let gate = Gate::default();
-    let pass = Reply::json(bodies::passed("S1")).gated(&gate);
+    let pass = Reply::passed("S1").gated(&gate);
     my.answer("S1", [pass.clone()]);
-    ph.answer("S1", [Reply::json(bodies::not_exist()), pass]);
+    ph.answer("S1", [Reply::absent(), pass]);
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     let unpinned = one.ask("/idv/S1", &[]).await;
@@ -145,7 +145,7 @@ async fn two_holders_that_two_replicas_find_at_once_are_a_conflict() {
 #[tokio::test]
 async fn a_shared_result_is_no_answer_for_regions_that_never_answered() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    my.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    my.pass("S1");
     let regions = [region("my", &my), region("ph", &ph)].concat();
     let callers = [
         caller("both", &[], ""),
@@ -164,8 +164,8 @@ async fn a_shared_result_is_no_answer_for_regions_that_never_answered() {
 #[tokio::test]
 async fn a_waiter_on_one_replica_is_answered_by_what_another_brings() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    let pending = Reply::json(bodies::pending("S1"));
-    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let pending = Reply::pending("S1");
+    upstream.answer("S1", [pending, Reply::passed("S1")]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let pieces = [OPEN, slow, &region("my", &upstream), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -180,8 +180,8 @@ async fn a_waiter_on_one_replica_is_answered_by_what_another_brings() {
 #[tokio::test]
 async fn a_callback_reaches_the_waiter_on_another_replica() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    let pending = Reply::json(bodies::pending("S1"));
-    upstream.answer("S1", [pending, Reply::json(bodies::passed("S1"))]);
+    let pending = Reply::pending("S1");
+    upstream.answer("S1", [pending, Reply::passed("S1")]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let key = redis.scratch.write("callback-key", "a-callback-key\n");
     let callbacks = format!("[callbacks]\nlisten = \"127.0.0.1:0\"\nkey_file = \"{}\"\n", text(&key));
@@ -203,7 +203,7 @@ async fn a_callback_reaches_the_waiter_on_another_replica() {
 #[tokio::test]
 async fn a_purge_that_the_second_tier_did_not_take_is_made_up_for() {
     let (upstream, mut redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
     other.get("/idv/S1").await;
@@ -221,7 +221,7 @@ async fn a_purge_that_the_second_tier_did_not_take_is_made_up_for() {
 #[tokio::test]
 async fn a_replica_that_did_not_listen_learns_what_was_purged_meanwhile() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
     other.get("/idv/S1").await;
@@ -238,7 +238,7 @@ async fn not_found_is_never_taken_from_another_replica() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     assert_eq!(one.get("/idv/S1").await.status, 404);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     assert_eq!(other.get("/idv/S1").await.status, 200);
     assert!(one.get("/idv/S1").await.is_hit(), "believed for ten seconds where it was heard");
 }
@@ -246,7 +246,7 @@ async fn not_found_is_never_taken_from_another_replica() {
 #[tokio::test]
 async fn a_pending_result_is_fetched_on_one_schedule_by_all_replicas() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::pending("S1"))]);
+    upstream.answer("S1", [Reply::pending("S1")]);
     let replicas = join_all((0..3).map(|_| replica(&upstream, &redis))).await;
     for replica in &replicas {
         let answer = replica.get("/idv/S1").await;
@@ -265,7 +265,7 @@ fn contradictory(id: &str) -> Reply {
 #[tokio::test]
 async fn an_older_final_result_does_not_come_back_over_a_newer_answer_that_is_none() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")), contradictory("S1")]);
+    upstream.answer("S1", [Reply::passed("S1"), contradictory("S1")]);
     let pieces = [OPEN, "[cache]\npending_ttl = \"200ms\"\n", &region("my", &upstream), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
@@ -283,8 +283,8 @@ async fn an_older_final_result_does_not_come_back_over_a_newer_answer_that_is_no
 async fn what_was_asked_earlier_and_answered_later_does_not_replace_what_is_newer() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::default();
-    let failed = Reply::json(bodies::failed("S1", "LIVENESS_ATTACK"));
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate), failed]);
+    let failed = Reply::failed("S1", "LIVENESS_ATTACK");
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate), failed]);
     let (one, two) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     let slow = one.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;
@@ -300,8 +300,8 @@ async fn what_was_asked_earlier_and_answered_later_does_not_replace_what_is_newe
 #[tokio::test]
 async fn an_id_that_another_replica_saw_move_is_no_conflict_here() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    my.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::not_exist())]);
-    ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+    my.answer("S1", [Reply::pending("S1"), Reply::absent()]);
+    ph.answer("S1", [Reply::absent(), Reply::passed("S1")]);
     let cache = "[cache]\npending_ttl = \"100ms\"\nnot_found_ttl = \"1ms\"\n";
     let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -320,8 +320,8 @@ async fn an_id_that_another_replica_saw_move_is_no_conflict_here() {
 async fn a_conflict_that_one_replica_finds_ends_what_another_keeps() {
     for headers in [&[][..], NO_CACHE] {
         let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-        my.answer("S1", [Reply::json(bodies::passed("S1"))]);
-        ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::passed("S1"))]);
+        my.pass("S1");
+        ph.answer("S1", [Reply::absent(), Reply::passed("S1")]);
         let cache = "[cache]\nnot_found_ttl = \"1ms\"\n";
         let pieces = [OPEN, cache, &region("my", &my), &region("ph", &ph), &redis.section()];
         let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -336,8 +336,8 @@ async fn a_conflict_that_one_replica_finds_ends_what_another_keeps() {
 #[tokio::test]
 async fn a_waiter_is_told_at_once_that_another_replica_found_a_conflict() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    my.answer("S1", [Reply::json(bodies::pending("S1"))]);
-    ph.answer("S1", [Reply::json(bodies::not_exist()), Reply::json(bodies::pending("S1"))]);
+    my.answer("S1", [Reply::pending("S1")]);
+    ph.answer("S1", [Reply::absent(), Reply::pending("S1")]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let pieces = [OPEN, slow, &region("my", &my), &region("ph", &ph), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -351,7 +351,7 @@ async fn a_waiter_is_told_at_once_that_another_replica_found_a_conflict() {
 #[tokio::test]
 async fn a_waiter_is_told_at_once_that_another_replica_found_the_id_gone() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::pending("S1")), Reply::json(bodies::not_exist())]);
+    upstream.answer("S1", [Reply::pending("S1"), Reply::absent()]);
     let slow = "[cache]\npending_ttl = \"30s\"\n";
     let pieces = [OPEN, slow, &region("my", &upstream), &redis.section()];
     let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
@@ -367,7 +367,7 @@ async fn a_waiter_is_told_at_once_that_another_replica_found_the_id_gone() {
 #[tokio::test]
 async fn a_replica_that_is_told_nothing_reads_what_was_purged() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     redis.ask(&["ACL", "SETUSER", "mute", "on", ">p", "~*", "&*", "+@all", "-publish"]).await;
     let mute = redis.section_at(&format!("redis://mute:p@{}", redis.address), KEY);
     let one = Gateway::with(&[OPEN, &region("my", &upstream), &mute]).await;
@@ -385,7 +385,7 @@ async fn a_replica_that_is_told_nothing_reads_what_was_purged() {
 #[tokio::test]
 async fn a_region_of_another_account_has_nothing_of_this_one() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let one = replica(&upstream, &redis).await;
     let account = region("my", &upstream).replace("test-access-key", "another-access-key");
     let other = Gateway::with(&[OPEN, &account, &redis.section()]).await;
@@ -403,8 +403,8 @@ async fn a_region_of_another_account_has_nothing_of_this_one() {
 #[tokio::test]
 async fn one_result_that_could_not_be_shared_does_not_end_the_sharing() {
     let (upstream, redis, gate) = (Upstream::start().await, Redis::start().await, Gate::default());
-    upstream.answer("S1", [Reply::json(bodies::passed("S1")).gated(&gate)]);
-    upstream.answer("S2", [Reply::json(bodies::passed("S2"))]);
+    upstream.answer("S1", [Reply::passed("S1").gated(&gate)]);
+    upstream.pass("S2");
     let gateway = replica(&upstream, &redis).await;
     let asked = gateway.ask("/idv/S1", &[]).await;
     upstream.wait_for_hits("S1", 1).await;

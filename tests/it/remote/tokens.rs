@@ -1,9 +1,9 @@
 //! `remote.share_tokens`: one replica asks for a token, and all use it.
 
+use crate::support::eventually;
 use crate::support::gateway::{Gateway, OPEN, region};
 use crate::support::redis::{Redis, replica_of};
-use crate::support::upstream::{Gate, Reply, Upstream, passed};
-use crate::support::{bodies, eventually};
+use crate::support::upstream::{Gate, Reply, Upstream};
 
 async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
     let section = format!("{}share_tokens = true\n", redis.section());
@@ -11,7 +11,7 @@ async fn replica(upstream: &Upstream, redis: &Redis) -> Gateway {
 }
 
 fn refused() -> Reply {
-    Reply::json(bodies::refusal("IAM_FAILED", "Token not found or expired"))
+    Reply::refusal("IAM_FAILED", "Token not found or expired")
 }
 
 /// The tokens that the requests for `id` carried.
@@ -26,10 +26,10 @@ fn carried(upstream: &Upstream, id: &str) -> Vec<String> {
 async fn replicas_use_one_token_and_one_refresh() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     for id in ["S1", "S2"] {
-        upstream.answer(id, [passed(id)]);
+        upstream.pass(id);
     }
     for id in ["S3", "S4"] {
-        upstream.answer(id, [refused(), passed(id)]);
+        upstream.answer(id, [refused(), Reply::passed(id)]);
     }
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
@@ -53,7 +53,7 @@ async fn replicas_use_one_token_and_one_refresh() {
 #[tokio::test]
 async fn without_the_setting_no_token_leaves_the_replica() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     Gateway::with(&[OPEN, &redis.section(), &region("my", &upstream)]).await.get("/idv/S1").await;
     assert!(redis.keys("*token*").await.is_empty());
 }
@@ -61,8 +61,8 @@ async fn without_the_setting_no_token_leaves_the_replica() {
 #[tokio::test]
 async fn a_shared_token_that_is_refused_here_ends_the_sharing() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [passed("S1")]);
-    upstream.answer("S2", [refused(), passed("S2")]);
+    upstream.pass("S1");
+    upstream.answer("S2", [refused(), Reply::passed("S2")]);
     let (one, bound) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
     assert_eq!(bound.get("/idv/S2").await.status, 200);
@@ -71,7 +71,7 @@ async fn a_shared_token_that_is_refused_here_ends_the_sharing() {
     let counted = r#"idv_remote_requests_total{operation="token",outcome="refused"}"#;
     assert_eq!(bound.metric(counted).await, 1.0);
     let third = replica(&upstream, &redis).await;
-    upstream.answer("S3", [passed("S3")]);
+    upstream.pass("S3");
     third.get("/idv/S3").await;
     assert_eq!(carried(&upstream, "S3"), ["test-token-1"], "its own was not shared");
 }
@@ -79,7 +79,7 @@ async fn a_shared_token_that_is_refused_here_ends_the_sharing() {
 #[tokio::test]
 async fn a_request_that_is_refused_with_any_token_does_not_end_the_sharing() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [passed("S1"), refused(), passed("S1")]);
+    upstream.answer("S1", [Reply::passed("S1"), refused(), Reply::passed("S1")]);
     upstream.answer("S2", [refused()]);
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
@@ -96,12 +96,12 @@ async fn a_request_that_is_refused_with_any_token_does_not_end_the_sharing() {
 #[tokio::test]
 async fn a_shared_token_that_was_just_replaced_does_not_end_the_sharing() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [passed("S1"), refused(), passed("S1")]);
-    upstream.answer("S2", [refused(), passed("S2")]);
+    upstream.answer("S1", [Reply::passed("S1"), refused(), Reply::passed("S1")]);
+    upstream.answer("S2", [refused(), Reply::passed("S2")]);
     let (one, other) = (replica(&upstream, &redis).await, replica(&upstream, &redis).await);
     one.get("/idv/S1").await;
     let gate = Gate::default();
-    upstream.answer_tokens([Reply::json(bodies::token(2)).gated(&gate)]);
+    upstream.answer_tokens([Reply::token(2).gated(&gate)]);
     let refreshing = one.ask("/idv/S1", &[("Cache-Control", "no-cache")]).await;
     upstream.wait_for_token_hits(2).await;
     // The vendor has ended the first token, and the second one is not shared yet.
@@ -118,9 +118,9 @@ async fn a_shared_token_that_was_just_replaced_does_not_end_the_sharing() {
 async fn a_token_that_was_asked_for_while_the_second_tier_was_away_is_shared_when_it_is_back() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let gate = Gate::default();
-    upstream.answer_tokens([Reply::json(bodies::token(1)).gated(&gate)]);
+    upstream.answer_tokens([Reply::token(1).gated(&gate)]);
     for id in ["S1", "S2"] {
-        upstream.answer(id, [passed(id)]);
+        upstream.pass(id);
     }
     let one = replica(&upstream, &redis).await;
     redis.signal("STOP");
@@ -136,12 +136,12 @@ async fn a_token_that_was_asked_for_while_the_second_tier_was_away_is_shared_whe
 #[tokio::test]
 async fn a_replica_that_asks_for_a_token_and_dies_is_waited_for_a_while_only() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [passed("S1")]);
+    upstream.pass("S1");
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let key = redis.key("*:token").await;
     redis.ask(&["DEL", &key]).await;
     redis.ask(&["SET", &format!("{key}-lease"), "another", "PX", "60000"]).await;
-    upstream.answer("S2", [passed("S2")]);
+    upstream.pass("S2");
     let request = "[request]\ntimeout = \"20s\"\n";
     let section = format!("{}share_tokens = true\n", redis.section());
     let gateway = Gateway::with(&[OPEN, request, &section, &region("my", &upstream)]).await;

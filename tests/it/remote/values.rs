@@ -35,7 +35,7 @@ async fn every_key_ends_and_none_holds_an_id_a_name_or_a_link_in_clear() {
 #[tokio::test]
 async fn f091_a_value_that_was_changed_in_any_byte_is_a_miss_and_is_removed() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let key = redis.key("*:result").await;
     let good = redis.ask(&["GET", &key]).await.bytes();
@@ -65,10 +65,10 @@ async fn f091_a_value_that_was_changed_in_any_byte_is_a_miss_and_is_removed() {
 async fn f092_the_value_of_another_id_is_a_miss() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
     let one = replica(&upstream, &redis).await;
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     one.get("/idv/S1").await;
     let first = redis.key("*:result").await;
-    upstream.answer("S2", [Reply::json(bodies::failed("S2", "LIVENESS_ATTACK"))]);
+    upstream.answer("S2", [Reply::failed("S2", "LIVENESS_ATTACK")]);
     one.get("/idv/S2").await;
     let second = redis.keys("*:result").await.into_iter().find(|key| *key != first).expect("another key");
     redis.ask(&["COPY", &first, &second, "REPLACE"]).await;
@@ -88,7 +88,7 @@ async fn f092_the_value_of_another_id_is_a_miss() {
 #[tokio::test]
 async fn a_longer_life_does_not_make_an_old_result_new() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let key = redis.key("*:result").await;
     for more in [&["PERSIST", key.as_str()][..], &["PEXPIRE", &key, "999999999"]] {
@@ -101,7 +101,7 @@ async fn a_longer_life_does_not_make_an_old_result_new() {
 #[tokio::test]
 async fn f095_what_the_previous_key_sealed_is_read_and_nothing_once_it_is_gone() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let new = KEY.replace("AAEC", "AQEC");
     let with_keys = async |keys: &str| {
@@ -119,7 +119,7 @@ async fn f095_what_the_previous_key_sealed_is_read_and_nothing_once_it_is_gone()
 #[tokio::test]
 async fn a_result_of_before_a_purge_is_not_believed() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let one = replica(&upstream, &redis).await;
     one.get("/idv/S1").await;
     let (result, index) = (redis.key("*:result").await, redis.key("*:index").await);
@@ -148,7 +148,7 @@ async fn a_result_of_before_a_purge_is_not_believed() {
 #[tokio::test]
 async fn a_shared_result_grows_no_younger_here() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let replica = async |ttl: &str| {
         let cache = format!("[cache]\nfinal_ttl = \"{ttl}\"\n");
         let gateway = Gateway::with(&[OPEN, &cache, &region("my", &upstream), &redis.section()]).await;
@@ -172,7 +172,7 @@ async fn a_shared_result_grows_no_younger_here() {
 #[tokio::test]
 async fn a_region_that_has_moved_to_another_host_has_no_results_of_the_old_one() {
     let (old, new, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
-    old.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    old.pass("S1");
     replica(&old, &redis).await.get("/idv/S1").await;
     assert_eq!(redis.keys("*:result").await.len(), 1);
     let answer = replica(&new, &redis).await.get("/idv/S1").await;
@@ -182,7 +182,7 @@ async fn a_region_that_has_moved_to_another_host_has_no_results_of_the_old_one()
 #[tokio::test]
 async fn a_result_with_links_that_are_not_handed_on_here_is_not_taken_over() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     let links = replica(&upstream, &redis).await.get("/idv/S1").await.json()["media"].clone();
     assert_ne!(links, serde_json::json!([]));
     let hosts = "[media]\nallowed_hosts = [\"cdn.example\"]\n";
@@ -198,7 +198,7 @@ async fn a_result_with_links_that_are_not_handed_on_here_is_not_taken_over() {
 #[tokio::test]
 async fn a_value_of_a_newer_version_is_a_miss_and_no_error() {
     let (upstream, redis) = (Upstream::start().await, Redis::start().await);
-    upstream.answer("S1", [Reply::json(bodies::passed("S1"))]);
+    upstream.pass("S1");
     replica(&upstream, &redis).await.get("/idv/S1").await;
     let key = redis.key("*:result").await;
     // After the 16 digits of its turn.

@@ -58,6 +58,36 @@ impl Reply {
         Self::Http(status, vec![("content-type", "application/json".to_owned())], body.as_bytes().to_vec())
     }
 
+    /// `id` has passed.
+    pub fn passed(id: &str) -> Self {
+        Self::json(bodies::passed(id))
+    }
+
+    /// `id` has failed for a reason.
+    pub fn failed(id: &str, reason: &str) -> Self {
+        Self::json(bodies::failed(id, reason))
+    }
+
+    /// `id` has no verdict yet.
+    pub fn pending(id: &str) -> Self {
+        Self::json(bodies::pending(id))
+    }
+
+    /// The id does not exist.
+    pub fn absent() -> Self {
+        Self::json(bodies::not_exist())
+    }
+
+    /// An envelope with another code.
+    pub fn refusal(code: &str, message: &str) -> Self {
+        Self::json(bodies::refusal(code, message))
+    }
+
+    /// A good token, good for an hour.
+    pub fn token(number: usize) -> Self {
+        Self::json(bodies::token(number))
+    }
+
     /// A good token whose life, by the upstream's own clock, is this long.
     pub fn token_living(number: usize, life: Duration) -> Self {
         let now = Timestamp::from_second(Timestamp::now().as_second()).expect("now is a time");
@@ -163,11 +193,6 @@ struct Script {
     connections: AtomicUsize,
 }
 
-/// `id` has passed.
-pub fn passed(id: &str) -> Reply {
-    Reply::json(bodies::passed(id))
-}
-
 impl Upstream {
     /// Starts one that gives tokens, and knows no id.
     pub async fn start() -> Self {
@@ -187,7 +212,7 @@ impl Upstream {
     /// Starts one where `id` has passed.
     pub async fn passing(id: &str) -> Self {
         let upstream = Self::start().await;
-        upstream.answer(id, [passed(id)]);
+        upstream.pass(id);
         upstream
     }
 
@@ -200,6 +225,11 @@ impl Upstream {
         let mut replies: Vec<Reply> = replies.into_iter().collect();
         replies.reverse();
         self.script.results.lock().unwrap().insert(id.to_owned(), replies);
+    }
+
+    /// Answers `id` with a pass, from now on.
+    pub fn pass(&self, id: &str) {
+        self.answer(id, [Reply::passed(id)]);
     }
 
     /// Answers token requests with these replies in order, the last one for good; with none, gives good tokens.
@@ -309,7 +339,7 @@ impl Script {
     fn reply_to(&self, request: &Received) -> Reply {
         if request.path.ends_with(TOKEN_PATH) {
             let next = next(&mut self.tokens.lock().unwrap());
-            return next.unwrap_or_else(|| Reply::json(bodies::token(self.count(TOKEN_PATH) + 1)));
+            return next.unwrap_or_else(|| Reply::token(self.count(TOKEN_PATH) + 1));
         }
         if !request.path.ends_with(RESULT_PATH) {
             return Reply::Http(
@@ -324,7 +354,7 @@ impl Script {
             return make();
         }
         let next = self.results.lock().unwrap().get_mut(id).and_then(next);
-        next.unwrap_or_else(|| Reply::json(bodies::not_exist()))
+        next.unwrap_or_else(Reply::absent)
     }
 
     fn count(&self, path: &str) -> usize {
