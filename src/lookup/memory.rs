@@ -25,6 +25,9 @@ const BYTES_PER_ID: u64 = 8192;
 const MIN_IDS: usize = 10_000;
 /// The most ids with negative entries: a scan of unknown ids must not take the memory of results.
 const MAX_ABSENT: usize = 100_000;
+/// For how long at least "does not exist" counts as an answer of its region for what another one is found to have: they
+/// answer one request.
+const HEARD: Duration = Duration::from_secs(2);
 /// What the index knows of an id is forgotten after this long: results are read in bursts around their completion.
 const INDEX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -87,7 +90,7 @@ pub(super) struct Negative {
 
 impl Negative {
     fn new(ids: usize, ttl: Duration) -> Self {
-        Self { ids: Bounded::new(ids, ttl), ttl }
+        Self { ids: Bounded::new(ids, ttl.max(HEARD)), ttl }
     }
 
     /// The entries of an id, those past their time included.

@@ -174,13 +174,13 @@ impl Store {
         self.memory.absent.add(&id, region);
         self.memory.results.forget(&id, only);
         let Some(mut known) = self.memory.known(&id) else { return };
-        known.answered = known.answered.with(region);
         if known.holders == only {
-            // Without a holder, what the other regions said is out of date: the id may be there now.
-            known.answered = only;
             self.memory.absent.remove(&id, RegionSet::ALL.minus(only));
         }
         known.holders = known.holders.minus(only);
+        // Without a holder, what regions said before is out of date: the id may be there by now.
+        let is_nowhere = known.holders.is_empty();
+        known.answered = if is_nowhere { RegionSet::EMPTY } else { known.answered.with(region) };
         self.memory.note(&id, known);
     }
 

@@ -303,6 +303,25 @@ async fn where_an_id_did_not_exist_a_moment_ago_is_asked_again_when_it_has_left_
 }
 
 #[tokio::test]
+async fn what_a_region_said_before_an_id_was_gone_confirms_no_later_result() {
+    let (my, ph) = upstreams().await;
+    my.answer("S1", [Reply::passed("S1"), Reply::absent(), down()]);
+    ph.answer(
+        "S1",
+        [Reply::absent(), Reply::absent(), Reply::passed("S1").after(Duration::from_millis(2500))],
+    );
+    let gateway = gateway(&my, &ph, "[cache]\nnot_found_ttl = \"1ms\"").await;
+    assert_eq!(found(&gateway.get("/idv/S1").await), found_in("my"));
+    let gone = gateway.send("GET", "/idv/S1", NO_CACHE).await;
+    assert_eq!(gone.gist(), gist(404, "signature_not_found"));
+    let is_in_ph = async || gateway.get("/idv/S1").await.status == 200;
+    eventually("the result of ph, while my is down", is_in_ph).await;
+    my.answer("S1", [Reply::failed("S1", "STRATEGY_HIT")]);
+    let is_in_both = async || gateway.get("/idv/S1").await.gist() == gist(409, "ambiguous_signature");
+    eventually("the answer of my", is_in_both).await;
+}
+
+#[tokio::test]
 async fn an_id_that_left_every_region_is_gone() {
     let (my, ph) = upstreams().await;
     my.answer("S1", [Reply::passed("S1"), Reply::absent()]);
