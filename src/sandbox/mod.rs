@@ -6,7 +6,7 @@
 //! - `POST /openapi/auth/ticket/v1/generate-token` checks keys, clock and signature and grants a token that expires;
 //! - `POST /intl/openapi/identity-risk/idvs-h5/ekyc/v1/get-result` tells the result of a signature id.
 //!
-//! Ids say what they do, such as `sim-fail-liveness-1`: [`ids`] lists them, and `idv-gateway sandbox --help` shows that list.
+//! Ids say what they do, such as `sim-fail-liveness-1`: [`ids()`] lists them, and `idv-gateway sandbox --help` shows that list.
 //!
 //! An id with a part that names a region (`sim-pass-ph-7`) exists in that region alone. Any other exists in the region
 //! that is asked for it first and does not exist elsewhere, so that one configured region works as well as six.
