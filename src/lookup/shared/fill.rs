@@ -207,7 +207,12 @@ impl Sharing<'_> {
         match landed {
             // A fill of an id that was purged meanwhile leaves no holder.
             Landed::Found { entry, stored, shared: false } if self.known.holders.contains(self.region) => {
-                self.write_markers(self.known.answered.with(self.region), commands);
+                if self.view.holders().is_empty() {
+                    // What regions said before the id was found anywhere is out of date.
+                    let outdated = self.view.absent().minus(self.known.answered);
+                    commands.remove_fields(&self.place.index, &self.place.tags(outdated));
+                }
+                self.write_markers(commands);
                 if *stored { self.write_result(entry, commands) } else { commands.remove(&self.place.result) }
             }
             Landed::Absent { stored: true } => self.write_absent(commands),
@@ -225,17 +230,17 @@ impl Sharing<'_> {
         }
         let holders = self.known.holders.or(self.view.holders().minus(only));
         if !holders.is_empty() {
-            self.write_markers(self.known.answered.with(self.region), commands);
+            self.write_markers(commands);
         } else if was_holder {
             commands.remove_fields(&self.place.index, &self.place.tags(self.view.absent().or(only)));
         }
     }
 
-    /// Writes what regions said. Of the others only what is missing: another replica may have heard something newer from
-    /// them since this fill began.
-    fn write_markers(&self, regions: RegionSet, commands: &mut Commands) {
+    /// Writes what the region said, and which others are known to have denied the id, where nothing is written of them:
+    /// another replica may have heard something newer since this fill began. That others have it, their own fills write.
+    fn write_markers(&self, commands: &mut Commands) {
         let mut fields = Vec::new();
-        for region in regions.iter() {
+        for region in self.known.answered.with(self.region).iter() {
             let epoch = self.epoch(region);
             let holds = self.known.holders.contains(region);
             let marker = Marker { holds, epoch, pending: self.known.pending.filter(|_| holds) };
@@ -243,7 +248,7 @@ impl Sharing<'_> {
             let (field, marker) = self.place.seal_field(self.place.tag(region).to_owned(), &marker);
             if region == self.region {
                 fields.push((field, marker));
-            } else {
+            } else if !holds {
                 commands.write_new_field(&self.place.index, &field, &marker);
             }
             if epoch > self.view.epoch(region) {

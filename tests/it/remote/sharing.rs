@@ -143,6 +143,36 @@ async fn two_holders_that_two_replicas_find_at_once_are_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_region_that_denied_the_id_to_another_replica_is_not_named_again() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    let down = Reply::text(500, "down");
+    my.answer("S1", [Reply::passed("S1"), Reply::absent(), down]);
+    ph.answer("S1", [Reply::absent(), Reply::absent(), Reply::absent(), Reply::passed("S1")]);
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(other.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(404, "signature_not_found"));
+    assert_eq!(one.send("GET", "/idv/S1?region=ph", NO_CACHE).await.status, 404);
+    let third = replica_of(&pieces).await;
+    assert_eq!(third.get("/idv/S1").await.gist(), gist(200, "passed"), "ph is asked, too");
+}
+
+#[tokio::test]
+async fn what_regions_said_before_the_id_was_gone_confirms_nothing_on_another_replica() {
+    let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
+    my.answer("S1", [Reply::passed("S1"), Reply::absent(), Reply::passed("S1")]);
+    ph.answer("S1", [Reply::absent(), Reply::absent(), Reply::absent(), Reply::passed("S1")]);
+    let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
+    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(other.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(404, "signature_not_found"));
+    assert_eq!(one.send("GET", "/idv/S1?region=ph", NO_CACHE).await.status, 404);
+    let (third, fourth) = (replica_of(&pieces).await, replica_of(&pieces).await);
+    assert_eq!(third.get("/idv/S1?region=my").await.gist(), gist(200, "passed"));
+    assert_eq!(fourth.get("/idv/S1").await.gist(), gist(409, "ambiguous_signature"), "ph is asked again");
+}
+
+#[tokio::test]
 async fn a_shared_result_is_no_answer_for_regions_that_never_answered() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
     my.pass("S1");
