@@ -14,6 +14,7 @@ use super::runtime::{Upstream, spawn, timeout_at};
 use super::shared::{Begun, Purge, Shared};
 use super::store::Store;
 use super::table::{Receiver, Ticket};
+use super::take_in::Taken;
 use crate::domain::drift::DriftKind;
 use crate::domain::failure::{Fault, Kind};
 use crate::domain::region::{RegionSet, Regions};
@@ -67,7 +68,7 @@ impl Fills {
         for (region, epoch) in view.purges() {
             self.store.purge_if_new(Purge { id, regions: RegionSet::only(region), epoch });
         }
-        self.store.take_in(id, &mut view).is_some()
+        matches!(self.store.take_in(id, &mut view), Taken::Result(_))
     }
 }
 
@@ -106,14 +107,17 @@ impl Fill {
         loop {
             // On the heap, here and below: a fill without other replicas should not be larger for them.
             let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
-            let entry = begun.view.as_mut().and_then(|view| {
+            let taken = begun.view.as_mut().map(|view| {
                 if *is_refresh {
                     // Which regions have the id counts, not what they answered before.
                     view.take_record();
                 }
                 self.fills.store.take_in(key.0, view)
             });
-            let followed = entry.filter(|entry| entry.region() == key.1);
+            let followed = match taken {
+                Some(Taken::Result(entry)) if entry.region() == key.1 => Some(entry),
+                Some(Taken::Result(_) | Taken::Conflict | Taken::Nothing) | None => None,
+            };
             if followed.is_some() || !begun.is_late() || !Box::pin(wait.pause()).await {
                 return (Some(begun), followed);
             }
@@ -152,15 +156,14 @@ impl Fill {
         }
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending.is_some();
-        if let Some(mut view) = Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await {
-            self.fills.store.take_in(id, &mut view);
+        if let Some(mut view) = Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await
+            && let Taken::Conflict = self.fills.store.take_in(id, &mut view)
+        {
+            // Two replicas have found the id at once, in two regions: neither has counted that.
+            self.fills.metrics.region(region).drift[DriftKind::Conflict].inc();
         }
         let is_conflict = self.fills.store.knowledge(&id).holders.len() > 1;
         if is_conflict && matches!(landed, Landed::Found { shared: false, .. }) {
-            if known.holders.len() < 2 {
-                // Two replicas have found it at once, in two regions: neither has counted that.
-                self.fills.metrics.region(region).drift[DriftKind::Conflict].inc();
-            }
             Box::pin(shared.publish_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {
             Box::pin(shared.publish_landed(&id)).await;

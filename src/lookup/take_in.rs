@@ -14,15 +14,25 @@ use super::table::Ticket;
 use crate::domain::region::{RegionId, RegionSet};
 use crate::domain::signature_id::SignatureId;
 
+/// What is new in what other replicas know.
+pub(super) enum Taken {
+    /// A newer result.
+    Result(Arc<Entry>),
+    /// Another region has the id, too.
+    Conflict,
+    /// Neither.
+    Nothing,
+}
+
 impl Store {
-    /// Takes in what other replicas know of an id, as far as it was not purged here. Returns the result, if it is newer.
-    pub(super) fn take_in(&self, id: SignatureId, view: &mut View) -> Option<Arc<Entry>> {
+    /// Takes in what other replicas know of an id, as far as it was not purged here.
+    pub(super) fn take_in(&self, id: SignatureId, view: &mut View) -> Taken {
         let fills = self.lock();
         let now = Instant::now();
         view.forget_purged(|region| self.memory.purges.epoch(&id, region));
         let holders = view.holders();
         if holders.is_empty() {
-            return None;
+            return Taken::Nothing;
         }
         let before = self.memory.known(&id).unwrap_or_default();
         let mut known = before;
@@ -39,18 +49,19 @@ impl Store {
         let entry = entry.filter(|entry| self.is_newer(&id, entry, now));
         // The replica that fetched it has counted it.
         known.final_seen |= entry.as_ref().is_some_and(|entry| entry.is_final());
-        let is_conflict = known.holders.len() > 1 && before.holders.len() < 2;
-        if is_conflict {
+        if known.holders.len() > 1 && before.holders.len() < 2 {
             self.memory.results.forget(&id, RegionSet::ALL);
-            fills.watches.tell(&id);
-        }
-        let Some(entry) = entry.filter(|_| !is_conflict) else {
             self.memory.note(&id, known);
-            return None;
+            fills.watches.tell(&id);
+            return Taken::Conflict;
+        }
+        let Some(entry) = entry else {
+            self.memory.note(&id, known);
+            return Taken::Nothing;
         };
         self.memory.put(&id, Arc::clone(&entry), known);
         fills.watches.found(&id, &entry);
-        Some(entry)
+        Taken::Result(entry)
     }
 
     /// Whether another replica's result is good, and newer than the one in memory: no lifetime that the second tier tells
