@@ -68,7 +68,7 @@ impl Fills {
         for (region, epoch) in view.purges() {
             self.store.purge_if_new(Purge { id, regions: RegionSet::only(region), epoch });
         }
-        matches!(self.store.take_in(id, &mut view), Taken::Result(_))
+        self.store.take_in(id, &mut view).result().is_some()
     }
 }
 
@@ -107,17 +107,14 @@ impl Fill {
         loop {
             // On the heap, here and below: a fill without other replicas should not be larger for them.
             let mut begun = Box::pin(shared.begin(key, *is_refresh)).await;
-            let taken = begun.view.as_mut().map(|view| {
+            let entry = begun.view.as_mut().and_then(|view| {
                 if *is_refresh {
                     // Which regions have the id counts, not what they answered before.
                     view.take_record();
                 }
-                self.fills.store.take_in(key.0, view)
+                self.fills.store.take_in(key.0, view).result()
             });
-            let followed = match taken {
-                Some(Taken::Result(entry)) if entry.region() == key.1 => Some(entry),
-                Some(Taken::Result(_) | Taken::Conflict | Taken::Nothing) | None => None,
-            };
+            let followed = entry.filter(|entry| entry.region() == key.1);
             if followed.is_some() || !begun.is_late() || !Box::pin(wait.pause()).await {
                 return (Some(begun), followed);
             }
@@ -156,13 +153,14 @@ impl Fill {
         }
         let known = self.fills.store.knowledge(&id);
         let was_pending = begun.was_pending() || known.pending.is_some();
+        let mut is_conflict = known.holders.len() > 1;
         if let Some(mut view) = Box::pin(shared.end(&self.ticket.key, begun, landed, &known)).await
             && let Taken::Conflict = self.fills.store.take_in(id, &mut view)
         {
             // Two replicas have found the id at once, in two regions: neither has counted that.
             self.fills.metrics.region(region).drift[DriftKind::Conflict].inc();
+            is_conflict = true;
         }
-        let is_conflict = self.fills.store.knowledge(&id).holders.len() > 1;
         if is_conflict && matches!(landed, Landed::Found { shared: false, .. }) {
             Box::pin(shared.publish_conflict(&id)).await;
         } else if was_pending && landed.is_new_final() {

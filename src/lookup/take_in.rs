@@ -24,6 +24,16 @@ pub(super) enum Taken {
     Nothing,
 }
 
+impl Taken {
+    /// The newer result, if there is one.
+    pub(super) fn result(self) -> Option<Arc<Entry>> {
+        match self {
+            Self::Result(entry) => Some(entry),
+            Self::Conflict | Self::Nothing => None,
+        }
+    }
+}
+
 impl Store {
     /// Takes in what other replicas know of an id, as far as it was not purged here.
     pub(super) fn take_in(&self, id: SignatureId, view: &mut View) -> Taken {

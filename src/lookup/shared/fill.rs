@@ -163,7 +163,9 @@ impl Shared {
         if commands.is_empty() || !self.client.is_healthy() {
             return None;
         }
-        commands.read_fields(&place.index, &place.fields());
+        if supersedes {
+            commands.read_fields(&place.index, &place.fields());
+        }
         let replies = self.client.send(RemoteOperation::Write, &commands).await;
         if !supersedes {
             return None;
@@ -241,22 +243,28 @@ impl Sharing<'_> {
     fn write_markers(&self, commands: &mut Commands) {
         let mut fields = Vec::new();
         for region in self.known.answered.with(self.region).iter() {
-            let epoch = self.epoch(region);
-            let holds = self.known.holders.contains(region);
-            let marker = Marker { holds, epoch, pending: self.known.pending.filter(|_| holds) };
-            let marker = serde_json::to_vec(&marker).unwrap_or_default();
-            let (field, marker) = self.place.seal_field(self.place.tag(region).to_owned(), &marker);
             if region == self.region {
-                fields.push((field, marker));
-            } else if !holds {
+                fields.push(self.marker(region));
+            } else if !self.known.holders.contains(region) {
+                let (field, marker) = self.marker(region);
                 commands.write_new_field(&self.place.index, &field, &marker);
             }
+            let epoch = self.epoch(region);
             if epoch > self.view.epoch(region) {
                 // The second tier has lost a purge that this replica remembers.
                 fields.push(self.place.seal_field(self.place.purge_field(region), &epoch.to_be_bytes()));
             }
         }
         commands.write_fields(&self.place.index, &fields, self.shared.life);
+    }
+
+    /// The field of what a region said, and its sealed value.
+    fn marker(&self, region: RegionId) -> (String, Vec<u8>) {
+        let holds = self.known.holders.contains(region);
+        let pending = self.known.pending.filter(|_| holds);
+        let marker = Marker { holds, epoch: self.epoch(region), pending };
+        let marker = serde_json::to_vec(&marker).unwrap_or_default();
+        self.place.seal_field(self.place.tag(region).to_owned(), &marker)
     }
 
     fn write_result(&self, entry: &Entry, commands: &mut Commands) {

@@ -142,6 +142,15 @@ async fn two_holders_that_two_replicas_find_at_once_are_a_conflict() {
     assert!(counted(&one, "my").await + counted(&other, "ph").await > 0.0);
 }
 
+/// Two replicas. One found the id in my, to the other every region then denied it, and the first has asked ph alone since.
+async fn with_an_id_that_left_my(pieces: &[&str]) -> (Gateway, Gateway) {
+    let (one, other) = (replica_of(pieces).await, replica_of(pieces).await);
+    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
+    assert_eq!(other.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(404, "signature_not_found"));
+    assert_eq!(one.send("GET", "/idv/S1?region=ph", NO_CACHE).await.status, 404);
+    (one, other)
+}
+
 #[tokio::test]
 async fn a_region_that_denied_the_id_to_another_replica_is_not_named_again() {
     let (my, ph, redis) = (Upstream::start().await, Upstream::start().await, Redis::start().await);
@@ -149,10 +158,7 @@ async fn a_region_that_denied_the_id_to_another_replica_is_not_named_again() {
     my.answer("S1", [Reply::passed("S1"), Reply::absent(), down]);
     ph.answer("S1", [Reply::absent(), Reply::absent(), Reply::absent(), Reply::passed("S1")]);
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
-    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
-    assert_eq!(other.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(404, "signature_not_found"));
-    assert_eq!(one.send("GET", "/idv/S1?region=ph", NO_CACHE).await.status, 404);
+    let _replicas = with_an_id_that_left_my(&pieces).await;
     let third = replica_of(&pieces).await;
     assert_eq!(third.get("/idv/S1").await.gist(), gist(200, "passed"), "ph is asked, too");
 }
@@ -163,10 +169,7 @@ async fn what_regions_said_before_the_id_was_gone_confirms_nothing_on_another_re
     my.answer("S1", [Reply::passed("S1"), Reply::absent(), Reply::passed("S1")]);
     ph.answer("S1", [Reply::absent(), Reply::absent(), Reply::absent(), Reply::passed("S1")]);
     let pieces = [OPEN, &region("my", &my), &region("ph", &ph), &redis.section()];
-    let (one, other) = (replica_of(&pieces).await, replica_of(&pieces).await);
-    assert_eq!(one.get("/idv/S1").await.gist(), gist(200, "passed"));
-    assert_eq!(other.send("GET", "/idv/S1", NO_CACHE).await.gist(), gist(404, "signature_not_found"));
-    assert_eq!(one.send("GET", "/idv/S1?region=ph", NO_CACHE).await.status, 404);
+    let _replicas = with_an_id_that_left_my(&pieces).await;
     let (third, fourth) = (replica_of(&pieces).await, replica_of(&pieces).await);
     assert_eq!(third.get("/idv/S1?region=my").await.gist(), gist(200, "passed"));
     assert_eq!(fourth.get("/idv/S1").await.gist(), gist(409, "ambiguous_signature"), "ph is asked again");
