@@ -105,6 +105,23 @@ async fn callbacks_that_come_together_take_turns_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn a_thousand_callbacks_may_wait_for_their_turn_and_those_beyond_are_counted() {
+    let upstream = Upstream::start().await;
+    let one_fetch_at_once = region("my", &upstream) + "concurrency = 1\n";
+    let (gateway, _keys) = gateway(&one_fetch_at_once, RARE_POLLS).await;
+    let gate = Gate::default();
+    for n in 0..1003 {
+        let id = format!("S{n}");
+        upstream.answer(&id, [Reply::pending(&id), Reply::passed(&id).gated(&gate)]);
+        gateway.get(&format!("/idv/{id}")).await;
+    }
+    for n in 0..1003 {
+        assert_eq!(call(&gateway, MY, &completed(&format!("S{n}"))).await.status, 200);
+    }
+    assert_eq!((outcomes(&gateway, "fetched").await, outcomes(&gateway, "over_budget").await), (1000.0, 3.0));
+}
+
+#[tokio::test]
 async fn a_callback_soon_after_another_is_fetched_when_its_turn_comes() {
     let upstream = Upstream::start().await;
     upstream.answer("S1", [Reply::pending("S1"), Reply::pending("S1"), Reply::passed("S1")]);
